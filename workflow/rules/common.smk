@@ -1,0 +1,126 @@
+# Config, names and paths that the rules share.
+# Needs: config. Makes: the checked config, wildcard constraints, path helpers.
+
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, f"{workflow.basedir}/workflow")
+# Scripts find the library without installation, on cluster nodes and in conda environments, too.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [f"{workflow.basedir}/workflow", *filter(None, [os.environ.get("PYTHONPATH")])]
+)
+
+from snakemake.exceptions import WorkflowError
+
+from ticketlens import config as ticketlens_config
+from ticketlens.fingerprint import fingerprint
+
+try:
+    config = ticketlens_config.checked(config)
+except ticketlens_config.ConfigError as error:
+    raise WorkflowError(str(error)) from None
+
+
+def code(script):
+    """Digest of a script and of the library modules it reaches; a rerun trigger."""
+    return fingerprint(f"{workflow.basedir}/workflow/scripts/{script}.py")
+
+
+def any_of(names):
+    """Regular expression that matches exactly these names (nothing if there are none)."""
+    return "|".join(names) or "(?!)"
+
+
+def study_spec(study):
+    """Spec of a study, data set apart."""
+    return ticketlens_config.study_spec(config, study)
+
+
+def rounds(study, first=0):
+    """Rounds of a study as two digits."""
+    return [f"{number:02d}" for number in range(first, ticketlens_config.rounds(config, study) + 1)]
+
+
+def of_chain(pattern, study, seed, first=0):
+    """Paths of the imp arm of one chain, over its rounds."""
+    return [
+        pattern.format(study=study, seed=seed, round=number, arm="imp")
+        for number in rounds(study, first)
+    ]
+
+
+def of_studies(pattern, studies, first=0):
+    """Paths of the imp arm over studies, seeds and rounds."""
+    return [
+        path
+        for study in studies
+        for seed in config["studies"][study]["seeds"]
+        for path in of_chain(pattern, study, seed, first)
+    ]
+
+
+def banks(studies):
+    """Ticket bank files of studies."""
+    return [
+        f"{BANK}/{study}/seed{seed}.h5"
+        for study in studies
+        for seed in config["studies"][study]["seeds"]
+    ]
+
+
+def before(file):
+    """Input function: `file` of the same chain, one round earlier."""
+    return lambda wildcards: CHECKPOINT.format(
+        study=wildcards.study,
+        seed=wildcards.seed,
+        round=f"{int(wildcards.round) - 1:02d}",
+        arm="imp",
+    ) + f"/{file}"
+
+
+def theta(wildcards):
+    """Weights to rewind to: theta_0, or theta_k of round 0's training."""
+    file = "theta_k.h5" if wildcards.study in LATE else "ticket.h5"
+    return f"{CHAIN}/round00/imp/{file}".format(**wildcards)
+
+
+def dataset_files(wildcards):
+    """Archive that the data set is made from, if it is one file; a folder cannot be an input."""
+    path = config["dataset"]["path"]
+    return path if os.path.isfile(path) else []
+
+
+def figures(studies=None):
+    """Figures of the config."""
+    return [f"<results>/{name}.png" for name in FIGURES]
+
+
+def tables():
+    """Tidy tables of the config."""
+    return [f"<results>/tables/{name}.csv" for name in TABLES]
+
+
+def titles():
+    """Panel titles by study, as sorted `study=title` items."""
+    return [f"{name}={study.get('title', name)}" for name, study in sorted(config["studies"].items())]
+
+
+DATASET = f"resources/{config['dataset']['name']}.h5"
+CHAIN = "<results>/checkpoints/{study}/seed{seed}"
+CHECKPOINT = CHAIN + "/round{round}/{arm}"
+# A trial's bank stays with the trial: only the study itself writes to resources/.
+BANK = "resources/tickets" if config["results"] == "results" else "<results>/tickets"
+TRAINED = [name for name, study in config["studies"].items() if study.get("tickets") != "bank"]
+BANKED = [name for name in config["studies"] if name not in TRAINED]
+LATE = [name for name in TRAINED if study_spec(name).pruning.rewind_epoch]
+
+TABLES = ["accuracy", "training_curves"]
+FIGURES = ["accuracy", "training_curves"]
+
+
+wildcard_constraints:
+    study=any_of(config["studies"]),
+    seed=r"0|[1-9]\d*",
+    round=r"\d\d",
+    arm=any_of(config["arms"]),

@@ -1,0 +1,27 @@
+# Needs: images (embedded, a folder or zip, or torchvision's CIFAR-10).
+# Makes: resources/{dataset}.h5, split, shuffled and fingerprinted.
+
+
+rule prepare_dataset:
+    """Split images into train, validation and test; shuffle; normalisation constants."""
+    input:
+        archive=dataset_files,
+    output:
+        dataset=DATASET,
+    params:
+        code=code("prepare_dataset"),
+        name=config["dataset"]["name"],
+        source=config["dataset"]["source"],
+        path=config["dataset"]["path"],
+        validation=config["dataset"]["validation"],
+        split_seed=config["dataset"].get("split_seed", 0),
+    log:
+        "<logs>/prepare_dataset.log",
+    benchmark:
+        "<benchmarks>/prepare_dataset.tsv"
+    resources:
+        mem_mb=2500,
+    conda:
+        "../../envs/train.yaml"
+    script:
+        "../scripts/prepare_dataset.py"

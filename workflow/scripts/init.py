@@ -1,0 +1,22 @@
+"""Draw theta_0, the ticket of round 0: see ticketlens.initialization."""
+
+from ticketlens.checkpoint import Checkpoint, write
+from ticketlens.dataset import open_prepared
+from ticketlens.initialization import initial_layers
+from ticketlens.joblog import job_log, log
+from ticketlens.spec import Spec
+
+
+def main(snakemake) -> None:
+    study, seed = snakemake.wildcards.study, int(snakemake.wildcards.seed)
+    data = open_prepared(snakemake.input.dataset)
+    spec = Spec.from_json(snakemake.params.spec).replace(dataset=data.spec)
+    layers = initial_layers(spec, seed)
+    write(snakemake.output.ticket, Checkpoint("ticket", study, seed, 0, "imp", spec, layers))
+    count = sum(layer.weight.size + layer.bias.size for layer in layers)
+    log.info("%s seed %d: %d layers, %d parameters", study, seed, len(layers), count)
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):  # noqa: F821
+        main(snakemake)  # noqa: F821

@@ -1,0 +1,22 @@
+"""Prepare a data set: see ticketlens.dataset."""
+
+from ticketlens.dataset import prepare
+from ticketlens.joblog import job_log, log
+
+
+def main(snakemake) -> None:
+    params = snakemake.params
+    data = prepare(
+        snakemake.output.dataset,
+        params.name,
+        params.source,
+        params.path,
+        params.validation,
+        params.split_seed,
+    )
+    log.info("%s: %s, %s, SHA-256 %s", data.name, data.shape, data.counts, data.sha256)
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):  # noqa: F821
+        main(snakemake)  # noqa: F821

@@ -1,0 +1,28 @@
+"""Prune a trained network to the mask of the next round: see ticketlens.masks."""
+
+from dataclasses import replace
+
+from ticketlens.checkpoint import read, write
+from ticketlens.joblog import job_log, log
+from ticketlens.masks import prune
+
+
+def main(snakemake) -> None:
+    trained = read(snakemake.input.trained, kind="trained")
+    ticket = read(snakemake.input.ticket, kind="ticket")
+    round_ = int(snakemake.wildcards.round)
+    masks = prune(trained.layers, ticket.layers, trained.spec.pruning, trained.seed, round_)
+    layers = tuple(
+        replace(layer, weight=None, bias=None, mask=mask)
+        for layer, mask in zip(trained.layers, masks, strict=True)
+    )
+    result = replace(
+        ticket, kind="mask", round=round_, layers=layers, history={}, best_validation=()
+    )
+    write(snakemake.output.mask, result)
+    log.info("density %.4f -> %.4f", trained.density, result.density)
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):  # noqa: F821
+        main(snakemake)  # noqa: F821

@@ -1,0 +1,20 @@
+"""Rewind the kept weights to theta_0 or theta_k: see ticketlens.weights."""
+
+from dataclasses import replace
+
+from ticketlens.checkpoint import read, write
+from ticketlens.joblog import job_log, log
+from ticketlens.weights import rewind
+
+
+def main(snakemake) -> None:
+    mask = read(snakemake.input.mask, kind="mask")
+    theta = read(snakemake.input.theta)
+    layers = rewind([layer.mask for layer in mask.layers], theta.layers)
+    write(snakemake.output.ticket, replace(mask, kind="ticket", layers=layers))
+    log.info("ticket of round %d: density %.4f", mask.round, mask.density)
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):  # noqa: F821
+        main(snakemake)  # noqa: F821

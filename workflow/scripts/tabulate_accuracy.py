@@ -1,0 +1,17 @@
+"""Collect accuracies and training curves of all runs: see ticketlens.tables."""
+
+from ticketlens import bank, checkpoint
+from ticketlens.joblog import job_log
+from ticketlens.tables import accuracy, training_curves, write_csv
+
+
+def main(snakemake) -> None:
+    runs = [checkpoint.read_summary(path) for path in snakemake.input.trained]
+    runs += [run for path in snakemake.input.banks for run in bank.read_summaries(path)]
+    write_csv(snakemake.output.accuracy, accuracy(runs))
+    write_csv(snakemake.output.curves, training_curves(runs))
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):  # noqa: F821
+        main(snakemake)  # noqa: F821

@@ -1,0 +1,30 @@
+"""Train a ticket: see ticketlens.training."""
+
+import hashlib
+import sys
+from pathlib import Path
+
+from ticketlens.checkpoint import read, write
+from ticketlens.dataset import open_prepared
+from ticketlens.joblog import job_log
+from ticketlens.resume import Saver
+from ticketlens.training import train
+
+
+def main(snakemake) -> None:
+    ticket = read(snakemake.input.ticket, kind="ticket")
+    data = open_prepared(snakemake.input.dataset)
+    # An undeclared sibling, so that Snakemake keeps it when a job is killed.
+    partial = Path(snakemake.output.trained).with_name("training.partial.h5")
+    identity = f"{ticket.content_sha256} {data.sha256} {snakemake.params.code}"
+    key = hashlib.sha256(identity.encode()).hexdigest()
+    trained, theta_k = train(ticket, data, partial, key, show_progress=sys.stderr.isatty())
+    if "theta_k" in snakemake.output.keys():  # noqa: SIM118 (a namedlist, not a dict)
+        write(snakemake.output.theta_k, theta_k)
+    write(snakemake.output.trained, trained)
+    Saver(partial, key).discard()
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):  # noqa: F821
+        main(snakemake)  # noqa: F821

@@ -1,0 +1,145 @@
+"""Reading the config: problems found before anything runs, one clear line each."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ticketlens.spec import Spec
+
+SCHEMA = Path(__file__).resolve().parent.parent / "schemas" / "config.schema.json"
+
+
+class ConfigError(ValueError):
+    """The config is not valid; the message lists every problem."""
+
+
+def checked(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config without its removed (null) entries, after checking it.
+
+    Overlays merge mappings; an entry of `networks`, `inits`, `studies` or `arms` that an overlay
+    sets to null is removed. Raises ConfigError listing every problem: the key, the value, what is
+    allowed, and for an unknown key the nearest known one.
+    """
+    pruned = {
+        key: {name: entry for name, entry in value.items() if entry is not None}
+        if key in ("networks", "inits", "studies", "arms") and isinstance(value, Mapping)
+        else value
+        for key, value in config.items()
+    }
+    problems = list(_schema_problems(pruned)) or list(_reference_problems(pruned))
+    if problems:
+        lines = "\n".join(f"  - {problem}" for problem in problems)
+        raise ConfigError(f"the config has {len(problems)} problem(s):\n{lines}\nsee config/README.md")
+    return pruned
+
+
+def study_spec(config: Mapping[str, Any], study: str) -> Spec:
+    """Return the spec of a study, data set apart: its network, init, training and pruning.
+
+    `training` and `pruning` of the study override those of the config.
+    """
+    entry = config["studies"][study]
+    pruning = {**config["pruning"], **entry.get("pruning", {})}
+    return Spec.from_mapping(
+        {
+            "network": config["networks"][entry["network"]],
+            "init": config["inits"][entry["init"]],
+            "training": {**config["training"], **entry.get("training", {})},
+            "pruning": {key: value for key, value in pruning.items() if key != "rounds"},
+        }
+    )
+
+
+def rounds(config: Mapping[str, Any], study: str) -> int:
+    """Return the number of pruning rounds of a study."""
+    return int({**config["pruning"], **config["studies"][study].get("pruning", {})}["rounds"])
+
+
+def _schema_problems(config: Mapping[str, Any]) -> Iterator[str]:
+    # Imported here: Snakemake imports it anyway, the jobs that read a config do not need it.
+    import jsonschema
+
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    validator = jsonschema.Draft202012Validator(schema)
+    # A JSON document has only lists and plain mappings.
+    document = json.loads(json.dumps(config))
+    for error in sorted(validator.iter_errors(document), key=lambda error: list(error.path)):
+        yield from _lines(error)
+
+
+def _lines(error: Any) -> Iterator[str]:
+    where = ".".join(str(part) for part in error.absolute_path) or "config"
+    prefix = "" if where == "config" else f"{where}."
+    if error.validator == "additionalProperties":
+        known = sorted(error.schema.get("properties", {}))
+        for key in sorted(set(error.instance) - set(known)):
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            yield f"unknown key {prefix}{key}{hint} (allowed: {', '.join(known)})"
+    elif error.validator == "required":
+        missing = [key for key in error.validator_value if key not in error.instance]
+        yield f"missing key {prefix}{missing[0]}"
+    elif error.validator == "enum":
+        allowed = ", ".join(str(value) for value in error.validator_value)
+        near = difflib.get_close_matches(str(error.instance), map(str, error.validator_value), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        yield f"{where} is {error.instance!r}; allowed: {allowed}{hint}"
+    elif error.validator in ("propertyNames", "pattern"):
+        yield (
+            f"{where}: {error.instance!r} is not a valid name; allowed: lower-case letters, digits "
+            "and single hyphens, starting with a letter"
+            if "$comment" not in error.schema
+            else f"{where} is {error.instance!r}; allowed: {error.schema['$comment']}"
+        )
+    else:
+        yield f"{where} is {error.instance!r}; allowed: {_allowed(error)}"
+
+
+def _allowed(error: Any) -> str:
+    wording = {
+        "type": lambda value: value if isinstance(value, str) else " or ".join(value),
+        "minimum": lambda value: f"at least {value}",
+        "maximum": lambda value: f"at most {value}",
+        "exclusiveMinimum": lambda value: f"more than {value}",
+        "exclusiveMaximum": lambda value: f"less than {value}",
+        "minItems": lambda value: f"at least {value} entries",
+        "uniqueItems": lambda value: "no entry twice",
+        "minProperties": lambda value: f"at least {value} entries",
+        "const": lambda value: repr(value),
+        "not": lambda value: error.schema.get("$comment", "another value"),
+        "minLength": lambda value: "a non-empty text",
+    }
+    return wording.get(error.validator, lambda value: f"{error.validator} {value}")(
+        error.validator_value
+    )
+
+
+def _reference_problems(config: Mapping[str, Any]) -> Iterator[str]:
+    """What the schema cannot say: names that must exist, and values that exclude each other."""
+    for name, study in config["studies"].items():
+        for kind, table in (("network", "networks"), ("init", "inits")):
+            if study[kind] not in config[table]:
+                near = difflib.get_close_matches(study[kind], config[table], n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                yield (
+                    f"studies.{name}.{kind} is {study[kind]!r}, which {table} does not define "
+                    f"(defined: {', '.join(config[table])}){hint}"
+                )
+        training = {**config["training"], **study.get("training", {})}
+        pruning = {**config["pruning"], **study.get("pruning", {})}
+        if pruning.get("rewind_epoch", 0) >= training["epochs"]:
+            yield (
+                f"studies.{name}: pruning.rewind_epoch is {pruning['rewind_epoch']}; allowed: less "
+                f"than training.epochs ({training['epochs']})"
+            )
+        if training.get("warmup_epochs", 0) >= training["epochs"]:
+            yield (
+                f"studies.{name}: training.warmup_epochs is {training['warmup_epochs']}; allowed: "
+                f"less than training.epochs ({training['epochs']})"
+            )
+    if config["arms"].get("imp") != {"mask": "imp", "weights": "rewind"}:
+        yield "arms.imp must be {mask: imp, weights: rewind}: it is the chain that all arms need"

@@ -1,0 +1,93 @@
+"""A digest of a script and of every project module that it imports: never stale, never spurious.
+
+Snakemake's own `code` trigger looks at the script's modification time: a checkout reruns
+everything, and a change in an imported module reruns nothing. The digest is over syntax trees, so
+comments, docstrings and white space do not count.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def fingerprint(script: str | Path, package: Path = PACKAGE) -> str:
+    """Return a hex digest of `script` and of the modules of `package` that it reaches.
+
+    Imports inside functions count, too. Raises FileNotFoundError or SyntaxError as Python does.
+    """
+    files = {Path(script).resolve(), *_reached(Path(script).resolve(), package.resolve())}
+    digest = hashlib.sha256()
+    for file in sorted(files, key=lambda file: (file.name, str(file))):
+        digest.update(f"{file.name}\n{_code(file)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _reached(script: Path, package: Path) -> set[Path]:
+    found: set[Path] = set()
+    pending = [script]
+    while pending:
+        for file in _imports(pending.pop(), package):
+            if file not in found:
+                found.add(file)
+                pending.append(file)
+    return found
+
+
+@functools.cache
+def _tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def _code(file: Path) -> str:
+    """Return the module's code without comments and docstrings, in canonical form."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
+
+
+@functools.cache
+def _imports(file: Path, package: Path) -> frozenset[Path]:
+    """Return the package's files that `file` imports directly."""
+    modules: set[str] = set()
+    for node in ast.walk(_tree(file)):
+        if isinstance(node, ast.Import):
+            modules.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            origin = node.module or ""
+            if node.level and package in file.parents:
+                above = file.parent.relative_to(package.parent).parts
+                base = above[: len(above) - node.level + 1]
+                origin = ".".join([*base, *([origin] if origin else [])])
+            modules.update(f"{origin}.{alias.name}" for alias in node.names)
+            modules.add(origin)
+    return frozenset(
+        path
+        for module in modules
+        if module.split(".")[0] == package.name
+        for path in _files(module.split(".")[1:], package)
+    )
+
+
+def _files(parts: list[str], package: Path) -> list[Path]:
+    """Return the module's file and the __init__ files on the way; nothing for a plain name."""
+    files = [package / "__init__.py"]
+    folder = package
+    for part in parts:
+        if (folder / f"{part}.py").is_file():
+            files.append(folder / f"{part}.py")
+            break
+        folder = folder / part
+        if not (folder / "__init__.py").is_file():
+            break
+        files.append(folder / "__init__.py")
+    return [file for file in files if file.is_file()]

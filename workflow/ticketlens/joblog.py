@@ -1,0 +1,38 @@
+"""The log of one job: a file, and the terminal; expected errors as one clear message."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+log = logging.getLogger("ticketlens")
+
+
+@contextmanager
+def job_log(path: str) -> Iterator[None]:
+    """Send log messages to `path` and standard error while the block runs.
+
+    An error that a user can act on (ValueError, ArithmeticError, OSError, AssertionError) ends the
+    job with its message alone, exit code 1; anything else keeps its traceback, in the log as well.
+    """
+    formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
+    handlers = [logging.FileHandler(path, mode="w"), logging.StreamHandler(sys.stderr)]
+    for handler in handlers:
+        handler.setFormatter(formatter)
+        log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    except (ValueError, ArithmeticError, OSError, AssertionError) as error:
+        log.error("%s: %s", type(error).__name__, error)
+        log.debug("details", exc_info=True)
+        raise SystemExit(1) from error
+    except Exception:
+        log.exception("unexpected error")
+        raise
+    finally:
+        for handler in handlers:
+            log.removeHandler(handler)
+            handler.close()

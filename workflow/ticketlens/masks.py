@@ -1,0 +1,169 @@
+"""Masks: iterative magnitude pruning's step, its criteria, and the checks on masks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from ticketlens.architecture import READOUT
+from ticketlens.checkpoint import Layer
+from ticketlens.seeds import stream
+from ticketlens.spec import PruningSpec
+
+Criterion = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
+
+
+class InvariantError(AssertionError):
+    """A result breaks an invariant that every run asserts; the message says which and where."""
+
+
+def magnitude(
+    trained: np.ndarray, initial: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """|w| after training (Frankle & Carbin 2019, arXiv:1803.03635)."""
+    return np.abs(trained)
+
+
+def magnitude_at_init(
+    trained: np.ndarray, initial: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """|w| before training: the selection null, which needs no data."""
+    return np.abs(initial)
+
+
+def magnitude_increase(
+    trained: np.ndarray, initial: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """|w| after training minus |w| before (Zhou et al. 2019, arXiv:1905.01067)."""
+    return np.abs(trained) - np.abs(initial)
+
+
+def random(trained: np.ndarray, initial: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Uniform scores: random pruning at the same densities."""
+    return rng.random(trained.shape)
+
+
+CRITERIA: dict[str, Criterion] = {
+    "magnitude": magnitude,
+    "magnitude-at-init": magnitude_at_init,
+    "magnitude-increase": magnitude_increase,
+    "random": random,
+}
+
+
+def removed_count(kept: int, rate: float) -> int:
+    """Return rate·kept rounded to the nearest integer, halves up.
+
+    The decimal that the config states is taken exactly (0.2 is 1/5), so that no float rounding
+    shifts a count.
+    """
+    return int(Fraction(str(rate)) * kept + Fraction(1, 2))
+
+
+def remove_lowest(scores: np.ndarray, mask: np.ndarray, count: int) -> np.ndarray:
+    """Return `mask` without the `count` kept entries of lowest score; ties go by flat index."""
+    kept = np.flatnonzero(mask)
+    order = np.argsort(scores.ravel()[kept], kind="stable")
+    pruned = mask.copy()
+    pruned.ravel()[kept[order[:count]]] = False
+    return pruned
+
+
+def prune(
+    trained: Sequence[Layer],
+    initial: Sequence[Layer],
+    pruning: PruningSpec,
+    seed: int,
+    round_: int,
+) -> tuple[np.ndarray, ...]:
+    """Return the masks of round `round_` from the trained network of the round before.
+
+    `initial` is the ticket that was trained. With scope "layer" each hidden layer loses `rate` of
+    its kept weights; with scope "global" the hidden layers lose `rate` of their pooled kept weights.
+    The readout loses `readout_rate` of its own in both. Random criteria draw from the stream
+    (seed, "prune", round, layer).
+    Raises ValueError for an unknown criterion or scope, or where a layer would lose all its
+    weights, naming it.
+    """
+    if pruning.criterion not in CRITERIA:
+        raise ValueError(
+            f"pruning.criterion is {pruning.criterion!r}; allowed: {sorted(CRITERIA)}"
+        )
+    if pruning.scope not in ("layer", "global"):
+        raise ValueError(f"pruning.scope is {pruning.scope!r}; allowed: ['global', 'layer']")
+    masks = [layer.mask for layer in trained]
+    scores = [
+        CRITERIA[pruning.criterion](
+            after.weight, before.weight, stream(seed, "prune", round_, after.name)
+        )
+        for after, before in zip(trained, initial, strict=True)
+    ]
+    hidden = [i for i, layer in enumerate(trained) if layer.name != READOUT]
+    groups = [[i] for i in hidden] if pruning.scope == "layer" else [hidden]
+    readout = [i for i, layer in enumerate(trained) if layer.name == READOUT]
+    for group, rate in [(group, pruning.rate) for group in groups] + [
+        ([i], pruning.readout_rate) for i in readout
+    ]:
+        for i, mask in zip(group, _prune_group(scores, masks, group, rate), strict=True):
+            masks[i] = mask
+    for layer, mask in zip(trained, masks, strict=True):
+        if not mask.any():
+            raise ValueError(
+                f"pruning round {round_} would remove all {np.count_nonzero(layer.mask)} kept "
+                f"weights of layer {layer.name}; use fewer rounds or a lower rate"
+            )
+    check_pruned(trained, masks, pruning)
+    return tuple(masks)
+
+
+def _prune_group(
+    scores: Sequence[np.ndarray], masks: Sequence[np.ndarray], group: Sequence[int], rate: float
+) -> list[np.ndarray]:
+    """Prune the pooled weights of `group`; return its masks."""
+    pooled_mask = np.concatenate([masks[i].ravel() for i in group])
+    pooled_scores = np.concatenate([scores[i].ravel() for i in group])
+    count = removed_count(int(np.count_nonzero(pooled_mask)), rate)
+    pooled = remove_lowest(pooled_scores, pooled_mask, count)
+    ends = np.cumsum([masks[i].size for i in group])[:-1]
+    return [
+        part.reshape(masks[i].shape) for i, part in zip(group, np.split(pooled, ends), strict=True)
+    ]
+
+
+def check_pruned(
+    before: Sequence[Layer], after: Sequence[np.ndarray], pruning: PruningSpec
+) -> None:
+    """Assert that masks are nested and that exact counts were removed.
+
+    Raises InvariantError naming the layer.
+    """
+    check_nested([layer.mask for layer in before], after, [layer.name for layer in before])
+    kept_before = {layer.name: int(np.count_nonzero(layer.mask)) for layer in before}
+    kept_after = {
+        layer.name: int(np.count_nonzero(mask)) for layer, mask in zip(before, after, strict=True)
+    }
+    hidden = [name for name in kept_before if name != READOUT]
+    groups = [[name] for name in hidden] if pruning.scope == "layer" else [hidden]
+    if READOUT in kept_before:
+        groups.append([READOUT])
+    for group in groups:
+        rate = pruning.readout_rate if group == [READOUT] else pruning.rate
+        kept = sum(kept_before[name] for name in group)
+        expected = kept - removed_count(kept, rate)
+        found = sum(kept_after[name] for name in group)
+        if found != expected:
+            raise InvariantError(
+                f"layer {', '.join(group)}: {found} weights kept, the pruning rule says {expected}"
+            )
+
+
+def check_nested(
+    before: Sequence[np.ndarray], after: Sequence[np.ndarray], names: Sequence[str]
+) -> None:
+    """Assert that no pruned weight comes back. Raises InvariantError naming the layer."""
+    for name, old, new in zip(names, before, after, strict=True):
+        revived = np.count_nonzero(new & ~old)
+        if revived:
+            raise InvariantError(f"layer {name}: {revived} pruned weights came back")

@@ -1,0 +1,105 @@
+"""Networks as torch modules, built from a ticket: the forward passes of `architecture`'s families.
+
+Each network lists its parameter layers in the ticket's order as `layers`, and can return the
+pre-activations h of its hidden layers, which the measurements need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from ticketlens.checkpoint import Checkpoint, Layer
+from ticketlens.spec import NetworkSpec
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "tanh": torch.tanh,
+    "erf": torch.erf,
+    "relu": torch.relu,
+    "hard_tanh": nn.functional.hardtanh,
+    "linear": lambda h: h,
+}
+
+
+class FullyConnected(nn.Module):
+    """x → h = W x + b → phi(h) → … → readout; images are flattened channel-first."""
+
+    def __init__(self, layers: list[nn.Module], network: NetworkSpec) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.activation = ACTIVATIONS[network.activation]
+
+    def preactivations(self, images: Tensor) -> list[Tensor]:
+        """Return h of every hidden layer: (samples, neurons) each."""
+        x, found = images.flatten(1), []
+        for layer in self.layers[:-1]:
+            found.append(layer(x))
+            x = self.activation(found[-1])
+        return found
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (samples, channels, height, width) to logits (samples, classes)."""
+        return self.layers[-1](self.activation(self.preactivations(images)[-1]))
+
+
+class Convolutional(nn.Module):
+    """Convolutions with phi, global average pooling of phi(h), readout."""
+
+    def __init__(self, layers: list[nn.Module], network: NetworkSpec) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.activation = ACTIVATIONS[network.activation]
+
+    def preactivations(self, images: Tensor) -> list[Tensor]:
+        """Return h of every hidden layer: (samples, channels, height, width) each."""
+        x, found = images, []
+        for layer in self.layers[:-1]:
+            found.append(layer(x))
+            x = self.activation(found[-1])
+        return found
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (samples, channels, height, width) to logits (samples, classes)."""
+        return self.layers[-1](self.activation(self.preactivations(images)[-1]).mean(dim=(2, 3)))
+
+
+FAMILIES: dict[str, type[nn.Module]] = {
+    "fully-connected": FullyConnected,
+    "convolutional": Convolutional,
+}
+
+
+def build(ticket: Checkpoint) -> nn.Module:
+    """Return the network of `ticket` (kind ticket or trained) with its weights and biases.
+
+    The parameters are fresh copies. Raises ValueError for an unknown family or activation.
+    """
+    network = ticket.spec.network
+    if network.family not in FAMILIES:
+        raise ValueError(f"network family is {network.family!r}; allowed: {sorted(FAMILIES)}")
+    if network.activation not in ACTIVATIONS:
+        raise ValueError(f"activation is {network.activation!r}; allowed: {sorted(ACTIVATIONS)}")
+    return FAMILIES[network.family]([_module(layer, network) for layer in ticket.layers], network)
+
+
+def _module(layer: Layer, network: NetworkSpec) -> nn.Module:
+    if layer.kind == "linear":
+        outputs, inputs = layer.mask.shape
+        module: nn.Module = nn.utils.skip_init(nn.Linear, inputs, outputs)
+    else:
+        outputs, inputs, kernel, _ = layer.mask.shape
+        module = nn.utils.skip_init(
+            nn.Conv2d,
+            inputs,
+            outputs,
+            kernel,
+            stride=network.stride,
+            padding=kernel // 2,
+            padding_mode=network.padding,
+        )
+    with torch.no_grad():
+        module.weight.copy_(torch.from_numpy(layer.weight))
+        module.bias.copy_(torch.from_numpy(layer.bias))
+    return module

@@ -1,0 +1,208 @@
+"""Where images come from: a folder or zip of images per class, or torchvision's CIFAR-10.
+
+Each source is one function from a path to `RawImages`; `dataset` splits and prepares them.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image
+
+PARTS = ("train", "test")
+SUFFIXES = (".png", ".jpg", ".jpeg")
+MAX_SIDE = 1024
+MAX_FILE_BYTES = 50_000_000
+HOW_TO_GET = (
+    "Ways to get images: `dataset: {source: embedded}` uses the subset that comes with ticketlens; "
+    "`source: torchvision` downloads CIFAR-10 into `path`; `source: folder` reads any directory or "
+    ".zip in the layout {train,test}/<class>/*.png|jpg given as `path`."
+)
+
+
+class DatasetError(ValueError):
+    """Images are missing, damaged or unusable; the message says where and what to do."""
+
+
+@dataclass(frozen=True)
+class RawImages:
+    """Images as found: uint8 (n, height, width, channels), labels int64 indexing `classes`."""
+
+    classes: tuple[str, ...]
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+
+
+def folder(path: str | os.PathLike) -> RawImages:
+    """Read `{train,test}/<class>/*.{png,jpg}` from a directory or a .zip.
+
+    Classes are sorted by name, files within a class in natural order. The first image decides on
+    size and on grey (1 channel) or colour (3); all must have that size.
+    Raises DatasetError naming the first file or folder that does not fit.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise DatasetError(f"{path}: no such file or folder. {HOW_TO_GET}")
+    if path.is_dir():
+        return _read_tree(str(path), _folder_entries(path), lambda name: (path / name).read_bytes())
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise DatasetError(f"{path}: neither a folder nor a readable .zip ({error})") from error
+    with archive:
+        entries = [info.filename for info in archive.infolist() if not info.is_dir()]
+        return _read_tree(str(path), entries, lambda name: _zip_member(archive, name, path))
+
+
+def torchvision_cifar10(path: str | os.PathLike) -> RawImages:
+    """Read CIFAR-10 (Krizhevsky 2009) from `path`, downloaded and checked by torchvision.
+
+    Raises DatasetError if it can neither be found nor downloaded.
+    """
+    cifar10 = _torchvision_cifar10_class()
+    try:
+        parts = {
+            part: cifar10(root=os.fspath(path), train=part == "train", download=True)
+            for part in PARTS
+        }
+    except (OSError, RuntimeError) as error:
+        raise DatasetError(
+            f"{path}: torchvision could not get CIFAR-10 ({error}). {HOW_TO_GET}"
+        ) from error
+    return RawImages(
+        classes=tuple(parts["train"].classes),
+        train_images=np.ascontiguousarray(parts["train"].data),
+        train_labels=np.asarray(parts["train"].targets, dtype=np.int64),
+        test_images=np.ascontiguousarray(parts["test"].data),
+        test_labels=np.asarray(parts["test"].targets, dtype=np.int64),
+    )
+
+
+SOURCES: dict[str, Callable[[str | os.PathLike], RawImages]] = {
+    "embedded": folder,
+    "folder": folder,
+    "torchvision": torchvision_cifar10,
+}
+
+
+def _torchvision_cifar10_class() -> type:
+    """Import torchvision's CIFAR10, also where its compiled operators do not load.
+
+    Linux wheels of torchvision from the package index are built against CUDA. Beside a CPU build
+    of torch their operators stay unloaded, and the import stops where it registers a fake kernel
+    for the operators `nms` and `qnms`, which then do not exist. Reading a data set needs none of
+    them, so they are declared here, without an implementation.
+    """
+    import torch
+
+    try:
+        from torchvision.datasets import CIFAR10
+    except RuntimeError as error:
+        if "torchvision::nms" not in str(error):
+            raise
+        import sys
+
+        for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        library = torch.library.Library("torchvision", "FRAGMENT")
+        for operator in ("nms", "qnms"):
+            library.define(f"{operator}(Tensor dets, Tensor scores, float threshold) -> Tensor")
+        from torchvision.datasets import CIFAR10
+
+        CIFAR10._operator_declarations = library  # they vanish with the library object
+    return CIFAR10
+
+
+def _folder_entries(path: Path) -> list[str]:
+    return [
+        file.relative_to(path).as_posix()
+        for part in PARTS
+        for file in sorted((path / part).glob("*/*"))
+        if file.is_file()
+    ]
+
+
+def _zip_member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
+    info = archive.getinfo(name)
+    if info.file_size > MAX_FILE_BYTES:
+        raise DatasetError(f"{path}: {name} claims {info.file_size:,} bytes; too large for an image")
+    try:
+        return archive.read(info)
+    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
+        raise DatasetError(f"{path}: {name} cannot be unpacked ({error})") from error
+
+
+def _read_tree(where: str, entries: list[str], load: Callable[[str], bytes]) -> RawImages:
+    files: dict[tuple[str, str], list[str]] = {}
+    for entry in entries:
+        parts = PurePosixPath(entry).parts
+        if len(parts) != 3 or parts[0] not in PARTS or any(p.startswith((".", "_")) for p in parts):
+            continue
+        if PurePosixPath(entry).suffix.lower() in SUFFIXES:
+            files.setdefault((parts[0], parts[1]), []).append(entry)
+    classes = tuple(sorted({name for part, name in files if part == "train"}))
+    if len(classes) < 2:
+        raise DatasetError(
+            f"{where}: {len(classes)} classes with images found under train/; expected the layout "
+            f"{{train,test}}/<class>/*.png|jpg with at least 2 classes. {HOW_TO_GET}"
+        )
+    for part, name in sorted(files):
+        if name not in classes:
+            raise DatasetError(f"{where}: class {part}/{name} has no images under train/")
+    for name in classes:
+        if ("test", name) not in files:
+            raise DatasetError(f"{where}: class {name!r} has no images under test/")
+    reader = _ImageReader(where, load)
+    arrays = {}
+    for part in PARTS:
+        names = [
+            (entry, label)
+            for label, name in enumerate(classes)
+            for entry in sorted(files[part, name], key=_natural)
+        ]
+        arrays[f"{part}_images"] = np.stack([reader(entry) for entry, _ in names])
+        arrays[f"{part}_labels"] = np.array([label for _, label in names], dtype=np.int64)
+    return RawImages(classes=classes, **arrays)
+
+
+class _ImageReader:
+    """Decode images to uint8 (height, width, channels); the first one sets the shape."""
+
+    def __init__(self, where: str, load: Callable[[str], bytes]) -> None:
+        self.where, self.load, self.mode, self.size = where, load, None, None
+
+    def __call__(self, name: str) -> np.ndarray:
+        try:
+            with Image.open(io.BytesIO(self.load(name)), formats=("PNG", "JPEG")) as image:
+                if self.size is None:
+                    self.mode = "L" if image.mode in ("1", "L", "I", "I;16") else "RGB"
+                    self.size = image.size
+                if image.size != self.size or max(image.size) > MAX_SIDE:
+                    raise DatasetError(
+                        f"{self.where}: {name} is {image.size[0]}×{image.size[1]} pixels; expected "
+                        f"{self.size[0]}×{self.size[1]} as the first image, at most {MAX_SIDE} a side"
+                    )
+                pixels = np.asarray(image.convert(self.mode), dtype=np.uint8)
+        except DatasetError:
+            raise
+        except Exception as error:  # PIL raises many kinds on damaged files
+            raise DatasetError(f"{self.where}: {name} is not a readable image ({error})") from error
+        return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    """Order img2 before img10."""
+    return [
+        (0, int(piece), "") if piece.isdigit() else (1, 0, piece)
+        for piece in re.split(r"(\d+)", name)
+        if piece
+    ]

@@ -1,0 +1,158 @@
+"""What determines a run: frozen specifications with their defaults, and their canonical JSON.
+
+The spec of a checkpoint says how to make it again: network, initial weights, training, pruning and
+the data set's fingerprint. The number of rounds is not part of it, so that adding a round leaves
+the rounds that exist untouched. Anything that can change bits is part of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """A network family and its sizes. Kernel, padding and stride concern convolutions only."""
+
+    family: str = "fully-connected"
+    hidden_layers: int = 8
+    width: int = 256
+    activation: str = "tanh"
+    kernel: int = 3
+    padding: str = "circular"
+    stride: int = 1
+
+
+@dataclass(frozen=True)
+class InitSpec:
+    """Initial weights: `sigma_w`, `sigma_b` are standard deviations in mean-field scale."""
+
+    scheme: str = "gaussian"
+    sigma_w: float = 1.4
+    sigma_b: float = 0.3
+
+
+@dataclass(frozen=True)
+class TrainingSpec:
+    """How a ticket is trained. `threads` and `device` are here because they can change bits."""
+
+    epochs: int = 50
+    batch_size: int = 128
+    optimizer: str = "sgd"
+    learning_rate: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    schedule: str = "constant"
+    warmup_epochs: int = 0
+    device: str = "auto"
+    tf32: bool = False
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class PruningSpec:
+    """How a trained network is pruned: the share of the kept weights that one round removes."""
+
+    rate: float = 0.2
+    readout_rate: float = 0.1
+    scope: str = "layer"
+    criterion: str = "magnitude"
+    rewind_epoch: int = 0
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """The prepared data set: its name, fingerprint, image shape (height, width, channels)."""
+
+    name: str = ""
+    sha256: str = ""
+    shape: tuple[int, int, int] = (32, 32, 3)
+    classes: int = 10
+
+
+PARTS: dict[str, type] = {
+    "network": NetworkSpec,
+    "init": InitSpec,
+    "training": TrainingSpec,
+    "pruning": PruningSpec,
+    "dataset": DatasetSpec,
+}
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Everything that determines a checkpoint, apart from study, seed, round and arm."""
+
+    network: NetworkSpec = NetworkSpec()
+    init: InitSpec = InitSpec()
+    training: TrainingSpec = TrainingSpec()
+    pruning: PruningSpec = PruningSpec()
+    dataset: DatasetSpec = DatasetSpec()
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> Spec:
+        """Build from nested mappings; missing keys take their defaults.
+
+        Raises ValueError for an unknown part or key, or a value of the wrong type.
+        """
+        unknown = sorted(set(mapping) - set(PARTS))
+        if unknown:
+            raise ValueError(f"spec has unknown part {unknown[0]!r}; allowed: {sorted(PARTS)}")
+        return cls(**{part: _part(part, mapping.get(part, {})) for part in PARTS})
+
+    @classmethod
+    def from_json(cls, text: str) -> Spec:
+        """Build from canonical JSON. Raises ValueError if it is not valid."""
+        parsed = json.loads(text)
+        if not isinstance(parsed, dict):
+            raise ValueError("spec is not a JSON object")
+        return cls.from_mapping(parsed)
+
+    def to_json(self) -> str:
+        """Return canonical JSON: sorted keys, no white space, every key present."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))
+
+    @property
+    def sha256(self) -> str:
+        """Return the SHA-256 of the canonical JSON."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    def replace(self, **parts: Any) -> Spec:
+        """Return a copy with some parts replaced."""
+        return dataclasses.replace(self, **parts)
+
+
+def _part(name: str, values: Any) -> Any:
+    if not isinstance(values, Mapping):
+        raise ValueError(f"spec part {name!r} is {values!r}; allowed: a mapping")
+    fields = {field.name: field for field in dataclasses.fields(PARTS[name])}
+    unknown = sorted(set(values) - set(fields))
+    if unknown:
+        raise ValueError(f"spec has unknown key {name}.{unknown[0]}; allowed: {sorted(fields)}")
+    return PARTS[name](
+        **{key: _coerced(f"{name}.{key}", value, fields[key].default) for key, value in values.items()}
+    )
+
+
+def _coerced(where: str, value: Any, default: Any) -> Any:
+    """Give `value` the type of the default: 1 and 1.0 must not make two different specs."""
+    if isinstance(default, tuple):
+        if isinstance(value, (list, tuple)) and len(value) == len(default):
+            return tuple(_coerced(where, item, default[0]) for item in value)
+    elif isinstance(default, bool) or isinstance(value, bool):
+        if type(value) is type(default):
+            return value
+    elif isinstance(default, float):
+        if isinstance(value, (int, float)):
+            return float(value)
+    elif isinstance(default, int):
+        if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
+            return int(value)
+    elif isinstance(value, type(default)):
+        return value
+    raise ValueError(f"spec key {where} is {value!r}; allowed: a {type(default).__name__}")

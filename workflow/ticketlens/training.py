@@ -1,0 +1,414 @@
+"""Training a ticket: masked gradient descent that resumes bit for bit after any interruption.
+
+The order of the data is a function of (seed, epoch) alone: arms and rounds of one seed see the same
+batches, and no random state needs saving. Masks are held by one multiplication of the gradients:
+weights, momenta and weight decay that start at 0.0 off the mask stay at 0.0.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from ticketlens import resume
+from ticketlens.checkpoint import Checkpoint, Layer
+from ticketlens.dataset import PreparedDataset, read_part
+from ticketlens.masks import InvariantError
+from ticketlens.networks import build
+from ticketlens.seeds import stream
+from ticketlens.spec import TrainingSpec
+
+log = logging.getLogger(__name__)
+EVALUATION_BATCH = 1000
+LOG_SECONDS = 20.0
+CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+
+
+class DivergedError(ArithmeticError):
+    """The loss became infinite or NaN."""
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Images and labels of one part of the data, on the device."""
+
+    images: Tensor
+    labels: Tensor
+
+
+def train(
+    ticket: Checkpoint,
+    data: PreparedDataset,
+    partial: Path | None = None,
+    key: str = "",
+    show_progress: bool = False,
+) -> tuple[Checkpoint, Checkpoint | None]:
+    """Train `ticket` by its own spec; return (trained network, theta_k).
+
+    theta_k, the network after `pruning.rewind_epoch` epochs, is None for rewind_epoch 0. With
+    `partial`, the state is saved there as training goes on, and a state found there is resumed if
+    it carries the same `key` (see `resume`).
+    The history holds, per epoch, the running train loss and accuracy (over the epoch's batches) and
+    the validation loss and accuracy; per run, the untrained network's validation loss and accuracy,
+    and the final losses and accuracies on all parts for the last epoch's weights and for those of
+    the best validation epoch (highest accuracy, the earliest on ties).
+    A run whose loss becomes NaN or infinite raises DivergedError on the arm `imp`; on any other arm
+    it is a result: chance accuracy, `diverged` = 1, and the untrained weights.
+    Raises ValueError if the data are not those of the ticket's spec, or fewer than one batch.
+    """
+    spec = ticket.spec.training
+    if ticket.spec.dataset != data.spec:
+        raise ValueError(
+            f"{data.path}: data set {data.name} ({data.sha256[:12]}…) is not the one that the "
+            f"ticket was made for: {ticket.spec.dataset.name} ({ticket.spec.dataset.sha256[:12]}…)"
+        )
+    device = _device(spec)
+    run = _Run(ticket, spec, build(ticket).to(device), device)
+    train_data, validation = (_load(data, part, device) for part in ("train", "validation"))
+    steps = len(train_data.labels) // spec.batch_size
+    if steps == 0:
+        raise ValueError(
+            f"training.batch_size is {spec.batch_size}, more than the {len(train_data.labels)} "
+            "training images"
+        )
+    log.info(
+        "%s: %d parameters, density %.4f, device %s, %d thread(s), %d steps an epoch",
+        run.name, sum(p.numel() for p in run.parameters), ticket.density, device, spec.threads, steps,
+    )  # fmt: skip
+    saver = resume.Saver(partial, key)
+    state = saver.load()
+    if state is None:
+        run.history["untrained_loss"], run.history["untrained_accuracy"] = evaluate(
+            run.model, validation
+        )
+    else:
+        run.restore(state)
+        log.info("%s: resumed at epoch %d, step %d", run.name, run.epoch + 1, run.step)
+    try:
+        with resume.stop_on_sigterm() as stop:
+            _epochs(run, train_data, validation, steps, saver, stop, show_progress)
+    except DivergedError as error:
+        if ticket.arm == "imp":
+            raise
+        log.warning("%s", error)
+        return _diverged(ticket, run), None
+    test = _load(data, "test", device)
+    parts = {"train": train_data, "validation": validation, "test": test}
+    trained = run.finished(parts)
+    log.info(
+        "%s: %.2f s an epoch; test accuracy %.4f (last epoch), %.4f (epoch %d, best validation)",
+        run.name, run.seconds / max(1, run.epochs_here), trained.history["final_test_accuracy"],
+        trained.history["final_test_accuracy_best_validation"], run.best_epoch,
+    )  # fmt: skip
+    return trained, run.theta_k()
+
+
+def learning_rate(spec: TrainingSpec, step: int, steps_per_epoch: int) -> float:
+    """Return the rate of the step number `step` (from 0) of a whole run.
+
+    Warm-up is linear over `warmup_epochs`; then constant, or a half cosine to 0 at the run's end
+    (Loshchilov & Hutter 2017, arXiv:1608.03983).
+    """
+    warmup, total = spec.warmup_epochs * steps_per_epoch, spec.epochs * steps_per_epoch
+    if step < warmup:
+        return spec.learning_rate * (step + 1) / warmup
+    if spec.schedule == "constant":
+        return spec.learning_rate
+    if spec.schedule == "cosine":
+        progress = (step - warmup) / max(1, total - warmup)
+        return spec.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+    raise ValueError(f"training.schedule is {spec.schedule!r}; allowed: ['constant', 'cosine']")
+
+
+def evaluate(model: nn.Module, data: Batches) -> tuple[float, float]:
+    """Return mean cross-entropy and accuracy over all of `data`."""
+    loss = torch.zeros((), dtype=torch.float64, device=data.labels.device)
+    correct = torch.zeros((), dtype=torch.int64, device=data.labels.device)
+    with torch.inference_mode():
+        for images, labels in zip(
+            data.images.split(EVALUATION_BATCH), data.labels.split(EVALUATION_BATCH), strict=True
+        ):
+            logits = model(images)
+            loss += nn.functional.cross_entropy(logits, labels, reduction="sum")
+            correct += (logits.argmax(1) == labels).sum()
+    return loss.item() / len(data.labels), correct.item() / len(data.labels)
+
+
+class _Run:
+    """The mutable state of one training run, and how it is saved and restored."""
+
+    def __init__(
+        self, ticket: Checkpoint, spec: TrainingSpec, model: nn.Module, device: torch.device
+    ) -> None:
+        self.ticket, self.spec, self.model, self.device = ticket, spec, model, device
+        self.name = f"{ticket.study} seed {ticket.seed} round {ticket.round} arm {ticket.arm}"
+        self.weights = [layer.weight for layer in model.layers]
+        self.biases = [layer.bias for layer in model.layers]
+        self.parameters = [p for layer in model.layers for p in (layer.weight, layer.bias)]
+        self.masks = [torch.from_numpy(layer.mask).to(device) for layer in ticket.layers]
+        # A full mask needs no multiplication: the dense network trains at the dense price.
+        self.held = [
+            (weight, mask.to(weight.dtype))
+            for weight, mask in zip(self.weights, self.masks, strict=True)
+            if not mask.all()
+        ]
+        self.optimizer = _optimizer(spec, self.parameters)
+        self.epoch = self.step = 0  # finished epochs; finished steps of the next one
+        self.running = torch.zeros(2, dtype=torch.float64, device=device)  # loss sum, correct
+        self.history: dict[str, float | np.ndarray] = {
+            name: np.full(spec.epochs, np.nan) for name in CURVES
+        }
+        self.best_epoch, self.best = 0, self.snapshot()
+        self.late = self.snapshot() if ticket.spec.pruning.rewind_epoch else []
+        self.seconds, self.epochs_here = 0.0, 0
+
+    def snapshot(self) -> list[np.ndarray]:
+        """Return copies of all parameters as arrays: weight, bias, weight, bias, …"""
+        return [p.detach().cpu().numpy().copy() for p in self.parameters]
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return all that a resumed run needs, as arrays by name."""
+        arrays = {
+            "position": np.array([self.epoch, self.step, self.best_epoch]),
+            "running": self.running.cpu().numpy(),
+            **{f"history/{name}": np.asarray(value) for name, value in self.history.items()},
+        }
+        for group, values in (
+            ("parameter", self.snapshot()), ("best", self.best), ("late", self.late)
+        ):  # fmt: skip
+            arrays |= {f"{group}/{index}": value for index, value in enumerate(values)}
+        for index, slots in self.optimizer.state_dict()["state"].items():
+            arrays |= {
+                f"optimizer/{index}/{slot}": value.cpu().numpy()
+                for slot, value in slots.items()
+                if value is not None
+            }
+        return arrays
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Set the state that `state` returned."""
+        self.epoch, self.step, self.best_epoch = (int(value) for value in arrays["position"])
+        self.running.copy_(torch.from_numpy(arrays["running"]))
+        count = range(len(self.parameters))
+        with torch.no_grad():
+            for index, parameter in enumerate(self.parameters):
+                parameter.copy_(torch.from_numpy(arrays[f"parameter/{index}"]))
+        self.best = [arrays[f"best/{index}"] for index in count]
+        self.late = [arrays[f"late/{index}"] for index in count] if self.late else []
+        optimizer: dict[int, dict[str, Tensor]] = {}
+        for name, value in arrays.items():
+            if name.startswith("history/"):
+                self.history[name.removeprefix("history/")] = value
+            elif name.startswith("optimizer/"):
+                _, index, slot = name.split("/")
+                # clone(): torch's own aligned memory, on which the kernels' bits may depend
+                optimizer.setdefault(int(index), {})[slot] = torch.from_numpy(value).clone()
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": optimizer, "param_groups": groups})
+
+    def take_step(self, images: Tensor, labels: Tensor, rate: float) -> None:
+        """One step of masked gradient descent on one batch."""
+        logits = self.model(images)
+        loss = nn.functional.cross_entropy(logits, labels)
+        for parameter in self.parameters:
+            parameter.grad = None
+        loss.backward()
+        if self.held:
+            torch._foreach_mul_([weight.grad for weight, _ in self.held], [m for _, m in self.held])
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        with torch.no_grad():
+            self.running[0] += loss.detach()
+            self.running[1] += (logits.argmax(1) == labels).sum()
+        self.step += 1
+
+    def finish_epoch(self, steps: int, validation: Batches) -> None:
+        """Record the epoch, assert that the mask held, and keep the best weights.
+
+        Raises DivergedError if the epoch's train or validation loss is not finite.
+        """
+        self.epoch, self.step = self.epoch + 1, 0
+        loss, correct = self.running.tolist()
+        self.running.zero_()
+        images = steps * self.spec.batch_size
+        values = dict(
+            zip(CURVES, (loss / steps, correct / images, *evaluate(self.model, validation)),
+                strict=True)
+        )  # fmt: skip
+        if not (math.isfinite(values["train_loss"]) and math.isfinite(values["validation_loss"])):
+            raise DivergedError(
+                f"training diverged: {self.name}, epoch {self.epoch}, learning rate "
+                f"{self.optimizer.param_groups[0]['lr']:g}: loss {values['train_loss']:g}; "
+                "try a lower training.learning_rate"
+            )
+        self.check_masks()
+        for name, value in values.items():
+            self.history[name][self.epoch - 1] = value
+        best = self.history["validation_accuracy"][self.best_epoch - 1]
+        if self.best_epoch == 0 or values["validation_accuracy"] > best:
+            self.best_epoch, self.best = self.epoch, self.snapshot()
+        if self.epoch == self.ticket.spec.pruning.rewind_epoch:
+            self.late = self.snapshot()
+
+    def check_masks(self) -> None:
+        """Assert that weights off the mask are exactly 0.0. Raises InvariantError."""
+        with torch.no_grad():
+            for layer, weight, mask in zip(
+                self.ticket.layers, self.weights, self.masks, strict=True
+            ):
+                if weight.masked_fill(mask, 0.0).any():
+                    raise InvariantError(
+                        f"{self.name}, epoch {self.epoch}, layer {layer.name}: weights off the "
+                        "mask are not 0.0"
+                    )
+
+    def finished(self, parts: dict[str, Batches]) -> Checkpoint:
+        """Return the trained network with the final accuracies; test data are read here only."""
+        last = self.snapshot()
+        history: dict[str, np.ndarray] = {k: np.asarray(v) for k, v in self.history.items()}
+        for suffix, values in (("", last), ("_best_validation", self.best)):
+            with torch.no_grad():
+                for parameter, value in zip(self.parameters, values, strict=True):
+                    parameter.copy_(torch.from_numpy(value))
+            for part, batches in parts.items():
+                loss, accuracy = evaluate(self.model, batches)
+                history[f"final_{part}_loss{suffix}"] = np.asarray(loss)
+                history[f"final_{part}_accuracy{suffix}"] = np.asarray(accuracy)
+        history["best_epoch"] = np.asarray(self.best_epoch)
+        history["diverged"] = np.asarray(0)
+        return replace(
+            self.ticket,
+            kind="trained",
+            layers=_with_parameters(self.ticket.layers, last),
+            best_validation=tuple(zip(self.best[::2], self.best[1::2], strict=True)),
+            history=history,
+            extra={**self.ticket.extra, "device": self.device.type},
+        )
+
+    def theta_k(self) -> Checkpoint | None:
+        """Return the network after `rewind_epoch` epochs, for late rewinding."""
+        if not self.late:
+            return None
+        return replace(
+            self.ticket,
+            kind="trained",
+            layers=_with_parameters(self.ticket.layers, self.late),
+            extra={**self.ticket.extra, "epoch": self.ticket.spec.pruning.rewind_epoch},
+        )
+
+
+def _epochs(
+    run: _Run,
+    data: Batches,
+    validation: Batches,
+    steps: int,
+    saver: resume.Saver,
+    stop: Callable[[], bool],
+    show_progress: bool,
+) -> None:
+    """Train to the last epoch, saving as it goes on."""
+    logged = -math.inf
+    bar = tqdm(
+        total=run.spec.epochs, initial=run.epoch, desc=run.name, unit="epoch",
+        disable=not show_progress,
+    )  # fmt: skip
+    while run.epoch < run.spec.epochs:
+        start = time.perf_counter()
+        order = stream(run.ticket.seed, "data-order", run.epoch).permutation(len(data.labels))
+        batches = torch.from_numpy(order).to(run.device).split(run.spec.batch_size)
+        for chosen in batches[run.step : steps]:
+            rate = learning_rate(run.spec, run.epoch * steps + run.step, steps)
+            run.take_step(data.images[chosen], data.labels[chosen], rate)
+            if stop():
+                saver.save(run.state())
+                raise resume.Interrupted(
+                    f"{run.name}: stopped on request after epoch {run.epoch}, step {run.step}; "
+                    "saved, the next run goes on from here"
+                )
+            if saver.overdue():
+                saver.save(run.state())
+        run.finish_epoch(steps, validation)
+        run.seconds, run.epochs_here = run.seconds + time.perf_counter() - start, run.epochs_here + 1
+        bar.update()
+        if run.epoch < run.spec.epochs and saver.worthwhile():
+            saver.save(run.state())
+        if time.monotonic() - logged > LOG_SECONDS or run.epoch == run.spec.epochs:
+            logged = time.monotonic()
+            now = {name: run.history[name][run.epoch - 1] for name in CURVES}
+            log.info(
+                "%s: epoch %d/%d, train loss %.4f, accuracy %.4f, validation loss %.4f, "
+                "accuracy %.4f", run.name, run.epoch, run.spec.epochs, *now.values(),
+            )  # fmt: skip
+    bar.close()
+
+
+def _diverged(ticket: Checkpoint, run: _Run) -> Checkpoint:
+    """A diverged run as a result: chance accuracy, no loss, the ticket's own weights."""
+    history: dict[str, np.ndarray] = {name: np.asarray(v) for name, v in run.history.items()}
+    for suffix in ("", "_best_validation"):
+        for part in ("train", "validation", "test"):
+            history[f"final_{part}_loss{suffix}"] = np.asarray(np.nan)
+            history[f"final_{part}_accuracy{suffix}"] = np.asarray(1 / ticket.spec.dataset.classes)
+    history |= {"best_epoch": np.asarray(0), "diverged": np.asarray(1)}
+    return replace(
+        ticket,
+        kind="trained",
+        history=history,
+        best_validation=tuple((layer.weight, layer.bias) for layer in ticket.layers),
+        extra={**ticket.extra, "device": run.device.type},
+    )
+
+
+def _with_parameters(layers: tuple[Layer, ...], values: list[np.ndarray]) -> tuple[Layer, ...]:
+    return tuple(
+        replace(layer, weight=weight, bias=bias)
+        for layer, weight, bias in zip(layers, values[::2], values[1::2], strict=True)
+    )
+
+
+def _optimizer(spec: TrainingSpec, parameters: list[Tensor]) -> torch.optim.Optimizer:
+    """One fused pass over parameters, momenta and gradients."""
+    common = {"lr": spec.learning_rate, "weight_decay": spec.weight_decay, "fused": True}
+    if spec.optimizer == "sgd":
+        return torch.optim.SGD(parameters, momentum=spec.momentum, **common)
+    if spec.optimizer == "adam":
+        return torch.optim.Adam(parameters, betas=(spec.momentum, 0.999), **common)
+    raise ValueError(f"training.optimizer is {spec.optimizer!r}; allowed: ['adam', 'sgd']")
+
+
+def _device(spec: TrainingSpec) -> torch.device:
+    """Choose the device and set what can change bits: threads and TF32.
+
+    Raises ValueError if a GPU is asked for and there is none.
+    """
+    torch.set_num_threads(spec.threads)
+    torch.backends.cuda.matmul.allow_tf32 = spec.tf32
+    torch.backends.cudnn.allow_tf32 = spec.tf32
+    has_gpu = torch.cuda.is_available()
+    if spec.device == "auto":
+        return torch.device("cuda" if has_gpu else "cpu")
+    if spec.device == "cuda" and not has_gpu:
+        raise ValueError("training.device is 'cuda', but torch sees no GPU; allowed: auto, cpu")
+    return torch.device(spec.device)
+
+
+def _load(data: PreparedDataset, part: str, device: torch.device) -> Batches:
+    images, labels = read_part(data, part)
+    return Batches(_aligned(images).to(device), _aligned(labels).to(device))
+
+
+def _aligned(array: np.ndarray) -> Tensor:
+    """Copy to torch's own memory: aligned to 64 bytes, on which the bits of kernels may depend."""
+    return torch.empty(array.shape, dtype=torch.from_numpy(array[:0]).dtype).copy_(
+        torch.from_numpy(array)
+    )
