@@ -13,8 +13,9 @@ include: "workflow/rules/common.smk"
 
 pathvars:
     results=config["results"],
-    logs=config["results"] + "/logs",
-    benchmarks=config["results"] + "/benchmarks",
+    logs=f"{config['results']}/logs",
+    benchmarks=f"{config['results']}/benchmarks",
+    bank=BANK,
 
 
 include: "workflow/rules/dataset.smk"
@@ -34,3 +35,9 @@ rule tables:
     """All tidy tables, without figures."""
     input:
         tables(),
+
+
+rule bank:
+    """Ticket bank: each finished chain as one small file."""
+    input:
+        banks([study for study in TRAINED if study not in LATE]),

@@ -1,21 +1,17 @@
 # Config, names and paths that the rules share.
 # Needs: config. Makes: the checked config, wildcard constraints, path helpers.
 
-import os
+import os.path
 import sys
-from pathlib import Path
 
 sys.path.insert(0, f"{workflow.basedir}/workflow")
-# Scripts find the library without installation, on cluster nodes and in conda environments, too.
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    [f"{workflow.basedir}/workflow", *filter(None, [os.environ.get("PYTHONPATH")])]
-)
 
 from snakemake.exceptions import WorkflowError
 
 from ticketlens import config as ticketlens_config
 from ticketlens.fingerprint import fingerprint
 
+ticketlens_config.export_library_path()
 try:
     config = ticketlens_config.checked(config)
 except ticketlens_config.ConfigError as error:
@@ -42,21 +38,21 @@ def rounds(study, first=0):
     return [f"{number:02d}" for number in range(first, ticketlens_config.rounds(config, study) + 1)]
 
 
-def of_chain(pattern, study, seed, first=0):
-    """Paths of the imp arm of one chain, over its rounds."""
+def of_chain(file, study, seed, first=0):
+    """Paths of `file` on the imp arm of one chain, over its rounds."""
     return [
-        pattern.format(study=study, seed=seed, round=number, arm="imp")
+        f"<results>/checkpoints/{study}/seed{seed}/round{number}/imp/{file}"
         for number in rounds(study, first)
     ]
 
 
-def of_studies(pattern, studies, first=0):
-    """Paths of the imp arm over studies, seeds and rounds."""
+def of_studies(file, studies, first=0):
+    """Paths of `file` on the imp arm over studies, seeds and rounds."""
     return [
         path
         for study in studies
         for seed in config["studies"][study]["seeds"]
-        for path in of_chain(pattern, study, seed, first)
+        for path in of_chain(file, study, seed, first)
     ]
 
 
@@ -71,18 +67,15 @@ def banks(studies):
 
 def before(file):
     """Input function: `file` of the same chain, one round earlier."""
-    return lambda wildcards: CHECKPOINT.format(
-        study=wildcards.study,
-        seed=wildcards.seed,
-        round=f"{int(wildcards.round) - 1:02d}",
-        arm="imp",
-    ) + f"/{file}"
+    return lambda wildcards: of_chain(
+        file, wildcards.study, wildcards.seed, first=int(wildcards.round) - 1
+    )[0]
 
 
 def theta(wildcards):
     """Weights to rewind to: theta_0, or theta_k of round 0's training."""
     file = "theta_k.h5" if wildcards.study in LATE else "ticket.h5"
-    return f"{CHAIN}/round00/imp/{file}".format(**wildcards)
+    return of_chain(file, wildcards.study, wildcards.seed)[0]
 
 
 def dataset_files(wildcards):
@@ -102,15 +95,13 @@ def tables():
 
 
 def titles():
-    """Panel titles by study, as sorted `study=title` items."""
-    return [f"{name}={study.get('title', name)}" for name, study in sorted(config["studies"].items())]
+    """Panel titles by study, as `study=title` items, in the order of the config."""
+    return [f"{name}={study.get('title', name)}" for name, study in config["studies"].items()]
 
 
 DATASET = f"resources/{config['dataset']['name']}.h5"
-CHAIN = "<results>/checkpoints/{study}/seed{seed}"
-CHECKPOINT = CHAIN + "/round{round}/{arm}"
 # A trial's bank stays with the trial: only the study itself writes to resources/.
-BANK = "resources/tickets" if config["results"] == "results" else "<results>/tickets"
+BANK = "resources/tickets" if config["results"] == "results" else f"{config['results']}/tickets"
 TRAINED = [name for name, study in config["studies"].items() if study.get("tickets") != "bank"]
 BANKED = [name for name in config["studies"] if name not in TRAINED]
 LATE = [name for name in TRAINED if study_spec(name).pruning.rewind_epoch]

@@ -8,20 +8,20 @@ rule prepare_dataset:
         archive=dataset_files,
     output:
         dataset=DATASET,
-    params:
-        code=code("prepare_dataset"),
-        name=config["dataset"]["name"],
-        source=config["dataset"]["source"],
-        path=config["dataset"]["path"],
-        validation=config["dataset"]["validation"],
-        split_seed=config["dataset"].get("split_seed", 0),
     log:
         "<logs>/prepare_dataset.log",
     benchmark:
         "<benchmarks>/prepare_dataset.tsv"
-    resources:
-        mem_mb=2500,
     conda:
         "../../envs/train.yaml"
+    resources:
+        mem_mb=2500,
+    params:
+        code=code("prepare_dataset"),
+        name=config["dataset"]["name"],
+        source=config["dataset"]["source"],
+        path=lambda wildcards: config["dataset"]["path"],
+        validation=config["dataset"]["validation"],
+        split_seed=config["dataset"].get("split_seed", 0),
     script:
         "../scripts/prepare_dataset.py"

@@ -5,17 +5,17 @@
 rule tabulate_accuracy:
     """Collect accuracies, losses and training curves of all runs."""
     input:
-        trained=of_studies(CHECKPOINT + "/trained.h5", TRAINED),
+        trained=of_studies("trained.h5", TRAINED),
         banks=banks(BANKED),
     output:
         accuracy="<results>/tables/accuracy.csv",
         curves="<results>/tables/training_curves.csv",
-    params:
-        code=code("tabulate_accuracy"),
     log:
         "<logs>/tabulate_accuracy.log",
     conda:
         "../../envs/analyse.yaml"
+    params:
+        code=code("tabulate_accuracy"),
     script:
         "../scripts/tabulate_accuracy.py"
 
@@ -27,13 +27,13 @@ rule plot_accuracy:
     output:
         png=report("<results>/accuracy.png", caption="../report/accuracy.rst", category="Accuracy"),
         pdf="<results>/accuracy.pdf",
-    params:
-        code=code("plot_accuracy"),
-        titles=titles(),
     log:
         "<logs>/plot_accuracy.log",
     conda:
         "../../envs/analyse.yaml"
+    params:
+        code=code("plot_accuracy"),
+        titles=titles(),
     script:
         "../scripts/plot_accuracy.py"
 
@@ -49,12 +49,12 @@ rule plot_training_curves:
             category="Accuracy",
         ),
         pdf="<results>/training_curves.pdf",
-    params:
-        code=code("plot_training_curves"),
-        titles=titles(),
     log:
         "<logs>/plot_training_curves.log",
     conda:
         "../../envs/analyse.yaml"
+    params:
+        code=code("plot_training_curves"),
+        titles=titles(),
     script:
         "../scripts/plot_training_curves.py"

@@ -7,16 +7,16 @@ rule init:
     input:
         dataset=DATASET,
     output:
-        ticket=CHAIN + "/round00/imp/ticket.h5",
+        ticket="<results>/checkpoints/{study}/seed{seed}/round00/imp/ticket.h5",
+    log:
+        "<logs>/init/{study}/seed{seed}.log",
+    wildcard_constraints:
+        study=any_of(TRAINED),
+    conda:
+        "../../envs/analyse.yaml"
     params:
         code=code("init"),
         spec=lambda wildcards: study_spec(wildcards.study).to_json(),
-    wildcard_constraints:
-        study=any_of(TRAINED),
-    log:
-        "<logs>/init/{study}/seed{seed}.log",
-    conda:
-        "../../envs/analyse.yaml"
     script:
         "../scripts/init.py"
 
@@ -27,16 +27,16 @@ rule prune:
         trained=before("trained.h5"),
         ticket=before("ticket.h5"),
     output:
-        mask=CHAIN + "/round{round}/imp/mask.h5",
-    params:
-        code=code("prune"),
+        mask="<results>/checkpoints/{study}/seed{seed}/round{round}/imp/mask.h5",
+    log:
+        "<logs>/prune/{study}/seed{seed}/round{round}.log",
     wildcard_constraints:
         study=any_of(TRAINED),
         round=r"(?!00)\d\d",
-    log:
-        "<logs>/prune/{study}/seed{seed}/round{round}.log",
     conda:
         "../../envs/analyse.yaml"
+    params:
+        code=code("prune"),
     script:
         "../scripts/prune.py"
 
@@ -44,19 +44,19 @@ rule prune:
 rule rewind:
     """Put theta_0 (or theta_k) on the mask: the ticket of this round."""
     input:
-        mask=CHAIN + "/round{round}/imp/mask.h5",
+        mask="<results>/checkpoints/{study}/seed{seed}/round{round}/imp/mask.h5",
         theta=theta,
     output:
-        ticket=CHAIN + "/round{round}/imp/ticket.h5",
-    params:
-        code=code("rewind"),
+        ticket="<results>/checkpoints/{study}/seed{seed}/round{round}/imp/ticket.h5",
+    log:
+        "<logs>/rewind/{study}/seed{seed}/round{round}.log",
     wildcard_constraints:
         study=any_of(TRAINED),
         round=r"(?!00)\d\d",
-    log:
-        "<logs>/rewind/{study}/seed{seed}/round{round}.log",
     conda:
         "../../envs/analyse.yaml"
+    params:
+        code=code("rewind"),
     script:
         "../scripts/rewind.py"
 
@@ -64,23 +64,19 @@ rule rewind:
 rule export_bank:
     """Pack a finished chain into one small file that needs no checkpoint."""
     input:
-        ticket=CHAIN + "/round00/imp/ticket.h5",
-        masks=lambda wildcards: of_chain(
-            CHECKPOINT + "/mask.h5", wildcards.study, wildcards.seed, first=1
-        ),
-        trained=lambda wildcards: of_chain(
-            CHECKPOINT + "/trained.h5", wildcards.study, wildcards.seed
-        ),
+        ticket="<results>/checkpoints/{study}/seed{seed}/round00/imp/ticket.h5",
+        masks=lambda wildcards: of_chain("mask.h5", wildcards.study, wildcards.seed, first=1),
+        trained=lambda wildcards: of_chain("trained.h5", wildcards.study, wildcards.seed),
     output:
-        bank=BANK + "/{study}/seed{seed}.h5",
-    params:
-        code=code("export_bank"),
-    wildcard_constraints:
-        study=any_of(TRAINED),
+        bank="<bank>/{study}/seed{seed}.h5",
     log:
         "<logs>/export_bank/{study}/seed{seed}.log",
+    wildcard_constraints:
+        study=any_of(TRAINED),
     conda:
         "../../envs/analyse.yaml"
+    params:
+        code=code("export_bank"),
     script:
         "../scripts/export_bank.py"
 
@@ -88,16 +84,16 @@ rule export_bank:
 rule rebuild:
     """Make a ticket from the bank, without training (studies with `tickets: bank`)."""
     input:
-        bank=BANK + "/{study}/seed{seed}.h5",
+        bank="<bank>/{study}/seed{seed}.h5",
     output:
-        ticket=CHAIN + "/round{round}/imp/ticket.h5",
-    params:
-        code=code("rebuild"),
-    wildcard_constraints:
-        study=any_of(BANKED),
+        ticket="<results>/checkpoints/{study}/seed{seed}/round{round}/imp/ticket.h5",
     log:
         "<logs>/rebuild/{study}/seed{seed}/round{round}.log",
+    wildcard_constraints:
+        study=any_of(BANKED),
     conda:
         "../../envs/analyse.yaml"
+    params:
+        code=code("rebuild"),
     script:
         "../scripts/rebuild.py"

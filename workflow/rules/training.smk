@@ -5,30 +5,30 @@
 rule train:
     """Train a ticket by its own spec; an interrupted run goes on where it was."""
     input:
-        ticket=CHECKPOINT + "/ticket.h5",
+        ticket="<results>/checkpoints/{study}/seed{seed}/round{round}/{arm}/ticket.h5",
         dataset=DATASET,
     output:
-        trained=CHECKPOINT + "/trained.h5",
-    params:
-        code=code("train"),
+        trained="<results>/checkpoints/{study}/seed{seed}/round{round}/{arm}/trained.h5",
     log:
         "<logs>/train/{study}/seed{seed}/round{round}/{arm}.log",
     benchmark:
         "<benchmarks>/train/{study}/seed{seed}/round{round}/{arm}.tsv"
+    conda:
+        "../../envs/train.yaml"
     threads: lambda wildcards: study_spec(wildcards.study).training.threads
     resources:
         mem_mb=2500,
         runtime=lambda wildcards, attempt: 240 * attempt,
-    conda:
-        "../../envs/train.yaml"
+    params:
+        code=code("train"),
     script:
         "../scripts/train.py"
 
 
 use rule train as train_keeping_theta_k with:
     output:
-        trained=CHAIN + "/round{round}/{arm}/trained.h5",
-        theta_k=CHAIN + "/round{round}/{arm}/theta_k.h5",
+        trained="<results>/checkpoints/{study}/seed{seed}/round{round}/{arm}/trained.h5",
+        theta_k="<results>/checkpoints/{study}/seed{seed}/round{round}/{arm}/theta_k.h5",
     wildcard_constraints:
         study=any_of(LATE),
         round="00",

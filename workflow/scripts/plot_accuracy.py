@@ -9,7 +9,11 @@ from ticketlens.plotting import save
 
 def main(snakemake) -> None:
     titles = dict(item.split("=", 1) for item in snakemake.params.titles)
-    save(accuracy(pd.read_csv(snakemake.input.table), titles), snakemake.output.png, snakemake.output.pdf)
+    save(
+        accuracy(pd.read_csv(snakemake.input.table), titles),
+        snakemake.output.png,
+        snakemake.output.pdf,
+    )
 
 
 if __name__ == "__main__":

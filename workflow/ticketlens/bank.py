@@ -59,8 +59,8 @@ def export(
     ticket = read(dense_ticket, kind="ticket")
     if ticket.spec.pruning.rewind_epoch:
         raise BankError(
-            f"{dense_ticket}: rewinds to epoch {ticket.spec.pruning.rewind_epoch}; the bank rebuilds "
-            "tickets that rewind to theta_0 only"
+            f"{dense_ticket}: rewinds to epoch {ticket.spec.pruning.rewind_epoch}; the bank "
+            "rebuilds tickets that rewind to theta_0 only"
         )
     removed_in = {layer.name: np.zeros(layer.mask.shape, np.uint8) for layer in ticket.layers}
     previous = [layer.mask for layer in ticket.layers]

@@ -236,9 +236,7 @@ def check(checkpoint: Checkpoint, path: str | os.PathLike = "checkpoint") -> Non
         check_parameters(layer.weight, layer.bias, layer.mask, where)
     if checkpoint.best_validation and len(checkpoint.best_validation) != len(checkpoint.layers):
         raise CheckpointError(f"{path}: best-validation weights for another number of layers")
-    for layer, (weight, bias) in zip(
-        checkpoint.layers, checkpoint.best_validation, strict=False
-    ):
+    for layer, (weight, bias) in zip(checkpoint.layers, checkpoint.best_validation, strict=False):
         where = f"{path}: best-validation weights of layer {layer.name}"
         check_parameters(weight, bias, layer.mask, where)
 
@@ -256,7 +254,9 @@ def check_parameters(weight: Any, bias: Any, mask: np.ndarray, where: str) -> No
             f"mask {mask.shape} of {mask.dtype}"
         )
     if weight.dtype != np.float32 or bias.dtype != np.float32:
-        raise CheckpointError(f"{where}: weights are {weight.dtype}, biases {bias.dtype}, not float32")
+        raise CheckpointError(
+            f"{where}: weights are {weight.dtype}, biases {bias.dtype}, not float32"
+        )
     if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
         raise CheckpointError(f"{where}: weights or biases are not finite")
     bits = np.ascontiguousarray(weight).view(np.uint32)
@@ -385,9 +385,7 @@ def _mask_shape(group: h5py.Group, path: Any) -> tuple[int, ...]:
     mask = _child(group, "mask", h5py.Dataset, path)
     shape = tuple(int(size) for size in np.atleast_1d(mask.attrs["shape"]))
     if min(shape, default=0) < 1 or prod(shape) > MAX_WEIGHTS or mask.size != -(-prod(shape) // 8):
-        raise CheckpointError(
-            f"{path}: {mask.name} has {mask.size} bytes for the shape {shape}"
-        )
+        raise CheckpointError(f"{path}: {mask.name} has {mask.size} bytes for the shape {shape}")
     return shape
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
+import os
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ticketlens.spec import Spec
 
-SCHEMA = Path(__file__).resolve().parent.parent / "schemas" / "config.schema.json"
+LIBRARY = Path(__file__).resolve().parent.parent
+SCHEMA = LIBRARY / "schemas" / "config.schema.json"
 
 
 class ConfigError(ValueError):
@@ -33,8 +37,17 @@ def checked(config: Mapping[str, Any]) -> dict[str, Any]:
     problems = list(_schema_problems(pruned)) or list(_reference_problems(pruned))
     if problems:
         lines = "\n".join(f"  - {problem}" for problem in problems)
-        raise ConfigError(f"the config has {len(problems)} problem(s):\n{lines}\nsee config/README.md")
+        raise ConfigError(
+            f"the config has {len(problems)} problem(s):\n{lines}\nsee config/README.md"
+        )
     return pruned
+
+
+def export_library_path() -> None:
+    """Let scripts find the library without installation, on cluster nodes and in conda, too."""
+    others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    paths = [str(LIBRARY), *(path for path in others if path and path != str(LIBRARY))]
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
 
 
 def study_spec(config: Mapping[str, Any], study: str) -> Spec:
@@ -63,12 +76,33 @@ def _schema_problems(config: Mapping[str, Any]) -> Iterator[str]:
     # Imported here: Snakemake imports it anyway, the jobs that read a config do not need it.
     import jsonschema
 
-    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
-    validator = jsonschema.Draft202012Validator(schema)
-    # A JSON document has only lists and plain mappings.
-    document = json.loads(json.dumps(config))
-    for error in sorted(validator.iter_errors(document), key=lambda error: list(error.path)):
-        yield from _lines(error)
+    # JSON schema takes 1.0 for an integer and .nan for a number; as seed or rate they are neither.
+    types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {
+            "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
+            "number": lambda _, value: (
+                isinstance(value, (int, float))
+                and not isinstance(value, bool)
+                and abs(value) <= sys.float_info.max
+            ),
+        }
+    )
+    strict = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=types)
+    validator = strict(json.loads(SCHEMA.read_text(encoding="utf-8")))
+    errors = sorted(
+        validator.iter_errors(_document(config)), key=lambda error: list(map(str, error.path))
+    )
+    # One error comes per missing key, and each names all of them: say every line once.
+    yield from dict.fromkeys(line for error in errors for line in _lines(error))
+
+
+def _document(value: Any) -> Any:
+    """Return the config as JSON has it: keys are text, mappings and lists are plain."""
+    if isinstance(value, Mapping):
+        return {str(key): _document(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_document(entry) for entry in value]
+    return value
 
 
 def _lines(error: Any) -> Iterator[str]:
@@ -81,11 +115,13 @@ def _lines(error: Any) -> Iterator[str]:
             hint = f"; did you mean {near[0]!r}?" if near else ""
             yield f"unknown key {prefix}{key}{hint} (allowed: {', '.join(known)})"
     elif error.validator == "required":
-        missing = [key for key in error.validator_value if key not in error.instance]
-        yield f"missing key {prefix}{missing[0]}"
+        for key in error.validator_value:
+            if key not in error.instance:
+                yield f"missing key {prefix}{key}"
     elif error.validator == "enum":
         allowed = ", ".join(str(value) for value in error.validator_value)
-        near = difflib.get_close_matches(str(error.instance), map(str, error.validator_value), n=1)
+        wanted = str(error.instance).lower()
+        near = difflib.get_close_matches(wanted, map(str, error.validator_value), n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         yield f"{where} is {error.instance!r}; allowed: {allowed}{hint}"
     elif error.validator in ("propertyNames", "pattern"):
@@ -96,19 +132,39 @@ def _lines(error: Any) -> Iterator[str]:
             else f"{where} is {error.instance!r}; allowed: {error.schema['$comment']}"
         )
     else:
-        yield f"{where} is {error.instance!r}; allowed: {_allowed(error)}"
+        yield f"{where} is {error.instance!r}; allowed: {_allowed(error)}{_as_number(error)}"
+
+
+def _as_number(error: Any) -> str:
+    """Hint at numbers that YAML reads as text: '3', and 1e-3 without a decimal point."""
+    if error.validator != "type" or error.validator_value not in ("number", "integer"):
+        return ""
+    try:
+        number = float(error.instance) if isinstance(error.instance, str) else math.nan
+    except ValueError:
+        return ""
+    hint = f"; did you mean {number:g}, written as a number (1.0e-3, not 1e-3)?"
+    return hint if math.isfinite(number) else ""
 
 
 def _allowed(error: Any) -> str:
+    types = {
+        "object": "a mapping",
+        "array": "a list",
+        "string": "text",
+        "integer": "an integer",
+        "number": "a finite number",
+        "boolean": "true or false",
+    }
     wording = {
-        "type": lambda value: value if isinstance(value, str) else " or ".join(value),
+        "type": lambda value: types.get(value, value),
         "minimum": lambda value: f"at least {value}",
         "maximum": lambda value: f"at most {value}",
         "exclusiveMinimum": lambda value: f"more than {value}",
         "exclusiveMaximum": lambda value: f"less than {value}",
-        "minItems": lambda value: f"at least {value} entries",
+        "minItems": lambda value: f"{value} or more entries",
         "uniqueItems": lambda value: "no entry twice",
-        "minProperties": lambda value: f"at least {value} entries",
+        "minProperties": lambda value: f"{value} or more entries",
         "const": lambda value: repr(value),
         "not": lambda value: error.schema.get("$comment", "another value"),
         "minLength": lambda value: "a non-empty text",

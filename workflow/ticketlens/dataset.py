@@ -125,9 +125,7 @@ def channel_moments(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, std
 
 
-def fingerprint(
-    parts: dict[str, tuple[np.ndarray, np.ndarray]], classes: Sequence[str]
-) -> str:
+def fingerprint(parts: dict[str, tuple[np.ndarray, np.ndarray]], classes: Sequence[str]) -> str:
     """Return the SHA-256 over classes, shapes, images and labels of all parts."""
     digest = hashlib.sha256("\n".join(classes).encode())
     for part in PARTS:

@@ -15,7 +15,8 @@ from ticketlens.inference import t_interval
 def accuracy(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     """Test accuracy against density: mean and 95 % t-interval over seeds, single seeds faint.
 
-    `table` is accuracy.csv; one panel per study. Last-epoch and best-validation weights apart.
+    `table` is accuracy.csv; one panel per study. Last-epoch and best-validation weights apart. The
+    axis follows the single seeds: wide intervals (few seeds) run off it.
     """
     table = table[table["arm"] == "imp"]
     studies = _studies(table, titles)
@@ -47,6 +48,11 @@ def accuracy(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
                 elinewidth=0.9,
                 label=label,
             )
+        dense = 100 * rows.loc[rows["round"] == 0, "test_accuracy"].mean()
+        axis.axhline(dense, color="0.5", lw=0.8, ls="--", zorder=0, label="dense, last epoch")
+        values = 100 * rows[[column for column, *_ in curves]].to_numpy()
+        margin = max(1.0, np.ptp(values))
+        axis.set_ylim(values.min() - margin, values.max() + margin)
         plotting.density_axis(axis, rows["density"])
         seeds = rows["seed"].nunique()
         axis.text(
@@ -54,7 +60,7 @@ def accuracy(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
             fontsize=8, color="0.4",
         )  # fmt: skip
     axes[0][0].set_ylabel("test accuracy (%)")
-    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return figure
 
 
@@ -78,6 +84,8 @@ def training_curves(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
                 axis.plot(mean.index, scale * mean, color=colour, lw=1)
         axes[0][column].tick_params(labelbottom=False)
         axes[1][column].set_xlabel("epoch")
+        for axis in axes[:, column]:
+            axis.xaxis.get_major_locator().set_params(integer=True)
     axes[0][0].set_ylabel("validation accuracy (%)")
     axes[1][0].set_ylabel("train loss (nats)")
     plotting.density_colourbar(figure, list(axes.ravel()))

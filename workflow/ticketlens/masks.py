@@ -19,9 +19,7 @@ class InvariantError(AssertionError):
     """A result breaks an invariant that every run asserts; the message says which and where."""
 
 
-def magnitude(
-    trained: np.ndarray, initial: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
+def magnitude(trained: np.ndarray, initial: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """|w| after training (Frankle & Carbin 2019, arXiv:1803.03635)."""
     return np.abs(trained)
 
@@ -81,16 +79,14 @@ def prune(
     """Return the masks of round `round_` from the trained network of the round before.
 
     `initial` is the ticket that was trained. With scope "layer" each hidden layer loses `rate` of
-    its kept weights; with scope "global" the hidden layers lose `rate` of their pooled kept weights.
+    its kept weights; with scope "global" the hidden layers lose `rate` of their pooled kept ones.
     The readout loses `readout_rate` of its own in both. Random criteria draw from the stream
     (seed, "prune", round, layer).
     Raises ValueError for an unknown criterion or scope, or where a layer would lose all its
     weights, naming it.
     """
     if pruning.criterion not in CRITERIA:
-        raise ValueError(
-            f"pruning.criterion is {pruning.criterion!r}; allowed: {sorted(CRITERIA)}"
-        )
+        raise ValueError(f"pruning.criterion is {pruning.criterion!r}; allowed: {sorted(CRITERIA)}")
     if pruning.scope not in ("layer", "global"):
         raise ValueError(f"pruning.scope is {pruning.scope!r}; allowed: ['global', 'layer']")
     masks = [layer.mask for layer in trained]

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ticketlens.checkpoint import Checkpoint, Layer
+from ticketlens.kernels import Linear, linear_kernel
 from ticketlens.spec import NetworkSpec
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -21,6 +22,16 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "hard_tanh": nn.functional.hardtanh,
     "linear": lambda h: h,
 }
+
+
+class KernelLinear(nn.Linear):
+    """A linear layer whose product a named kernel computes."""
+
+    kernel: Linear = staticmethod(nn.functional.linear)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (samples, in) to (samples, out)."""
+        return self.kernel(x, self.weight, self.bias)
 
 
 class FullyConnected(nn.Module):
@@ -71,23 +82,27 @@ FAMILIES: dict[str, type[nn.Module]] = {
 }
 
 
-def build(ticket: Checkpoint) -> nn.Module:
+def build(ticket: Checkpoint, kernel: str = "aten") -> nn.Module:
     """Return the network of `ticket` (kind ticket or trained) with its weights and biases.
 
-    The parameters are fresh copies. Raises ValueError for an unknown family or activation.
+    The parameters are fresh copies. `kernel` names the matrix product of linear layers (see
+    `kernels`). Raises ValueError for an unknown family, activation or kernel.
     """
     network = ticket.spec.network
     if network.family not in FAMILIES:
         raise ValueError(f"network family is {network.family!r}; allowed: {sorted(FAMILIES)}")
     if network.activation not in ACTIVATIONS:
         raise ValueError(f"activation is {network.activation!r}; allowed: {sorted(ACTIVATIONS)}")
-    return FAMILIES[network.family]([_module(layer, network) for layer in ticket.layers], network)
+    product = linear_kernel(kernel)
+    modules = [_module(layer, network, product) for layer in ticket.layers]
+    return FAMILIES[network.family](modules, network)
 
 
-def _module(layer: Layer, network: NetworkSpec) -> nn.Module:
+def _module(layer: Layer, network: NetworkSpec, kernel: Linear) -> nn.Module:
     if layer.kind == "linear":
         outputs, inputs = layer.mask.shape
-        module: nn.Module = nn.utils.skip_init(nn.Linear, inputs, outputs)
+        module: nn.Module = nn.utils.skip_init(KernelLinear, inputs, outputs)
+        module.kernel = kernel
     else:
         outputs, inputs, kernel, _ = layer.mask.shape
         module = nn.utils.skip_init(

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Iterable, Sequence
 
 import matplotlib as mpl
 
 mpl.use("Agg")
 
-import matplotlib.pyplot as plt  # noqa: E402 (the backend comes first)
-import numpy as np  # noqa: E402
-from matplotlib.axes import Axes  # noqa: E402
-from matplotlib.colors import LogNorm  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
 
-from ticketlens.atomic import replacing  # noqa: E402
+from ticketlens.atomic import replacing
 
 MAX_PIXELS = 1500
+TITLE_CHARACTERS = 38
 PANEL = (3.4, 2.7)  # inches: two panels fill a page's width
 DENSITY_RANGE = (0.03, 1.0)
 STYLE = {
@@ -35,6 +37,7 @@ STYLE = {
     "savefig.bbox": "tight",
     "pdf.fonttype": 42,
 }
+plt.rcParams.update(STYLE)
 # Okabe & Ito's colours, which the colour-blind tell apart.
 BLUE, ORANGE, GREEN, VERMILLION, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
 
@@ -48,29 +51,25 @@ def density_colour(density: float) -> tuple[float, float, float, float]:
 def density_colourbar(figure: Figure, axes: Sequence[Axes]) -> None:
     """Draw the scale of `density_colour` beside `axes`."""
     colours = [density_colour(d) for d in np.geomspace(*DENSITY_RANGE, 256)]
-    mappable = mpl.cm.ScalarMappable(
-        LogNorm(*DENSITY_RANGE), mpl.colors.ListedColormap(colours)
-    )
+    mappable = mpl.cm.ScalarMappable(LogNorm(*DENSITY_RANGE), mpl.colors.ListedColormap(colours))
     bar = figure.colorbar(mappable, ax=list(axes), pad=0.02, aspect=30)
     bar.set_label("density")
     bar.set_ticks([1, 0.5, 0.2, 0.1, 0.05, 0.03], labels=["1", "0.5", "0.2", "0.1", "0.05", "0.03"])
     bar.ax.minorticks_off()
 
 
-def panels(titles: Iterable[str], rows: int = 1, sharey: bool | str = False) -> tuple[Figure, np.ndarray]:
+def panels(titles: Iterable[str], rows: int = 1) -> tuple[Figure, np.ndarray]:
     """Return a figure and its axes, shape (rows, panels), one column per title."""
     titles = list(titles)
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(
-            rows,
-            len(titles),
-            figsize=(PANEL[0] * len(titles) + 0.5, PANEL[1] * rows),
-            squeeze=False,
-            sharey=sharey,
-            layout="constrained",
-        )
+    figure, axes = plt.subplots(
+        rows,
+        len(titles),
+        figsize=(PANEL[0] * len(titles) + 0.5, PANEL[1] * rows + 0.4),
+        squeeze=False,
+        layout="constrained",
+    )
     for axis, title in zip(axes[0], titles, strict=True):
-        axis.set_title(title)
+        axis.set_title("\n".join(textwrap.wrap(title, TITLE_CHARACTERS)))
     return figure, axes
 
 
@@ -89,10 +88,9 @@ def save(figure: Figure, png: str | os.PathLike, pdf: str | os.PathLike) -> None
     """Write a figure as PNG (at most 1,500 px wide) and PDF, and close it."""
     width = figure.get_size_inches()[0] * 1.05
     dpi = min(200, MAX_PIXELS / width)
-    with plt.rc_context(STYLE):
-        with replacing(png) as temporary:
-            figure.savefig(temporary, dpi=dpi)
-        with replacing(pdf) as temporary:
-            # No time stamp: the same table gives the same file.
-            figure.savefig(temporary, metadata={"CreationDate": None})
+    with replacing(png) as temporary:
+        figure.savefig(temporary, dpi=dpi)
+    with replacing(pdf) as temporary:
+        # No time stamp: the same table gives the same file.
+        figure.savefig(temporary, metadata={"CreationDate": None})
     plt.close(figure)

@@ -32,8 +32,8 @@ class Interrupted(SystemExit):
 class Saver:
     """Keeps the state of one run in a sibling file, loaded only if it carries the same key.
 
-    The key is a digest of all that determines the run (inputs, spec, code). Saving takes at most 5 %
-    of the time; in long epochs the state is saved every 30 s. With `path` None nothing is saved.
+    The key is a digest of all that determines the run (inputs, spec, code). Saving takes at most
+    5 % of the time; in long epochs the state is saved every 30 s. With `path` None nothing is saved.
     """
 
     def __init__(self, path: Path | None, key: str) -> None:
@@ -69,9 +69,7 @@ class Saver:
         with replacing(self.path) as temporary, h5py.File(temporary, "w", libver="latest") as file:
             for name, value in arrays.items():
                 flat = np.atleast_1d(value)
-                dataset = file.create_dataset(
-                    name, data=flat, chunks=flat.shape, fletcher32=True
-                )
+                dataset = file.create_dataset(name, data=flat, chunks=flat.shape, fletcher32=True)
                 dataset.attrs["shape"] = np.array(value.shape, dtype=np.int64)
             file.attrs["key"] = self.key
         self.saved_at = time.monotonic()

@@ -134,7 +134,9 @@ def _folder_entries(path: Path) -> list[str]:
 def _zip_member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
     info = archive.getinfo(name)
     if info.file_size > MAX_FILE_BYTES:
-        raise DatasetError(f"{path}: {name} claims {info.file_size:,} bytes; too large for an image")
+        raise DatasetError(
+            f"{path}: {name} claims {info.file_size:,} bytes; too large for an image"
+        )
     try:
         return archive.read(info)
     except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
@@ -189,7 +191,7 @@ class _ImageReader:
                 if image.size != self.size or max(image.size) > MAX_SIDE:
                     raise DatasetError(
                         f"{self.where}: {name} is {image.size[0]}×{image.size[1]} pixels; expected "
-                        f"{self.size[0]}×{self.size[1]} as the first image, at most {MAX_SIDE} a side"
+                        f"{self.size[0]}×{self.size[1]} as the first image, at most {MAX_SIDE}"
                     )
                 pixels = np.asarray(image.convert(self.mode), dtype=np.uint8)
         except DatasetError:

@@ -39,7 +39,7 @@ class InitSpec:
 
 @dataclass(frozen=True)
 class TrainingSpec:
-    """How a ticket is trained. `threads` and `device` are here because they can change bits."""
+    """How a ticket is trained. `device`, `kernel` and `threads` can change bits."""
 
     epochs: int = 50
     batch_size: int = 128
@@ -51,6 +51,7 @@ class TrainingSpec:
     warmup_epochs: int = 0
     device: str = "auto"
     tf32: bool = False
+    kernel: str = "onednn"
     threads: int = 1
 
 
@@ -135,7 +136,10 @@ def _part(name: str, values: Any) -> Any:
     if unknown:
         raise ValueError(f"spec has unknown key {name}.{unknown[0]}; allowed: {sorted(fields)}")
     return PARTS[name](
-        **{key: _coerced(f"{name}.{key}", value, fields[key].default) for key, value in values.items()}
+        **{
+            key: _coerced(f"{name}.{key}", value, fields[key].default)
+            for key, value in values.items()
+        }
     )
 
 

@@ -72,7 +72,7 @@ def train(
             f"ticket was made for: {ticket.spec.dataset.name} ({ticket.spec.dataset.sha256[:12]}…)"
         )
     device = _device(spec)
-    run = _Run(ticket, spec, build(ticket).to(device), device)
+    run = _Run(ticket, spec, build(ticket, spec.kernel).to(device), device)
     train_data, validation = (_load(data, part, device) for part in ("train", "validation"))
     steps = len(train_data.labels) // spec.batch_size
     if steps == 0:
@@ -81,8 +81,8 @@ def train(
             "training images"
         )
     log.info(
-        "%s: %d parameters, density %.4f, device %s, %d thread(s), %d steps an epoch",
-        run.name, sum(p.numel() for p in run.parameters), ticket.density, device, spec.threads, steps,
+        "%s: %d parameters, density %.4f, device %s, %d thread(s), %d steps an epoch", run.name,
+        sum(p.numel() for p in run.parameters), ticket.density, device, spec.threads, steps,
     )  # fmt: skip
     saver = resume.Saver(partial, key)
     state = saver.load()
@@ -338,7 +338,10 @@ def _epochs(
             if saver.overdue():
                 saver.save(run.state())
         run.finish_epoch(steps, validation)
-        run.seconds, run.epochs_here = run.seconds + time.perf_counter() - start, run.epochs_here + 1
+        run.seconds, run.epochs_here = (
+            run.seconds + time.perf_counter() - start,
+            run.epochs_here + 1,
+        )
         bar.update()
         if run.epoch < run.spec.epochs and saver.worthwhile():
             saver.save(run.state())

@@ -1,0 +1,49 @@
+# Two commands do all the set-up: `make quick` runs the workflow on embedded data, `make test` the tests.
+PYTHON ?= python3
+CORES ?= 2
+BIN := .venv/bin
+# One thread per process: two threads on a small busy machine are slower than one.
+export OMP_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
+
+.PHONY: help quick test lint setup clean
+
+help:
+	@echo "make quick   set up .venv, run everything on embedded data into results/quick/ (minutes)"
+	@echo "make test    set up .venv, run linters and all tests"
+	@echo "make lint    set up .venv, run the linters alone"
+	@echo "make clean   remove results/quick/ and the prepared embedded data"
+
+quick: setup
+	$(BIN)/snakemake --configfile config/quick.yaml --cores $(CORES)
+	@echo
+	@echo "figures:" && ls results/quick/*.png
+	@echo "tables:" && ls results/quick/tables/*.csv
+
+test: lint
+	$(BIN)/python -m pytest -n $(CORES)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/snakemake --lint
+
+# Installs only where the lock differs from what is installed.
+setup:
+	@cmp -s requirements.lock .venv/installed.lock || $(MAKE) --no-print-directory .install
+
+.PHONY: .install
+.install:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "ticketlens needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	  || { test "$$(id -u)" = 0 && apt-get update -q && apt-get install -qy python3-venv; } \
+	  || { echo "Python's venv module is missing; on Debian: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	cp requirements.lock .venv/installed.lock
+
+clean:
+	rm -rf results/quick resources/cifar10-embedded.h5
