@@ -21,6 +21,7 @@ pathvars:
 include: "workflow/rules/dataset.smk"
 include: "workflow/rules/tickets.smk"
 include: "workflow/rules/training.smk"
+include: "workflow/rules/measurements.smk"
 include: "workflow/rules/figures.smk"
 
 

@@ -72,6 +72,30 @@ def before(file):
     )[0]
 
 
+def checkpoint_of_state(wildcards):
+    """Ticket (state init) or trained network (state trained)."""
+    file = {"init": "ticket.h5", "trained": "trained.h5"}[wildcards.state]
+    return (
+        f"<results>/checkpoints/{wildcards.study}/seed{wildcards.seed}/round{wildcards.round}"
+        f"/{wildcards.arm}/{file}"
+    )
+
+
+def measured(table, suffix="csv"):
+    """Measurement files of a table: every ticket, and every trained network that there will be."""
+    studies = FULLY_CONNECTED if table == "jacobian_spectrum" else config["studies"]
+    files = []
+    for study in studies:
+        states = ["init", "trained"] if study in TRAINED and table != "degrees" else ["init"]
+        files += [
+            f"<results>/measurements/{table}/{study}/seed{seed}/round{number}/imp/{state}.{suffix}"
+            for seed in config["studies"][study]["seeds"]
+            for number in rounds(study)
+            for state in states
+        ]
+    return files
+
+
 def theta(wildcards):
     """Weights to rewind to: theta_0, or theta_k of round 0's training."""
     file = "theta_k.h5" if wildcards.study in LATE else "ticket.h5"
@@ -104,9 +128,27 @@ DATASET = f"resources/{config['dataset']['name']}.h5"
 BANK = "resources/tickets" if config["results"] == "results" else f"{config['results']}/tickets"
 TRAINED = [name for name, study in config["studies"].items() if study.get("tickets") != "bank"]
 BANKED = [name for name in config["studies"] if name not in TRAINED]
+CONVOLUTIONAL = [
+    name for name in config["studies"] if study_spec(name).network.family == "convolutional"
+]
+FULLY_CONNECTED = [name for name in config["studies"] if name not in CONVOLUTIONAL]
 LATE = [name for name in TRAINED if study_spec(name).pruning.rewind_epoch]
 
-TABLES = ["accuracy", "training_curves"]
+MEASURED = [
+    "weight_statistics",
+    "degrees",
+    "spectra",
+    "spectral_densities",
+    "ladder",
+    "decomposition",
+    "qmap",
+    "chi",
+    "cmap",
+    "jacobian",
+    "isometry",
+    *(["jacobian_spectrum"] if FULLY_CONNECTED else []),
+]
+TABLES = ["accuracy", "training_curves", "histograms", *MEASURED]
 FIGURES = ["accuracy", "training_curves"]
 
 
@@ -115,3 +157,4 @@ wildcard_constraints:
     seed=r"0|[1-9]\d*",
     round=r"\d\d",
     arm=any_of(config["arms"]),
+    state="init|trained",

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 from ticketlens.checkpoint import read, write
 from ticketlens.joblog import job_log, log
-from ticketlens.weights import rewind
+from ticketlens.weights import check_theta, rewind
 
 
 def main(snakemake) -> None:
     mask = read(snakemake.input.mask, kind="mask")
     theta = read(snakemake.input.theta)
+    check_theta(mask, theta)
     layers = rewind([layer.mask for layer in mask.layers], theta.layers)
     write(snakemake.output.ticket, replace(mask, kind="ticket", layers=layers))
     log.info("ticket of round %d: density %.4f", mask.round, mask.density)

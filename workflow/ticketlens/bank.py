@@ -9,16 +9,19 @@ from round r on); `/history/roundNN/…` as in a trained network's file.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from ticketlens.atomic import replacing
-from ticketlens.checkpoint import Checkpoint, Layer, RunSummary, read, read_summary
+from ticketlens import hdf5
+from ticketlens.architecture import layer_shapes
+from ticketlens.checkpoint import MAX_HISTORY, Checkpoint, Layer, RunSummary, read, read_summary
 from ticketlens.initialization import initial_layers, theta_sha256
 from ticketlens.masks import check_nested
 from ticketlens.spec import Spec
@@ -66,13 +69,17 @@ def export(
     previous = [layer.mask for layer in ticket.layers]
     for number, path in enumerate(masks, start=1):
         mask = read(path, kind="mask")
-        if (mask.study, mask.seed, mask.round) != (ticket.study, ticket.seed, number):
-            raise BankError(f"{path}: not round {number} of {ticket.study} seed {ticket.seed}")
+        _check_member(path, mask, ticket, number)
         current = [layer.mask for layer in mask.layers]
         check_nested(previous, current, list(removed_in))
         for name, old, new in zip(removed_in, previous, current, strict=True):
             removed_in[name][old & ~new] = number
         previous = current
+    if len(trained) != len(masks) + 1:
+        raise BankError(f"{len(trained)} trained networks for rounds 0 to {len(masks)}")
+    runs = [read_summary(path) for path in trained]
+    for number, (path, run) in enumerate(zip(trained, runs, strict=True)):
+        _check_member(path, run, ticket, number)
     bank = Bank(
         ticket.study,
         ticket.seed,
@@ -80,7 +87,7 @@ def export(
         ticket.spec,
         theta_sha256(ticket.layers),
         removed_in,
-        tuple(dict(read_summary(path).history) for path in trained),
+        tuple(dict(run.history) for run in runs),
     )
     if theta_sha256(theta_0(bank)) != bank.theta_0_sha256:
         raise BankError(f"{dense_ticket}: is not the theta_0 that its seed and spec draw")
@@ -88,38 +95,38 @@ def export(
     return bank
 
 
+def _check_member(
+    path: str | os.PathLike, found: Checkpoint | RunSummary, ticket: Checkpoint, number: int
+) -> None:
+    wanted = (ticket.study, ticket.seed, number, "imp", ticket.spec)
+    if (found.study, found.seed, found.round, found.arm, found.spec) != wanted:
+        raise BankError(f"{path}: not round {number} of {ticket.study} seed {ticket.seed}")
+
+
 def read_bank(path: str | os.PathLike) -> Bank:
     """Read a bank file. Raises BankError, naming it, if it is missing, damaged or foreign."""
     path = Path(path)
     if not path.is_file():
         raise BankError(f"{path}: no such file; chains are exported by `snakemake bank`")
-    try:
-        with h5py.File(path, "r") as file:
-            if file.attrs["format"] != FORMAT or file.attrs["format_version"] != FORMAT_VERSION:
-                raise BankError(f"{path}: not a ticket bank of version {FORMAT_VERSION}")
-            rounds = int(file.attrs["rounds"])
-            bank = Bank(
-                study=str(file.attrs["study"]),
-                seed=int(file.attrs["seed"]),
-                rounds=rounds,
-                spec=Spec.from_json(file.attrs["spec"]),
-                theta_0_sha256=str(file.attrs["theta_0_sha256"]),
-                removed_in={
-                    key.partition("-")[2]: file[f"layers/{key}/removed_in"][()]
-                    for key in sorted(file["layers"])
-                },
-                histories=tuple(
-                    {key: item[()] for key, item in file[f"history/round{number:02d}"].items()}
-                    for number in range(rounds + 1)
-                ),
-            )
-            if bank.spec.sha256 != file.attrs["spec_sha256"]:
-                raise BankError(f"{path}: spec does not match its SHA-256")
-    except BankError:
-        raise
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
-        raise BankError(f"{path}: damaged ({type(error).__name__}: {error})") from error
-    return bank
+    advice = "restore it, or export the chain again"
+    with hdf5.reading(path, BankError, advice) as file:
+        format_, version = (file.attrs.get(key) for key in ("format", "format_version"))
+        if format_ != FORMAT or version != FORMAT_VERSION:
+            raise BankError(f"{path}: not a ticket bank of version {FORMAT_VERSION}")
+        rounds = hdf5.attribute(file, "rounds", int)
+        text = hdf5.attribute(file, "spec", str)
+        if hashlib.sha256(text.encode()).hexdigest() != hdf5.attribute(file, "spec_sha256", str):
+            raise hdf5.DamagedError("spec does not match its SHA-256")
+        spec = Spec.from_json(text)
+        return Bank(
+            study=hdf5.attribute(file, "study", str),
+            seed=hdf5.attribute(file, "seed", int),
+            rounds=rounds,
+            spec=spec,
+            theta_0_sha256=hdf5.attribute(file, "theta_0_sha256", str),
+            removed_in=_read_removed_in(file, spec, rounds),
+            histories=tuple(_read_history(file, number) for number in range(rounds + 1)),
+        )
 
 
 def theta_0(bank: Bank) -> tuple[Layer, ...]:
@@ -174,9 +181,33 @@ def read_summaries(path: str | os.PathLike) -> list[RunSummary]:
     ]
 
 
+def _read_removed_in(file: h5py.File, spec: Spec, rounds: int) -> dict[str, np.ndarray]:
+    parent = hdf5.child(file, "layers", h5py.Group)
+    shapes = layer_shapes(spec)
+    names = [f"{number:02d}-{layer.name}" for number, layer in enumerate(shapes)]
+    if sorted(parent) != names:
+        raise hdf5.DamagedError(f"layers {sorted(parent)}, the spec says {names}")
+    removed_in = {}
+    for name, layer in zip(names, shapes, strict=True):
+        group = hdf5.child(parent, name, h5py.Group)
+        removed = hdf5.array(group, "removed_in", "uint8", prod(layer.shape))
+        if removed.shape != layer.shape or removed.max() > rounds:
+            raise hdf5.DamagedError(
+                f"layer {layer.name} has shape {removed.shape} and rounds up to {removed.max()}; "
+                f"expected {layer.shape} and at most {rounds}"
+            )
+        removed_in[layer.name] = removed
+    return removed_in
+
+
+def _read_history(file: h5py.File, round_: int) -> dict[str, np.ndarray]:
+    parent = hdf5.child(hdf5.child(file, "history", h5py.Group), f"round{round_:02d}", h5py.Group)
+    return {key: hdf5.array(parent, key, "float64", MAX_HISTORY) for key in parent}
+
+
 def _write(output: str | os.PathLike, bank: Bank) -> None:
     packed = {"compression": "gzip", "compression_opts": 9, "fletcher32": True}
-    with replacing(output) as temporary, h5py.File(temporary, "w", libver="latest") as file:
+    with hdf5.writing(output) as file:
         file.attrs.update(
             format=FORMAT,
             format_version=FORMAT_VERSION,

@@ -4,7 +4,8 @@ Layout (format version 1), see docs/checkpoint-format.md: root attributes say wh
 how it was made; `/layers/NN-name` holds `weight`, `bias` and the bit-packed `mask`;
 `/best_validation/NN-name` the weights of the best validation epoch; `/history` one array per
 quantity. Array chunks carry Fletcher32 checksums, HDF5's own metadata carry theirs (version 2
-object headers), and `content_sha256` covers attributes and arrays together.
+object headers), `content_sha256` covers attributes and arrays together, and the file ends in a seal
+over all its bytes (see `hdf5`).
 """
 
 from __future__ import annotations
@@ -12,16 +13,16 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from ticketlens.atomic import replacing
+from ticketlens import hdf5
 from ticketlens.spec import Spec
 
 FORMAT = "ticketlens"
@@ -30,6 +31,11 @@ KINDS = ("ticket", "trained", "mask")
 LAYER_KINDS = ("linear", "conv")
 LIBRARIES = ("numpy", "h5py", "torch")
 MAX_WEIGHTS = 2**31
+MAX_HISTORY = 10**6
+_OWN = frozenset(
+    ("format", "format_version", "kind", "study", "seed", "round", "arm", "spec", "spec_sha256",
+     "content_sha256")
+)  # fmt: skip
 
 
 class CheckpointError(ValueError):
@@ -64,8 +70,9 @@ class Layer:
 class Checkpoint:
     """A ticket, a trained network, or a mask, with everything that says how it was made.
 
-    `history` maps a quantity to a float64 array (per epoch) or a 0-d array (per run);
-    `best_validation` holds (weight, bias) per layer; `extra` further root attributes.
+    `history` maps a quantity to a float64 array (per epoch) or a single value (per run; a 0-d array
+    comes back from a file as shape (1,)); `best_validation` holds (weight, bias) per layer; `extra`
+    further root attributes: text, integers, floats, booleans.
     """
 
     kind: str
@@ -104,22 +111,7 @@ class Checkpoint:
     @property
     def content_sha256(self) -> str:
         """Return the SHA-256 over attributes and arrays: the identity of the content."""
-        digest = hashlib.sha256()
-        for key, value in sorted(self.attrs.items()):
-            digest.update(f"{key}={value}\n".encode())
-        for layer in self.layers:
-            digest.update(f"{layer.name}:{layer.kind}:{layer.mask.shape}\n".encode())
-            digest.update(np.packbits(layer.mask.ravel(), bitorder="big"))
-            for array in (layer.weight, layer.bias):
-                if array is not None:
-                    digest.update(np.ascontiguousarray(array, dtype="<f4"))
-        for arrays in self.best_validation:
-            for array in arrays:
-                digest.update(np.ascontiguousarray(array, dtype="<f4"))
-        for key, array in sorted(self.history.items()):
-            digest.update(f"{key}\n".encode())
-            digest.update(np.ascontiguousarray(array, dtype="<f8"))
-        return digest.hexdigest()
+        return _content_sha256(self, self.attrs)
 
 
 @dataclass(frozen=True)
@@ -146,7 +138,7 @@ def write(path: str | os.PathLike, checkpoint: Checkpoint) -> None:
     Raises CheckpointError if an invariant does not hold; nothing is written then.
     """
     check(checkpoint, path)
-    with replacing(path) as temporary, h5py.File(temporary, "w", libver="latest") as file:
+    with hdf5.writing(path) as file:
         for key, value in checkpoint.attrs.items():
             file.attrs[key] = value
         for library in LIBRARIES:
@@ -156,19 +148,21 @@ def write(path: str | os.PathLike, checkpoint: Checkpoint) -> None:
             group = file.create_group(f"layers/{name}")
             group.attrs.update(kind=layer.kind, fan_in=layer.fan_in, density=layer.density)
             if layer.weight is not None:
-                _write_array(group, "weight", layer.weight)
-                _write_array(group, "bias", layer.bias)
+                hdf5.write_array(group, "weight", layer.weight)
+                hdf5.write_array(group, "bias", layer.bias)
             packed = np.packbits(layer.mask.ravel(), bitorder="big")
-            dataset = _write_array(group, "mask", packed)
+            dataset = hdf5.write_array(group, "mask", packed)
             dataset.attrs["shape"] = layer.mask.shape
         for (name, _), (weight, bias) in zip(
             _numbered(checkpoint), checkpoint.best_validation, strict=False
         ):
             group = file.create_group(f"best_validation/{name}")
-            _write_array(group, "weight", weight)
-            _write_array(group, "bias", bias)
+            hdf5.write_array(group, "weight", weight)
+            hdf5.write_array(group, "bias", bias)
         for key, array in checkpoint.history.items():
-            _write_array(file.require_group("history"), key, np.asarray(array, dtype=np.float64))
+            hdf5.write_array(
+                file.require_group("history"), key, np.asarray(array, dtype=np.float64)
+            )
 
 
 def read(path: str | os.PathLike, kind: str | None = None) -> Checkpoint:
@@ -178,19 +172,21 @@ def read(path: str | os.PathLike, kind: str | None = None) -> Checkpoint:
     damaged, foreign, of another kind, or breaks an invariant.
     """
     with _opened(path) as file:
-        found = _attribute(file, "kind", str, path)
+        found = hdf5.attribute(file, "kind", str)
         if kind is not None and found != kind:
             raise CheckpointError(f"{path}: kind is {found!r}, expected {kind!r}")
         checkpoint = Checkpoint(
             kind=found,
-            layers=_read_layers(file, found, path),
+            layers=_read_layers(file, found),
             history=_read_history(file),
-            best_validation=_read_best_validation(file, path),
-            **_identity(file, path),
+            best_validation=_read_best_validation(file),
+            **_identity(file),
         )
+        # The text of the spec as it stands there: an older file may lack a key that has a default.
+        attrs = checkpoint.attrs | {key: file.attrs[key] for key in ("spec", "spec_sha256")}
         stored_sha256 = file.attrs.get("content_sha256")
     check(checkpoint, path)
-    if stored_sha256 is not None and stored_sha256 != checkpoint.content_sha256:
+    if stored_sha256 is not None and stored_sha256 != _content_sha256(checkpoint, attrs):
         raise CheckpointError(
             f"{path}: content does not match its SHA-256 (damaged or edited); delete the file and "
             "run Snakemake again"
@@ -206,11 +202,11 @@ def verify(path: str | os.PathLike) -> None:
 def read_summary(path: str | os.PathLike) -> RunSummary:
     """Read identity, counts of kept weights and history, but no weights. Raises as `read`."""
     with _opened(path) as file:
-        identity = _identity(file, path)
+        identity = _identity(file)
         identity.pop("extra")
         kept = {}
-        for name, group in _layer_groups(file, path):
-            size = prod(_mask_shape(group, path))
+        for name, group in _layer_groups(file):
+            size = prod(_mask_shape(group))
             kept[name] = (round(float(group.attrs["density"]) * size), size)
         return RunSummary(**identity, kept=kept, history=_read_history(file))
 
@@ -225,6 +221,12 @@ def check(checkpoint: Checkpoint, path: str | os.PathLike = "checkpoint") -> Non
         raise CheckpointError(
             f"{path}: seed {checkpoint.seed}, round {checkpoint.round}; both must be >= 0"
         )
+    for key, value in checkpoint.extra.items():
+        if key in _OWN or key.startswith("version_") or type(value) not in (str, int, float, bool):
+            raise CheckpointError(
+                f"{path}: extra attribute {key!r} is {value!r}; allowed: text, integers, floats, "
+                "booleans, under a name that the format does not use itself"
+            )
     for layer in checkpoint.layers:
         where = f"{path}: layer {layer.name}"
         if layer.kind not in LAYER_KINDS or layer.mask.ndim != (2 if layer.kind == "linear" else 4):
@@ -265,163 +267,120 @@ def check_parameters(weight: Any, bias: Any, mask: np.ndarray, where: str) -> No
         raise CheckpointError(f"{where}: {off_mask} weights off the mask are not exactly 0.0")
 
 
+def _content_sha256(checkpoint: Checkpoint, attrs: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256()
+    for key, value in sorted(attrs.items()):
+        digest.update(f"{key}={value}\n".encode())
+    for layer in checkpoint.layers:
+        digest.update(f"{layer.name}:{layer.kind}:{layer.mask.shape}\n".encode())
+        digest.update(np.packbits(layer.mask.ravel(), bitorder="big"))
+        for array in (layer.weight, layer.bias):
+            if array is not None:
+                digest.update(np.ascontiguousarray(array, dtype="<f4"))
+    for arrays in checkpoint.best_validation:
+        for array in arrays:
+            digest.update(np.ascontiguousarray(array, dtype="<f4"))
+    for key, array in sorted(checkpoint.history.items()):
+        digest.update(f"{key}\n".encode())
+        digest.update(np.ascontiguousarray(array, dtype="<f8"))
+    return digest.hexdigest()
+
+
 def _numbered(checkpoint: Checkpoint) -> list[tuple[str, Layer]]:
     return [(f"{number:02d}-{layer.name}", layer) for number, layer in enumerate(checkpoint.layers)]
 
 
-def _write_array(group: h5py.Group, name: str, array: np.ndarray) -> h5py.Dataset:
-    """Store with a checksum. HDF5 filters need chunks, hence a 0-d array becomes shape (1,)."""
-    array = np.atleast_1d(array)
-    return group.create_dataset(
-        name, data=array, chunks=True, compression="gzip", compression_opts=1, shuffle=True,
-        fletcher32=True,
-    )  # fmt: skip
+@contextmanager
+def _opened(path: str | os.PathLike) -> Iterator[h5py.File]:
+    """Open for reading; what goes wrong is a CheckpointError that names `path`."""
+    advice = "delete the file and run Snakemake again"
+    with hdf5.reading(path, CheckpointError, advice) as file:
+        if hdf5.attribute(file, "format", str) != FORMAT:
+            raise CheckpointError(f"{path}: not a ticketlens file")
+        version = hdf5.attribute(file, "format_version", int)
+        if version != FORMAT_VERSION:
+            raise CheckpointError(
+                f"{path}: format version {version}; this ticketlens reads {FORMAT_VERSION}"
+            )
+        yield file
 
 
-class _opened:
-    """Open for reading; turn what h5py raises on damaged files into a CheckpointError."""
-
-    def __init__(self, path: str | os.PathLike) -> None:
-        self.path = Path(path)
-
-    def __enter__(self) -> h5py.File:
-        if not self.path.is_file():
-            raise FileNotFoundError(f"{self.path}: no such file")
-        try:
-            self.file = h5py.File(self.path, "r")
-        except (OSError, RuntimeError) as error:
-            raise CheckpointError(f"{self.path}: not a readable HDF5 file ({error})") from error
-        try:
-            if _attribute(self.file, "format", str, self.path) != FORMAT:
-                raise CheckpointError(f"{self.path}: not a ticketlens file")
-            version = _attribute(self.file, "format_version", int, self.path)
-            if version != FORMAT_VERSION:
-                raise CheckpointError(
-                    f"{self.path}: format version {version}; this ticketlens reads {FORMAT_VERSION}"
-                )
-        except BaseException as error:
-            self.__exit__(type(error), error, None)
-            raise
-        return self.file
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        self.file.close()
-        if isinstance(error, CheckpointError) or not isinstance(error, Exception):
-            return
-        raise CheckpointError(
-            f"{self.path}: damaged ({type(error).__name__}: {error}); delete the file and run "
-            "Snakemake again"
-        ) from error
-
-
-def _attribute(file: h5py.File, name: str, kind: type, path: Any) -> Any:
-    if name not in file.attrs:
-        raise CheckpointError(f"{path}: root attribute {name!r} is missing")
-    value = file.attrs[name]
-    if kind is int and isinstance(value, np.integer):
-        return int(value)
-    if kind is str and isinstance(value, str):
-        return value
-    raise CheckpointError(f"{path}: root attribute {name!r} is not of type {kind.__name__}")
-
-
-_IDENTITY = ("format", "format_version", "kind", "study", "seed", "round", "arm", "spec")
-
-
-def _identity(file: h5py.File, path: Any) -> dict[str, Any]:
+def _identity(file: h5py.File) -> dict[str, Any]:
     """Return study, seed, round, arm, spec, extra."""
-    text = _attribute(file, "spec", str, path)
+    text = hdf5.attribute(file, "spec", str)
     try:
         spec = Spec.from_json(text)
     except ValueError as error:
-        raise CheckpointError(f"{path}: spec is not valid: {error}") from error
-    if spec.sha256 != _attribute(file, "spec_sha256", str, path):
-        raise CheckpointError(f"{path}: spec does not match its SHA-256")
-    not_extra = {*_IDENTITY, "spec_sha256", "content_sha256"}
+        raise hdf5.DamagedError(f"spec is not valid: {error}") from error
+    if hashlib.sha256(text.encode()).hexdigest() != hdf5.attribute(file, "spec_sha256", str):
+        raise hdf5.DamagedError("spec does not match its SHA-256")
     extra = {
         key: value.item() if isinstance(value, np.generic) else value
         for key, value in file.attrs.items()
-        if key not in not_extra and not key.startswith("version_")
+        if key not in _OWN and not key.startswith("version_")
     }
     return {
-        "study": _attribute(file, "study", str, path),
-        "seed": _attribute(file, "seed", int, path),
-        "round": _attribute(file, "round", int, path),
-        "arm": _attribute(file, "arm", str, path),
+        "study": hdf5.attribute(file, "study", str),
+        "seed": hdf5.attribute(file, "seed", int),
+        "round": hdf5.attribute(file, "round", int),
+        "arm": hdf5.attribute(file, "arm", str),
         "spec": spec,
         "extra": extra,
     }
 
 
-def _layer_groups(file: h5py.File, path: Any) -> list[tuple[str, h5py.Group]]:
-    """Return (layer name, group) in forward order; refuse links that lead out of the file."""
+def _layer_groups(file: h5py.File) -> list[tuple[str, h5py.Group]]:
+    """Return (layer name, group) in forward order."""
     groups = []
-    parent = _child(file, "layers", h5py.Group, path)
+    parent = hdf5.child(file, "layers", h5py.Group)
     for number, key in enumerate(sorted(parent)):
         prefix, _, name = key.partition("-")
         if prefix != f"{number:02d}" or not name:
-            raise CheckpointError(f"{path}: layer group {key!r}, expected {number:02d}-name")
-        groups.append((name, _child(parent, key, h5py.Group, path)))
+            raise hdf5.DamagedError(f"layer group {key!r}, expected {number:02d}-name")
+        groups.append((name, hdf5.child(parent, key, h5py.Group)))
     return groups
 
 
-def _child(parent: h5py.Group, key: str, kind: type, path: Any) -> Any:
-    if not isinstance(parent.get(key, getlink=True), h5py.HardLink):
-        raise CheckpointError(f"{path}: {parent.name}/{key} is missing or a link")
-    child = parent[key]
-    if not isinstance(child, kind):
-        raise CheckpointError(f"{path}: {child.name} is not a {kind.__name__}")
-    return child
-
-
-def _array(parent: h5py.Group, key: str, path: Any) -> np.ndarray:
-    dataset = _child(parent, key, h5py.Dataset, path)
-    if dataset.is_virtual or dataset.external or dataset.size > MAX_WEIGHTS:
-        raise CheckpointError(f"{path}: {dataset.name} is virtual, external or absurdly large")
-    return dataset[()]
-
-
-def _mask_shape(group: h5py.Group, path: Any) -> tuple[int, ...]:
-    mask = _child(group, "mask", h5py.Dataset, path)
+def _mask_shape(group: h5py.Group) -> tuple[int, ...]:
+    mask = hdf5.child(group, "mask", h5py.Dataset)
     shape = tuple(int(size) for size in np.atleast_1d(mask.attrs["shape"]))
     if min(shape, default=0) < 1 or prod(shape) > MAX_WEIGHTS or mask.size != -(-prod(shape) // 8):
-        raise CheckpointError(f"{path}: {mask.name} has {mask.size} bytes for the shape {shape}")
+        raise hdf5.DamagedError(f"{mask.name} has {mask.size} bytes for the shape {shape}")
     return shape
 
 
-def _read_layers(file: h5py.File, kind: str, path: Any) -> tuple[Layer, ...]:
+def _read_layers(file: h5py.File, kind: str) -> tuple[Layer, ...]:
     layers = []
-    for name, group in _layer_groups(file, path):
-        shape = _mask_shape(group, path)
-        packed = _array(group, "mask", path)
+    for name, group in _layer_groups(file):
+        shape = _mask_shape(group)
+        packed = hdf5.array(group, "mask", "uint8", prod(shape))
         mask = np.unpackbits(packed, bitorder="big", count=prod(shape)).astype(bool).reshape(shape)
-        has_weights = kind != "mask"
-        layer = Layer(
-            name=name,
-            kind=str(group.attrs["kind"]),
-            weight=_array(group, "weight", path) if has_weights else None,
-            bias=_array(group, "bias", path) if has_weights else None,
-            mask=mask,
-        )
-        if float(group.attrs["density"]) != layer.density:
-            raise CheckpointError(f"{path}: layer {name}: stored density is not the mask's")
+        weight, bias = _parameters(group, prod(shape)) if kind != "mask" else (None, None)
+        layer = Layer(name, str(group.attrs["kind"]), weight, bias, mask)
+        for key in ("density", "fan_in"):
+            if float(group.attrs[key]) != getattr(layer, key):
+                raise hdf5.DamagedError(f"layer {name}: stored {key} is not the mask's")
         layers.append(layer)
     return tuple(layers)
 
 
-def _read_best_validation(file: h5py.File, path: Any) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+def _parameters(group: h5py.Group, largest: int) -> tuple[np.ndarray, np.ndarray]:
+    return tuple(hdf5.array(group, key, "float32", largest) for key in ("weight", "bias"))
+
+
+def _read_best_validation(file: h5py.File) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
     if "best_validation" not in file:
         return ()
-    parent = _child(file, "best_validation", h5py.Group, path)
-    groups = [_child(parent, key, h5py.Group, path) for key in sorted(parent)]
-    return tuple((_array(group, "weight", path), _array(group, "bias", path)) for group in groups)
+    parent = hdf5.child(file, "best_validation", h5py.Group)
+    groups = [hdf5.child(parent, key, h5py.Group) for key in sorted(parent)]
+    return tuple(_parameters(group, MAX_WEIGHTS) for group in groups)
 
 
 def _read_history(file: h5py.File) -> dict[str, np.ndarray]:
     if "history" not in file:
         return {}
-    parent = _child(file, "history", h5py.Group, file.filename)
-    return {key: _array(parent, key, file.filename) for key in parent}
+    parent = hdf5.child(file, "history", h5py.Group)
+    return {key: hdf5.array(parent, key, "float64", MAX_HISTORY) for key in parent}
 
 
 def _version(library: str) -> str:

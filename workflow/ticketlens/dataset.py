@@ -156,7 +156,7 @@ def open_prepared(path: str | os.PathLike) -> PreparedDataset:
                 shape=tuple(int(size) for size in file["train/images"].shape[1:]),
                 counts={part: len(file[f"{part}/labels"]) for part in PARTS},
             )
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
         raise _damaged(path, error) from error
 
 

@@ -20,16 +20,17 @@ def fingerprint(script: str | Path, package: Path = PACKAGE) -> str:
 
     Imports inside functions count, too. Raises FileNotFoundError or SyntaxError as Python does.
     """
-    files = {Path(script).resolve(), *_reached(Path(script).resolve(), package.resolve())}
+    files = {Path(script).resolve(), *reached(script, package)}
     digest = hashlib.sha256()
     for file in sorted(files, key=lambda file: (file.name, str(file))):
         digest.update(f"{file.name}\n{_code(file)}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def _reached(script: Path, package: Path) -> set[Path]:
+def reached(script: str | Path, package: Path = PACKAGE) -> set[Path]:
+    """Return the files of `package` that `script` imports, directly or through others."""
     found: set[Path] = set()
-    pending = [script]
+    pending, package = [Path(script).resolve()], package.resolve()
     while pending:
         for file in _imports(pending.pop(), package):
             if file not in found:

@@ -2,10 +2,7 @@
 
 The unit is the seed, one independent replicate of a whole chain. Images, neurons and weights
 within a seed are not replicates and never enter `n`. Values are assumed independent between
-seeds and roughly normal; with few seeds this cannot be checked, hence t-intervals rather than a
-bootstrap.
-
-Accuracies are in percentage points wherever a margin is involved.
+seeds and roughly normal. Margins for accuracies are in percentage points.
 """
 
 from __future__ import annotations
@@ -89,7 +86,7 @@ def t_interval(values: Iterable[float], confidence: float = 0.95) -> Interval:
         ValueError: no values, values that are not finite, or a confidence outside (0, 1).
     """
     values = _values_per_seed(values)
-    _check_in_unit_interval("confidence", confidence)
+    _check_fraction("confidence", confidence)
     mean, sd = _mean_and_sd(values)
     half_width = _t_quantile(values.size - 1, (1 + confidence) / 2) * sd / math.sqrt(values.size)
     return Interval(mean, mean - half_width, mean + half_width, values.size)
@@ -130,11 +127,11 @@ def equivalence(
     margin, else 1); a single seed gives NaN and is never equivalent.
 
     Raises:
-        ValueError: no or non-finite differences, a margin <= 0, or alpha outside (0, 1).
+        ValueError: no or non-finite differences, a margin <= 0, or alpha outside (0, 0.5).
     """
     differences = _values_per_seed(differences)
     _check_positive("margin", margin)
-    _check_in_unit_interval("alpha", alpha)
+    _check_fraction("alpha", alpha, upper=0.5)
     mean, sd = _mean_and_sd(differences)
     if math.isnan(sd):
         p_value = math.nan
@@ -176,7 +173,7 @@ def planned_comparisons(
     Raises:
         ValueError: as `holm`, `equivalence` and `t_interval`.
     """
-    _check_in_unit_interval("confidence", confidence)
+    _check_fraction("confidence", confidence)
     alpha = 1 - confidence
     values = {name: _values_per_seed(each) for name, each in differences.items()}
     different = holm({name: _difference_p_value(each) for name, each in values.items()}, alpha)
@@ -213,9 +210,10 @@ def required_n(sd: float, margin: float, power: float = 0.8, alpha: float = 0.05
     one may be half or six times as large): so is the answer.
 
     Raises:
-        ValueError: sd negative or not finite, margin <= 0, power or alpha outside (0, 1).
+        ValueError: sd negative or not finite, margin <= 0, power outside (0, 1), or alpha
+            outside (0, 0.5).
     """
-    _check_in_unit_interval("power", power)
+    _check_fraction("power", power)
 
     def enough(n: int) -> bool:
         return equivalence_power(n, sd, margin, alpha) >= power
@@ -240,7 +238,7 @@ def equivalence_power(n: int, sd: float, margin: float, alpha: float = 0.05) -> 
     usual shortcut by two noncentral t probabilities is a lower bound, poor for few seeds.)
 
     Raises:
-        ValueError: n < 2, sd negative or not finite, margin <= 0, or alpha outside (0, 1).
+        ValueError: n < 2, sd negative or not finite, margin <= 0, or alpha outside (0, 0.5).
     """
     from scipy import special
 
@@ -249,7 +247,7 @@ def equivalence_power(n: int, sd: float, margin: float, alpha: float = 0.05) -> 
     if not 0 <= sd < math.inf:
         raise ValueError(f"sd is {sd}: a standard deviation is finite and at least 0")
     _check_positive("margin", margin)
-    _check_in_unit_interval("alpha", alpha)
+    _check_fraction("alpha", alpha, upper=0.5)
     if sd < 1e-100 * margin:  # zero, or so small that margin/sd would overflow
         return 1.0
     degrees = n - 1
@@ -276,7 +274,7 @@ def holm(p_values: Mapping[str, float], alpha: float = 0.05) -> dict[str, Contra
     """
     if not isinstance(p_values, Mapping):
         raise ValueError("p_values must map the name of each planned contrast to its p value")
-    _check_in_unit_interval("alpha", alpha)
+    _check_fraction("alpha", alpha, upper=0.5)
     if not 1 <= len(p_values) <= MAX_CONTRASTS:
         raise ValueError(
             f"{len(p_values)} contrasts: plan 1 to {MAX_CONTRASTS}, named before any run"
@@ -311,7 +309,7 @@ def bootstrap_interval(
         ValueError: as `t_interval`, and for fewer than eight values.
     """
     values = _values_per_seed(values)
-    _check_in_unit_interval("confidence", confidence)
+    _check_fraction("confidence", confidence)
     if values.size < MIN_BOOTSTRAP_SEEDS:
         raise ValueError(
             f"{values.size} seeds: a bootstrap interval needs at least {MIN_BOOTSTRAP_SEEDS}, "
@@ -396,6 +394,6 @@ def _check_positive(name: str, value: float) -> None:
         raise ValueError(f"{name} is {value}: it must be positive and finite")
 
 
-def _check_in_unit_interval(name: str, value: float) -> None:
-    if not 0 < value < 1:
-        raise ValueError(f"{name} is {value}: it must lie strictly between 0 and 1")
+def _check_fraction(name: str, value: float, upper: float = 1.0) -> None:
+    if not 0 < value < upper:
+        raise ValueError(f"{name} is {value}: it must lie strictly between 0 and {upper:g}")

@@ -18,12 +18,12 @@ class _OneDNNLinear(torch.autograd.Function):
     """x Wᵀ + b by oneDNN, with both gradients; x (samples, in), W (out, in), b (out,)."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:  # noqa: ANN001
+    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
         return _product(x, weight, bias)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:  # noqa: ANN001
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
         x, weight = ctx.saved_tensors
         # The first layer's input needs no gradient.
         grad_x = _product(grad, weight.t(), None) if ctx.needs_input_grad[0] else None

@@ -83,12 +83,15 @@ def prune(
     The readout loses `readout_rate` of its own in both. Random criteria draw from the stream
     (seed, "prune", round, layer).
     Raises ValueError for an unknown criterion or scope, or where a layer would lose all its
-    weights, naming it.
+    weights, naming it; InvariantError where the trained mask is not the ticket's.
     """
     if pruning.criterion not in CRITERIA:
         raise ValueError(f"pruning.criterion is {pruning.criterion!r}; allowed: {sorted(CRITERIA)}")
     if pruning.scope not in ("layer", "global"):
         raise ValueError(f"pruning.scope is {pruning.scope!r}; allowed: ['global', 'layer']")
+    for after, before in zip(trained, initial, strict=True):
+        if not np.array_equal(after.mask, before.mask):
+            raise InvariantError(f"layer {after.name}: trained with another mask than its ticket's")
     masks = [layer.mask for layer in trained]
     scores = [
         CRITERIA[pruning.criterion](

@@ -13,7 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from ticketlens.atomic import replacing
+from ticketlens import hdf5
 
 log = logging.getLogger(__name__)
 LONGEST_SECONDS = 30.0
@@ -32,8 +32,9 @@ class Interrupted(SystemExit):
 class Saver:
     """Keeps the state of one run in a sibling file, loaded only if it carries the same key.
 
-    The key is a digest of all that determines the run (inputs, spec, code). Saving takes at most
-    5 % of the time; in long epochs the state is saved every 30 s. With `path` None nothing is saved.
+    The key is a digest of all that determines the run (inputs, spec, code, library, device). Saving
+    takes at most 5 % of the time; in long epochs the state is saved every 30 s. With `path` None
+    nothing is saved.
     """
 
     def __init__(self, path: Path | None, key: str) -> None:
@@ -51,6 +52,7 @@ class Saver:
                 arrays[name] = item[()].reshape(tuple(item.attrs["shape"]))
 
         try:
+            hdf5.check_seal(self.path)
             with h5py.File(self.path, "r") as file:
                 if file.attrs["key"] != self.key:
                     log.info("%s belongs to another configuration; starting anew", self.path)
@@ -66,7 +68,7 @@ class Saver:
         if self.path is None:
             return
         start = time.monotonic()
-        with replacing(self.path) as temporary, h5py.File(temporary, "w", libver="latest") as file:
+        with hdf5.writing(self.path) as file:
             for name, value in arrays.items():
                 flat = np.atleast_1d(value)
                 dataset = file.create_dataset(name, data=flat, chunks=flat.shape, fletcher32=True)

@@ -59,7 +59,7 @@ def folder(path: str | os.PathLike) -> RawImages:
     except (zipfile.BadZipFile, OSError) as error:
         raise DatasetError(f"{path}: neither a folder nor a readable .zip ({error})") from error
     with archive:
-        entries = [info.filename for info in archive.infolist() if not info.is_dir()]
+        entries = list(dict.fromkeys(i.filename for i in archive.infolist() if not i.is_dir()))
         return _read_tree(str(path), entries, lambda name: _zip_member(archive, name, path))
 
 
@@ -169,7 +169,7 @@ def _read_tree(where: str, entries: list[str], load: Callable[[str], bytes]) -> 
         names = [
             (entry, label)
             for label, name in enumerate(classes)
-            for entry in sorted(files[part, name], key=_natural)
+            for entry in sorted(sorted(files[part, name]), key=_natural)
         ]
         arrays[f"{part}_images"] = np.stack([reader(entry) for entry, _ in names])
         arrays[f"{part}_labels"] = np.array([label for _, label in names], dtype=np.int64)
@@ -186,12 +186,16 @@ class _ImageReader:
         try:
             with Image.open(io.BytesIO(self.load(name)), formats=("PNG", "JPEG")) as image:
                 if self.size is None:
-                    self.mode = "L" if image.mode in ("1", "L", "I", "I;16") else "RGB"
+                    self.mode = "L" if image.mode in ("1", "L", "LA") else "RGB"
                     self.size = image.size
                 if image.size != self.size or max(image.size) > MAX_SIDE:
                     raise DatasetError(
                         f"{self.where}: {name} is {image.size[0]}×{image.size[1]} pixels; expected "
                         f"{self.size[0]}×{self.size[1]} as the first image, at most {MAX_SIDE}"
+                    )
+                if image.mode.startswith(("I", "F")):  # Pillow would clip, not scale
+                    raise DatasetError(
+                        f"{self.where}: {name} has more than 8 bits a channel; convert it to 8"
                     )
                 pixels = np.asarray(image.convert(self.mode), dtype=np.uint8)
         except DatasetError:
@@ -204,7 +208,7 @@ class _ImageReader:
 def _natural(name: str) -> list[tuple[int, int, str]]:
     """Order img2 before img10."""
     return [
-        (0, int(piece), "") if piece.isdigit() else (1, 0, piece)
+        (0, int(piece), "") if piece.isdecimal() else (1, 0, piece)
         for piece in re.split(r"(\d+)", name)
         if piece
     ]

@@ -10,13 +10,45 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 
+def _coerced(where: str, value: Any, default: Any) -> Any:
+    """Give `value` the type of the default: 1 and 1.0 must not make two different specs."""
+    if isinstance(default, tuple):
+        if isinstance(value, (list, tuple)) and len(value) == len(default):
+            return tuple(_coerced(where, item, default[0]) for item in value)
+    elif isinstance(default, bool) or isinstance(value, bool):
+        if type(value) is type(default):
+            return value
+    elif isinstance(default, float):
+        if isinstance(value, Real) and math.isfinite(value):
+            return float(value)
+    elif isinstance(default, int):
+        if isinstance(value, Real) and math.isfinite(value) and value == int(value):
+            return int(value)
+    elif isinstance(value, type(default)):
+        return value
+    allowed = "a finite float" if isinstance(default, float) else f"a {type(default).__name__}"
+    raise ValueError(f"spec key {where} is {value!r}; allowed: {allowed}")
+
+
+class _Part:
+    """One part of a spec: every value takes the type of its key's default."""
+
+    def __post_init__(self) -> None:
+        part = type(self).__name__.removesuffix("Spec").lower()
+        for field in dataclasses.fields(self):
+            value = _coerced(f"{part}.{field.name}", getattr(self, field.name), field.default)
+            object.__setattr__(self, field.name, value)
+
+
 @dataclass(frozen=True)
-class NetworkSpec:
+class NetworkSpec(_Part):
     """A network family and its sizes. Kernel, padding and stride concern convolutions only."""
 
     family: str = "fully-connected"
@@ -29,7 +61,7 @@ class NetworkSpec:
 
 
 @dataclass(frozen=True)
-class InitSpec:
+class InitSpec(_Part):
     """Initial weights: `sigma_w`, `sigma_b` are standard deviations in mean-field scale."""
 
     scheme: str = "gaussian"
@@ -38,7 +70,7 @@ class InitSpec:
 
 
 @dataclass(frozen=True)
-class TrainingSpec:
+class TrainingSpec(_Part):
     """How a ticket is trained. `device`, `kernel` and `threads` can change bits."""
 
     epochs: int = 50
@@ -56,7 +88,7 @@ class TrainingSpec:
 
 
 @dataclass(frozen=True)
-class PruningSpec:
+class PruningSpec(_Part):
     """How a trained network is pruned: the share of the kept weights that one round removes."""
 
     rate: float = 0.2
@@ -67,7 +99,7 @@ class PruningSpec:
 
 
 @dataclass(frozen=True)
-class DatasetSpec:
+class DatasetSpec(_Part):
     """The prepared data set: its name, fingerprint, image shape (height, width, channels)."""
 
     name: str = ""
@@ -131,32 +163,8 @@ class Spec:
 def _part(name: str, values: Any) -> Any:
     if not isinstance(values, Mapping):
         raise ValueError(f"spec part {name!r} is {values!r}; allowed: a mapping")
-    fields = {field.name: field for field in dataclasses.fields(PARTS[name])}
-    unknown = sorted(set(values) - set(fields))
+    fields = {field.name for field in dataclasses.fields(PARTS[name])}
+    unknown = sorted(set(values) - fields)
     if unknown:
         raise ValueError(f"spec has unknown key {name}.{unknown[0]}; allowed: {sorted(fields)}")
-    return PARTS[name](
-        **{
-            key: _coerced(f"{name}.{key}", value, fields[key].default)
-            for key, value in values.items()
-        }
-    )
-
-
-def _coerced(where: str, value: Any, default: Any) -> Any:
-    """Give `value` the type of the default: 1 and 1.0 must not make two different specs."""
-    if isinstance(default, tuple):
-        if isinstance(value, (list, tuple)) and len(value) == len(default):
-            return tuple(_coerced(where, item, default[0]) for item in value)
-    elif isinstance(default, bool) or isinstance(value, bool):
-        if type(value) is type(default):
-            return value
-    elif isinstance(default, float):
-        if isinstance(value, (int, float)):
-            return float(value)
-    elif isinstance(default, int):
-        if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
-            return int(value)
-    elif isinstance(value, type(default)):
-        return value
-    raise ValueError(f"spec key {where} is {value!r}; allowed: a {type(default).__name__}")
+    return PARTS[name](**values)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from ticketlens.atomic import replacing
 from ticketlens.checkpoint import RunSummary
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 KEYS = ("study", "seed", "round", "density", "arm", "state", "layer")
 CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
@@ -28,6 +32,36 @@ def write_csv(path: str | os.PathLike, table: pd.DataFrame) -> None:
         ordered.to_csv(temporary, index=False)
 
 
+def write_rows(path: str | os.PathLike, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write one checkpoint's rows as CSV, atomically, without pandas (whose import takes longer).
+
+    Columns are those of all rows, in order of appearance; what a row lacks is empty, as is NaN.
+    Raises ValueError if there are no rows.
+    """
+    if not rows:
+        raise ValueError(f"{path}: nothing was measured")
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: _text(value) for name, value in row.items()} for row in rows)
+
+
+def concatenated(paths: Sequence[str | os.PathLike]) -> pd.DataFrame:
+    """Return the rows of all files, which `write_rows` wrote."""
+    import pandas as pd
+
+    frames = [pd.read_csv(path, float_precision="round_trip") for path in paths]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _text(value: object) -> str:
+    """Return the shortest text that reads back as the same value."""
+    if isinstance(value, (float, np.floating)):
+        return "" if np.isnan(value) else repr(float(value))
+    return str(value)
+
+
 def accuracy(runs: Iterable[RunSummary]) -> pd.DataFrame:
     """Return one row per run: accuracies and losses on all parts, densities, best epoch.
 
@@ -35,6 +69,8 @@ def accuracy(runs: Iterable[RunSummary]) -> pd.DataFrame:
     `_best_validation` to those of the best validation epoch; `untrained_*` are the ticket's on the
     validation images; `density_{layer}` is per layer.
     """
+    import pandas as pd
+
     rows = []
     for run in runs:
         row = _identity(run)
@@ -55,6 +91,8 @@ def accuracy(runs: Iterable[RunSummary]) -> pd.DataFrame:
 
 def training_curves(runs: Iterable[RunSummary]) -> pd.DataFrame:
     """Return one row per run and epoch: the losses and accuracies during training."""
+    import pandas as pd
+
     frames = []
     for run in runs:
         curves = {name: np.asarray(run.history[name], dtype=float) for name in CURVES}

@@ -63,13 +63,19 @@ def train(
     the best validation epoch (highest accuracy, the earliest on ties).
     A run whose loss becomes NaN or infinite raises DivergedError on the arm `imp`; on any other arm
     it is a result: chance accuracy, `diverged` = 1, and the untrained weights.
-    Raises ValueError if the data are not those of the ticket's spec, or fewer than one batch.
+    Raises ValueError if the data are not those of the ticket's spec, or fewer than one batch, or if
+    the run ends before `rewind_epoch`.
     """
     spec = ticket.spec.training
     if ticket.spec.dataset != data.spec:
         raise ValueError(
             f"{data.path}: data set {data.name} ({data.sha256[:12]}…) is not the one that the "
             f"ticket was made for: {ticket.spec.dataset.name} ({ticket.spec.dataset.sha256[:12]}…)"
+        )
+    if ticket.spec.pruning.rewind_epoch > spec.epochs:
+        raise ValueError(
+            f"pruning.rewind_epoch is {ticket.spec.pruning.rewind_epoch}; allowed: at most "
+            f"training.epochs ({spec.epochs})"
         )
     device = _device(spec)
     run = _Run(ticket, spec, build(ticket, spec.kernel).to(device), device)
@@ -84,7 +90,7 @@ def train(
         "%s: %d parameters, density %.4f, device %s, %d thread(s), %d steps an epoch", run.name,
         sum(p.numel() for p in run.parameters), ticket.density, device, spec.threads, steps,
     )  # fmt: skip
-    saver = resume.Saver(partial, key)
+    saver = resume.Saver(partial, f"{key}, torch {torch.__version__}, {device.type}")
     state = saver.load()
     if state is None:
         run.history["untrained_loss"], run.history["untrained_accuracy"] = evaluate(
@@ -168,7 +174,7 @@ class _Run:
             name: np.full(spec.epochs, np.nan) for name in CURVES
         }
         self.best_epoch, self.best = 0, self.snapshot()
-        self.late = self.snapshot() if ticket.spec.pruning.rewind_epoch else []
+        self.late: list[np.ndarray] = []
         self.seconds, self.epochs_here = 0.0, 0
 
     def snapshot(self) -> list[np.ndarray]:
@@ -203,7 +209,7 @@ class _Run:
             for index, parameter in enumerate(self.parameters):
                 parameter.copy_(torch.from_numpy(arrays[f"parameter/{index}"]))
         self.best = [arrays[f"best/{index}"] for index in count]
-        self.late = [arrays[f"late/{index}"] for index in count] if self.late else []
+        self.late = [arrays[f"late/{index}"] for index in count if f"late/{index}" in arrays]
         optimizer: dict[int, dict[str, Tensor]] = {}
         for name, value in arrays.items():
             if name.startswith("history/"):

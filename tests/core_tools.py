@@ -1,0 +1,36 @@
+"""Tools of the core's tests: generated image folders, comparisons by bits, damaged copies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+CLASSES = ("ant", "bee", "cat")
+
+
+def write_images(
+    folder: Path,
+    train: int = 4,
+    test: int = 2,
+    size: tuple[int, int] = (6, 6),
+    classes: tuple[str, ...] = CLASSES,
+    mode: str = "RGB",
+) -> Path:
+    """Write `{train,test}/<class>/<number>.png` of noise; each class has its own brightness."""
+    rng = np.random.default_rng(0)
+    for part, count in (("train", train), ("test", test)):
+        for label, name in enumerate(classes):
+            (folder / part / name).mkdir(parents=True)
+            for number in range(count):
+                shape = (size[1], size[0], 3) if mode == "RGB" else (size[1], size[0])
+                pixels = rng.integers(0, 160, shape) + 30 * label
+                image = Image.fromarray(pixels.astype(np.uint8))
+                image.save(folder / part / name / f"{number}.png")
+    return folder
+
+
+def same_bits(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two arrays agree in shape, type and every bit (so that 0.0 is not −0.0)."""
+    return (one.shape, one.dtype, one.tobytes()) == (other.shape, other.dtype, other.tobytes())

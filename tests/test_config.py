@@ -1,0 +1,339 @@
+"""The config: every mistake is named in one line, and the configs that come with it are valid."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from snakemake.utils import update_config
+
+from ticketlens import spec
+from ticketlens.config import SCHEMA, ConfigError, checked, rounds, study_spec
+
+CONFIG = Path(__file__).resolve().parent.parent / "config"
+NAME = "is not a valid name; allowed: lower-case letters, digits and single hyphens, starting with"
+NUMBER = "written as a number (1.0e-3, not 1e-3)?"
+OUTSIDE = "allowed: a relative folder below the working directory, without '..'"
+
+
+def merged(*overlays: str) -> dict:
+    """The full config with overlays (YAML texts), merged as `--configfile` merges them."""
+    config = yaml.safe_load((CONFIG / "config.yaml").read_text(encoding="utf-8"))
+    for overlay in overlays:
+        update_config(config, yaml.safe_load(overlay))
+    return config
+
+
+def overlay_file(name: str) -> dict:
+    return merged((CONFIG / name).read_text(encoding="utf-8"))
+
+
+def schema() -> dict:
+    return json.loads(SCHEMA.read_text(encoding="utf-8"))
+
+
+def problems(config: dict) -> list[str]:
+    """The lines of the message, one per problem."""
+    with pytest.raises(ConfigError) as caught:
+        checked(config)
+    first, *lines, last = str(caught.value).splitlines()
+    assert first == f"the config has {len(lines)} problem(s):"
+    assert last == "see config/README.md"
+    assert all(line.startswith("  - ") for line in lines)
+    return [line.removeprefix("  - ") for line in lines]
+
+
+BAD = {
+    "trainning: {}": "unknown key trainning; did you mean 'training'? (allowed: ",
+    "zzz: 1": "unknown key zzz (allowed: ",
+    "training: {epoch: 3}": "unknown key training.epoch; did you mean 'epochs'? (allowed: ",
+    "networks: {fcnet: {widht: 3}}": "unknown key networks.fcnet.widht; did you mean 'width'?",
+    "inits: {normal: {sigma: 1}}": "unknown key inits.normal.sigma; did you mean 'sigma_",
+    "dataset: {validaton: 1}": "unknown key dataset.validaton; did you mean 'validation'?",
+    "pruning: {round: 3}": "unknown key pruning.round; did you mean 'rounds'?",
+    "studies: {fcnet-normal: {training: {lr: 1}}}": "unknown key studies.fcnet-normal.training.lr",
+    "training: {epochs: many}": "training.epochs is 'many'; allowed: an integer",
+    "training: {epochs: true}": "training.epochs is True; allowed: an integer",
+    "training: {epochs: 0}": "training.epochs is 0; allowed: at least 1",
+    "training: {learning_rate: 1e-3}": (
+        f"training.learning_rate is '1e-3'; allowed: a finite number; did you mean 0.001, {NUMBER}"
+    ),
+    "training: {learning_rate: 0}": "training.learning_rate is 0; allowed: more than 0",
+    "training: {learning_rate: .nan}": "training.learning_rate is nan; allowed: a finite number",
+    "inits: {normal: {sigma_w: .inf}}": "inits.normal.sigma_w is inf; allowed: a finite number",
+    "inits: {normal: {sigma_b: -0.3}}": "inits.normal.sigma_b is -0.3; allowed: at least 0",
+    "training: {momentum: 1}": "training.momentum is 1; allowed: less than 1",
+    "training: {tf32: 1}": "training.tf32 is 1; allowed: true or false",
+    "training: {optimizer: sdg}": (
+        "training.optimizer is 'sdg'; allowed: sgd, adam; did you mean 'sgd'?"
+    ),
+    "training: {optimizer: ADAM}": (
+        "training.optimizer is 'ADAM'; allowed: sgd, adam; did you mean 'adam'?"
+    ),
+    "training: {optimizer: [sgd]}": "training.optimizer is ['sgd']; allowed: sgd, adam",
+    "training: null": "training is None; allowed: a mapping",
+    "networks: [fcnet]": "networks is ['fcnet']; allowed: a mapping",
+    "networks: {convnet: {kernel: 4}}": "networks.convnet.kernel is 4; allowed: an odd number",
+    "networks: {fcnet: {hidden_layers: 99}}": (
+        "networks.fcnet.hidden_layers is 99; allowed: at most 98"
+    ),
+    "networks: {fcnet: {activation: tahn}}": "networks.fcnet.activation is 'tahn'; allowed: tanh,",
+    "pruning: {rounds: 2.5}": "pruning.rounds is 2.5; allowed: an integer",
+    "pruning: {rounds: 3.0}": "pruning.rounds is 3.0; allowed: an integer",
+    "pruning: {rounds: 100}": "pruning.rounds is 100; allowed: at most 99",
+    "pruning: {rate: 0}": "pruning.rate is 0; allowed: more than 0",
+    "pruning: {rate: 1}": "pruning.rate is 1; allowed: less than 1",
+    "pruning: {criterion: magnitud}": "pruning.criterion is 'magnitud'; allowed: magnitude,",
+    "results: /tmp/results": f"results is '/tmp/results'; {OUTSIDE}",
+    "results: results/../..": f"results is 'results/../..'; {OUTSIDE}",
+    "results: ''": f"results is ''; {OUTSIDE}",
+    'results: "results\\n"': f"results is 'results\\n'; {OUTSIDE}",
+    "results: 3": "results is 3; allowed: text",
+    "dataset: {name: ../x}": f"dataset.name: '../x' {NAME}",
+    "dataset: {source: floder}": (
+        "dataset.source is 'floder'; allowed: embedded, folder, torchvision; did you mean 'folder'?"
+    ),
+    "dataset: {path: ''}": "dataset.path is ''; allowed: a non-empty text",
+    "inits: {../x: {scheme: gaussian, sigma_w: 1, sigma_b: 0}}": f"inits: '../x' {NAME}",
+    "networks: {FCNet: {family: fully-connected, hidden_layers: 2, width: 8}}": (
+        f"networks: 'FCNet' {NAME}"
+    ),
+    "studies: {a--b: {network: fcnet, init: normal, seeds: [0]}}": f"studies: 'a--b' {NAME}",
+    "studies: {fcnet-normal: {network: fcent}}": (
+        "studies.fcnet-normal.network is 'fcent', which networks does not define (defined: fcnet, "
+        "convnet); did you mean 'fcnet'?"
+    ),
+    "studies: {fcnet-normal: {init: normla}}": (
+        "studies.fcnet-normal.init is 'normla', which inits does not define (defined: normal, "
+    ),
+    "studies: {fcnet-normal: {init: zzz}}": "studies.fcnet-normal.init is 'zzz', which inits does",
+    "studies: {fcnet-normal: {seeds: [1, 2, 1]}}": (
+        "studies.fcnet-normal.seeds is [1, 2, 1]; allowed: no entry twice"
+    ),
+    "studies: {fcnet-normal: {seeds: [-1]}}": (
+        "studies.fcnet-normal.seeds.0 is -1; allowed: at least 0"
+    ),
+    "studies: {fcnet-normal: {seeds: ['0']}}": (
+        f"studies.fcnet-normal.seeds.0 is '0'; allowed: an integer; did you mean 0, {NUMBER}"
+    ),
+    "studies: {fcnet-normal: {seeds: [0.0]}}": (
+        "studies.fcnet-normal.seeds.0 is 0.0; allowed: an integer"
+    ),
+    "studies: {fcnet-normal: {seeds: 3}}": "studies.fcnet-normal.seeds is 3; allowed: a list",
+    "studies: {fcnet-normal: {seeds: []}}": (
+        "studies.fcnet-normal.seeds is []; allowed: 1 or more entries"
+    ),
+    "studies: {fcnet-normal: {title: 2024-01-31}}": (
+        "studies.fcnet-normal.title is datetime.date(2024, 1, 31); allowed: text"
+    ),
+    "studies: {fcnet-normal: {tickets: banked}}": (
+        "studies.fcnet-normal.tickets is 'banked'; allowed: train, bank; did you mean 'bank'?"
+    ),
+    "studies: {fcnet-normal: nothing}": "studies.fcnet-normal is 'nothing'; allowed: a mapping",
+    "studies: {fcnet-normal: null, fcnet-orthogonal: null, convnet-normal: null}": (
+        "studies is {}; allowed: 1 or more entries"
+    ),
+    "studies: {fcnet-normal: {pruning: {rewind_epoch: 50}}}": (
+        "studies.fcnet-normal: pruning.rewind_epoch is 50; allowed: less than training.epochs (50)"
+    ),
+    "studies: {fcnet-normal: {training: {warmup_epochs: 60}}}": (
+        "studies.fcnet-normal: training.warmup_epochs is 60; allowed: less than training.epochs"
+    ),
+    "arms: {imp: null}": "missing key arms.imp",
+    "1: 2": "unknown key 1 (allowed: ",
+}
+
+
+@pytest.mark.parametrize("overlay", BAD)
+def test_a_bad_config_gets_one_line_that_names_key_value_and_what_is_allowed(overlay: str) -> None:
+    found = problems(merged(overlay))
+    assert len(found) == 1
+    assert found[0].startswith(BAD[overlay])
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("studies", "missing key studies"),
+        ("arms", "missing key arms"),
+        ("dataset.path", "missing key dataset.path"),
+        ("training.epochs", "missing key training.epochs"),
+        ("pruning.readout_rate", "missing key pruning.readout_rate"),
+        ("networks.fcnet.width", "missing key networks.fcnet.width"),
+        ("inits.normal.scheme", "missing key inits.normal.scheme"),
+        ("studies.fcnet-normal.seeds", "missing key studies.fcnet-normal.seeds"),
+    ],
+)
+def test_a_missing_key_is_named(path: str, message: str) -> None:
+    config = merged()
+    *parents, last = path.split(".")
+    table = config
+    for key in parents:
+        table = table[key]
+    del table[last]
+    assert problems(config) == [message]
+
+
+def test_an_empty_config_names_every_missing_key_once() -> None:
+    assert problems({}) == [f"missing key {key}" for key in schema()["required"]]
+
+
+def test_all_problems_are_reported_at_once() -> None:
+    found = problems(merged("{zzz: 1, training: {epochs: 0}, results: /tmp, dataset: {name: A}}"))
+    assert len(found) == 4
+
+
+def test_a_message_about_every_study_still_fits_on_a_screen() -> None:
+    found = problems(merged("{training: {epochs: 1}, pruning: {rewind_epoch: 1}}"))
+    assert len(found) == len(merged()["studies"])
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "quick.yaml", "cpu.yaml"])
+def test_shipped_configs_are_valid_and_describe_runs(name: str) -> None:
+    config = checked(overlay_file(name))
+    for study in config["studies"]:
+        assert study_spec(config, study).training.epochs >= 1
+        assert rounds(config, study) >= 1
+
+
+def test_the_quick_config_never_mixes_with_the_study() -> None:
+    assert overlay_file("quick.yaml")["results"] != merged()["results"]
+
+
+def test_null_removes_a_study_and_leaves_the_others() -> None:
+    config = checked(merged("studies: {fcnet-orthogonal: null}"))
+    assert set(config["studies"]) == set(merged()["studies"]) - {"fcnet-orthogonal"}
+
+
+def test_a_removed_network_that_a_study_needs_is_a_problem() -> None:
+    found = problems(merged("networks: {convnet: null}"))
+    assert found[0].startswith("studies.convnet-normal.network is 'convnet', which networks does")
+
+
+def test_checking_leaves_the_config_as_it_was() -> None:
+    config = merged("studies: {fcnet-orthogonal: null}")
+    before = copy.deepcopy(config)
+    checked(config)
+    assert config == before
+
+
+def test_a_study_overrides_training_and_pruning_of_the_config() -> None:
+    config = checked(
+        merged("studies: {fcnet-normal: {training: {epochs: 7}, pruning: {rounds: 3, rate: 0.5}}}")
+    )
+    study, other = (study_spec(config, name) for name in ("fcnet-normal", "convnet-normal"))
+    assert (study.training.epochs, study.pruning.rate) == (7, 0.5)
+    assert (other.training.epochs, other.pruning.rate) == (50, 0.2)
+    assert (rounds(config, "fcnet-normal"), rounds(config, "convnet-normal")) == (3, 15)
+
+
+def test_the_number_of_rounds_is_no_part_of_the_spec() -> None:
+    short, long = (checked(merged(f"pruning: {{rounds: {count}}}")) for count in (2, 9))
+    assert study_spec(short, "fcnet-normal") == study_spec(long, "fcnet-normal")
+
+
+@pytest.mark.parametrize(
+    ("section", "fields", "others"),
+    [
+        ("network", spec.NetworkSpec, set()),
+        ("init", spec.InitSpec, set()),
+        ("training", spec.TrainingSpec, set()),
+        ("pruning", spec.PruningSpec, {"rounds"}),
+    ],
+)
+def test_schema_and_spec_have_the_same_keys(section: str, fields: type, others: set) -> None:
+    document = schema()
+    entries = {
+        "network": document["properties"]["networks"]["additionalProperties"],
+        "init": document["properties"]["inits"]["additionalProperties"],
+        "training": document["$defs"]["training"],
+        "pruning": document["$defs"]["pruning"],
+    }
+    assert set(entries[section]["properties"]) == others | {
+        field.name for field in dataclasses.fields(fields)
+    }
+
+
+def test_every_value_that_the_schema_offers_is_implemented() -> None:
+    from ticketlens import initialization, masks, networks, sources
+
+    document = schema()
+    network = document["properties"]["networks"]["additionalProperties"]["properties"]
+    init = document["properties"]["inits"]["additionalProperties"]["properties"]
+    assert set(network["family"]["enum"]) == set(networks.FAMILIES)
+    assert set(network["activation"]["enum"]) == set(networks.ACTIVATIONS)
+    assert set(init["scheme"]["enum"]) == set(initialization.SCHEMES)
+    assert set(document["$defs"]["pruning"]["properties"]["criterion"]["enum"]) == set(
+        masks.CRITERIA
+    )
+    assert set(document["properties"]["dataset"]["properties"]["source"]["enum"]) == set(
+        sources.SOURCES
+    )
+
+
+def test_defaults_of_the_spec_are_valid_config_values() -> None:
+    defaults = dataclasses.asdict(spec.Spec())
+    config = merged()
+    config["networks"]["fcnet"] = defaults["network"]
+    config["inits"]["normal"] = defaults["init"]
+    config["training"] = defaults["training"]
+    config["pruning"] = {**defaults["pruning"], "rounds": 1}
+    assert study_spec(checked(config), "fcnet-normal") == spec.Spec()
+
+
+def schema_keys(node: object) -> set[str]:
+    """All property names anywhere in the schema."""
+    if isinstance(node, list):
+        return set().union(*(schema_keys(entry) for entry in node))
+    if not isinstance(node, dict):
+        return set()
+    properties = node.get("properties", {})
+    return set(properties).union(*(schema_keys(entry) for entry in node.values()))
+
+
+def test_the_readme_explains_every_key() -> None:
+    readme = CONFIG / "README.md"
+    if not readme.is_file():
+        pytest.skip("config/README.md is not written yet")
+    text = readme.read_text(encoding="utf-8")
+    missing = {key for key in schema_keys(schema()) if not re.search(rf"\b{key}\b[`:]", text)}
+    assert not missing
+
+
+def places(config: object, path: tuple = ()) -> list[tuple]:
+    """The paths of all entries of a nested config."""
+    entries = config.items() if isinstance(config, dict) else []
+    return [path] * bool(path) + [
+        place for key, value in entries for place in places(value, (*path, key))
+    ]
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.dates(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(place=st.sampled_from(places(merged())), value=VALUES)
+def test_any_value_anywhere_is_either_a_run_or_a_clear_message(place: tuple, value: object) -> None:
+    config = merged()
+    table = config
+    for key in place[:-1]:
+        table = table[key]
+    table[place[-1]] = value
+    try:
+        valid = checked(config)
+    except ConfigError:
+        return  # any other exception fails the test
+    for study in valid["studies"]:
+        assert study_spec(valid, study).to_json()
+        assert rounds(valid, study) >= 0

@@ -1,0 +1,114 @@
+"""The commands that a newcomer types, in what a fresh clone has."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from snakemake.utils import update_config
+
+from ticketlens.config import checked, rounds
+from workflow_tools import REPOSITORY, clone, run
+
+pytestmark = pytest.mark.workflow
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return clone(tmp_path_factory.mktemp("fresh") / "clone")
+
+
+def snakemake(folder: Path, *arguments: str) -> str:
+    result = run(folder, [sys.executable, "-m", "snakemake", *arguments])
+    assert result.returncode == 0, result.stdout
+    return result.stdout
+
+
+def counts(output: str) -> dict[str, int]:
+    """Number of jobs by rule, from the table of a dry run."""
+    table = output.rpartition("Job stats:\n")[2]
+    return {name: int(n) for name, n in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
+
+
+def trainings(*overlays: str) -> int:
+    """Number of networks of the imp arm that a config trains."""
+    config = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
+    for name in overlays:
+        update_config(config, yaml.safe_load((REPOSITORY / name).read_text(encoding="utf-8")))
+    config = checked(config)
+    return sum(
+        len(study["seeds"]) * (rounds(config, name) + 1)
+        for name, study in config["studies"].items()
+        if study.get("tickets") != "bank"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "overlays"),
+    [
+        (["all"], []),
+        (["--profile", "slurm", "all"], []),
+        (["--profile", "slurm"], []),
+        (["--configfile", "config/quick.yaml"], ["config/quick.yaml"]),
+        (["--configfile", "config/cpu.yaml"], ["config/cpu.yaml"]),
+    ],
+    ids=" ".join,
+)
+def test_commands_resolve_in_a_fresh_clone(
+    fresh: Path, arguments: list[str], overlays: list[str]
+) -> None:
+    found = counts(snakemake(fresh, "-n", *arguments))
+    assert found["train"] >= trainings(*overlays)
+    assert found["prepare_dataset"] == 1
+
+
+def test_a_figure_is_a_target_and_needs_no_further_option(fresh: Path) -> None:
+    found = counts(snakemake(fresh, "results/accuracy.png", "-n"))
+    assert found["plot_accuracy"] == 1
+    assert "plot_training_curves" not in found
+
+
+def test_overlays_combine_and_figures_of_a_trial_are_targets_too(fresh: Path) -> None:
+    (fresh / "more.yaml").write_text("{results: results/trial, pruning: {rounds: 1}}")
+    overlays = ("--configfile", "config/quick.yaml", "more.yaml")
+    found = counts(snakemake(fresh, "results/trial/accuracy.png", "-n", *overlays))
+    assert found["train"] < trainings("config/quick.yaml")
+
+
+def test_every_rule_is_listed_with_its_docstring(fresh: Path) -> None:
+    output = snakemake(fresh, "--list-rules")
+    assert {"all", "train", "prune", "rewind"} <= set(output.split())
+
+
+def test_the_workflow_is_lint_clean(fresh: Path) -> None:
+    assert "your workflow is in a good condition" in snakemake(fresh, "--lint")
+
+
+def test_the_rules_are_formatted(fresh: Path) -> None:
+    command = [sys.executable, "-m", "snakefmt", "--check", "Snakefile", "workflow/rules"]
+    options = ["--config", str(REPOSITORY / "pyproject.toml")]
+    result = run(fresh, [*command, *options])
+    assert result.returncode == 0, result.stdout
+
+
+def test_profiles_leave_the_executor_to_the_command_line() -> None:
+    """The default profile overrides `--profile slurm` key by key: it must not hold its keys."""
+    default, slurm = (
+        yaml.safe_load((REPOSITORY / f"profiles/{name}/profile.yaml").read_text())
+        for name in ("default", "slurm")
+    )
+    assert not set(default) & {"executor", "jobs", "default-resources", "resources", "profile"}
+    assert isinstance(default["cores"], int)
+    assert slurm["executor"] == "slurm"
+    assert "code" not in default["rerun-triggers"]
+    assert {"mtime", "params", "input"} <= set(default["rerun-triggers"])
+    assert not {"keep-incomplete", "rerun-triggers"} & set(slurm)
+
+
+def test_the_slurm_profile_is_found_by_its_name_in_a_clone() -> None:
+    link = REPOSITORY / "slurm"
+    assert link.is_symlink() and not link.readlink().is_absolute()
+    assert (link / "profile.yaml").is_file()

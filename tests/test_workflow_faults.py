@@ -1,0 +1,199 @@
+"""Kills, damaged files, missing data and bad configs: nothing is lost, nothing goes unsaid."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import psutil
+import pytest
+
+from ticketlens import checkpoint
+from ticketlens.dataset import open_prepared
+from workflow_tools import (
+    copy_run,
+    environment,
+    failing_snakemake,
+    finished_run,
+    overlay,
+    snakemake,
+    snakemake_command,
+    tiny_clone,
+)
+
+pytestmark = pytest.mark.workflow
+CHAIN = "results/checkpoints/fcnet-normal/seed0"
+TRAINED = f"{CHAIN}/round00/imp/trained.h5"
+PARTIAL = f"{CHAIN}/round00/imp/training.partial.h5"
+LOG = "results/logs/train/fcnet-normal/seed0/round00/imp.log"
+SCREEN = 24  # lines
+MINUTES = 10
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return finished_run(tmp_path_factory)
+
+
+@pytest.fixture
+def folder(finished: Path, tmp_path: Path) -> Path:
+    return copy_run(finished, tmp_path / "run")
+
+
+@pytest.fixture
+def long(tmp_path: Path) -> tuple[str]:
+    """Enough epochs to be stopped in the middle."""
+    return overlay(tmp_path, {"training": {"epochs": 600}})
+
+
+@contextmanager
+def training(folder: Path, overlays: tuple[str, ...]) -> Iterator[subprocess.Popen]:
+    """Snakemake at work on one training that has saved its state at least once."""
+    running = subprocess.Popen(
+        snakemake_command(TRAINED, "--cores", "1", overlays=overlays),
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 60 * MINUTES
+        while not (folder / PARTIAL).exists():
+            assert running.poll() is None, running.communicate()[0]
+            assert time.monotonic() < deadline, "no saved state"
+            time.sleep(0.005)
+        yield running
+    finally:
+        if running.poll() is None:
+            os.killpg(running.pid, signal.SIGKILL)
+        running.communicate()
+
+
+def training_script(running: subprocess.Popen) -> psutil.Process:
+    """The process that trains, below Snakemake's own."""
+    for process in psutil.Process(running.pid).children(recursive=True):
+        command = process.cmdline()
+        if "python" in Path(command[0]).name and command[-1].endswith("train.py"):
+            return process
+    raise AssertionError("no training process")
+
+
+def check_resumed_run_equals_an_uninterrupted_one(folder: Path) -> None:
+    from ticketlens.training import train
+
+    assert "resumed at epoch" in (folder / LOG).read_text(encoding="utf-8")
+    assert not (folder / PARTIAL).exists()
+    found = checkpoint.read(folder / TRAINED, kind="trained")
+    ticket = checkpoint.read(folder / TRAINED.replace("trained", "ticket"), kind="ticket")
+    uninterrupted, _ = train(ticket, open_prepared(folder / "resources/tiny.h5"))
+    for ours, theirs in zip(found.layers, uninterrupted.layers, strict=True):
+        assert ours.weight.tobytes() == theirs.weight.tobytes()
+        assert ours.bias.tobytes() == theirs.bias.tobytes()
+    assert found.content_sha256 == uninterrupted.content_sha256  # history and best epoch, too
+
+
+def test_kill_9_of_everything_and_a_rerun_give_the_bytes_of_an_uninterrupted_run(
+    folder: Path, long: tuple[str]
+) -> None:
+    with training(folder, long) as running:
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+        assert (folder / PARTIAL).exists() and not (folder / TRAINED).exists()
+    snakemake(folder, "--unlock", overlays=long)
+    snakemake(folder, TRAINED, "--cores", "1", "--rerun-incomplete", overlays=long)
+    check_resumed_run_equals_an_uninterrupted_one(folder)
+
+
+def test_sigterm_to_a_training_saves_it_and_a_rerun_goes_on(folder: Path, long: tuple[str]) -> None:
+    with training(folder, long) as running:
+        training_script(running).send_signal(signal.SIGTERM)
+        output, _ = running.communicate(timeout=60 * MINUTES)
+        assert running.returncode != 0
+        assert "saved, the next run goes on from here" in output
+    assert not (folder / TRAINED).exists()
+    snakemake(folder, TRAINED, "--cores", "1", overlays=long)
+    check_resumed_run_equals_an_uninterrupted_one(folder)
+
+
+def test_a_saved_state_of_another_configuration_is_not_resumed(
+    folder: Path, long: tuple[str], tmp_path: Path
+) -> None:
+    with training(folder, long) as running:
+        training_script(running).kill()
+        running.communicate(timeout=60 * MINUTES)
+    assert (folder / PARTIAL).exists()
+    shorter = overlay(tmp_path, {"training": {"epochs": 3}})
+    snakemake(folder, TRAINED, "--cores", "1", overlays=shorter)
+    assert "belongs to another configuration" in (folder / LOG).read_text(encoding="utf-8")
+    assert len(checkpoint.read(folder / TRAINED).history["train_loss"]) == 3
+
+
+def damage(path: Path, content: bytes) -> None:
+    """Change a file as a bad disk does: the modification time stays."""
+    times = path.stat()
+    path.write_bytes(content)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def with_a_flipped_bit(path: Path) -> bytes:
+    """The file with one bit of the first layer's weights flipped."""
+    with h5py.File(path) as file:
+        layer = next(iter(file["layers"].values()))
+        chunk = layer["weight"].id.get_chunk_info(0)
+    content = bytearray(path.read_bytes())
+    content[chunk.byte_offset + chunk.size // 2] ^= 1
+    return bytes(content)
+
+
+def test_damaged_checkpoints_in_the_chain_are_refused_by_name(folder: Path) -> None:
+    truncated = "results/checkpoints/fcnet-normal/seed0/round01/imp/trained.h5"
+    flipped = "results/checkpoints/convnet-normal/seed0/round00/imp/trained.h5"
+    damage(folder / truncated, (folder / truncated).read_bytes()[:-1000])
+    damage(folder / flipped, with_a_flipped_bit(folder / flipped))
+    targets = [
+        "results/checkpoints/fcnet-normal/seed0/round02/imp/mask.h5",
+        "results/checkpoints/convnet-normal/seed0/round01/imp/mask.h5",
+    ]
+    for target in targets:
+        (folder / target).unlink()
+    output = failing_snakemake(folder, *targets, "--cores", "1", "--keep-going")
+    for path in (truncated, flipped):
+        assert f"CheckpointError: {path}: " in output
+    assert not [target for target in targets if (folder / target).exists()]
+    assert "Traceback" not in output
+
+
+def test_missing_images_end_in_a_message_that_says_how_to_get_some(
+    folder: Path, tmp_path: Path
+) -> None:
+    nowhere = overlay(tmp_path, {"dataset": {"name": "nowhere", "path": "no-such-folder"}})
+    output = failing_snakemake(folder, "resources/nowhere.h5", "--cores", "1", overlays=nowhere)
+    assert "DatasetError: no-such-folder: no such file or folder. Ways to get images:" in output
+    assert "source: embedded" in output
+    assert not (folder / "resources/nowhere.h5").exists()
+
+
+def test_a_bad_config_ends_before_anything_runs_in_a_message_of_one_screen(tmp_path: Path) -> None:
+    folder = tiny_clone(tmp_path / "run")
+    bad = {
+        "trainning": {"epochs": 3},
+        "results": "/tmp/elsewhere",
+        "networks": {"convnet": {"kernel": 4}},
+        "studies": {"fcnet-normal": {"seeds": [0, 0]}},
+    }
+    output = failing_snakemake(folder, "all", "--cores", "1", overlays=overlay(tmp_path, bad))
+    assert "unknown key trainning; did you mean 'training'?" in output
+    assert "networks.convnet.kernel is 4; allowed: an odd number" in output
+    assert "results is '/tmp/elsewhere'; allowed: a relative folder" in output
+    assert "studies.fcnet-normal.seeds is [0, 0]; allowed: no entry twice" in output
+    assert "Traceback" not in output
+    assert len(output.splitlines()) <= SCREEN
+    assert not (folder / "results").exists() and not list((folder / "resources").glob("*.h5"))

@@ -1,0 +1,160 @@
+"""Never stale, never spurious: a change plans exactly the jobs that depend on it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ticketlens.fingerprint import fingerprint
+from workflow_tools import Job, copy_run, finished_run, overlay, plan, script_rules, snakemake
+
+pytestmark = pytest.mark.workflow
+NOTHING = "Nothing to be done"
+DOWNSTREAM = "Input files updated by another job"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return finished_run(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def every_job(finished: Path) -> list[Job]:
+    return plan(finished, "all", "--forceall")
+
+
+@pytest.fixture
+def edited(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run, free to edit."""
+    return copy_run(finished, tmp_path / "edited")
+
+
+def append(file: Path, text: str) -> None:
+    with open(file, "a", encoding="utf-8") as opened:
+        opened.write(text)
+
+
+def of(root: Path, script: str) -> str:
+    workflow = root / "workflow"
+    return fingerprint(workflow / "scripts" / f"{script}.py", workflow / "ticketlens")
+
+
+def rules_with_other_code(finished: Path, edited: Path) -> set[str]:
+    """The rules whose script reaches the edit."""
+    scripts = {rule.name: rule.script for rule in script_rules()}
+    return {name for name, script in scripts.items() if of(finished, script) != of(edited, script)}
+
+
+def changed(planned: list[Job]) -> set[tuple[str, ...]]:
+    """Outputs of the jobs that run for a change of their own."""
+    return {job.outputs for job in planned if job.is_changed}
+
+
+def outputs_of(jobs: list[Job], rules: set[str]) -> set[tuple[str, ...]]:
+    return {job.outputs for job in jobs if job.rule in rules}
+
+
+@pytest.mark.parametrize("module", ["masks", "training", "plotting", "tables"])
+def test_an_edited_module_plans_the_rules_that_reach_it_and_what_depends_on_them(
+    finished: Path, edited: Path, every_job: list[Job], module: str
+) -> None:
+    append(edited / f"workflow/ticketlens/{module}.py", "\nEDITED = True\n")
+    affected = rules_with_other_code(finished, edited)
+    planned = plan(edited, "all")
+    assert changed(planned) == outputs_of(every_job, affected) != set()
+    assert all(DOWNSTREAM in job.reason for job in planned if not job.is_changed)
+
+
+def test_an_edited_module_that_no_script_reaches_plans_nothing(
+    finished: Path, edited: Path
+) -> None:
+    append(edited / "workflow/ticketlens/fingerprint.py", "\nEDITED = True\n")
+    assert rules_with_other_code(finished, edited) == set()
+    assert NOTHING in snakemake(edited, "-n", "all")
+
+
+def test_an_edited_script_plans_its_own_rules_and_what_depends_on_them(
+    edited: Path, every_job: list[Job]
+) -> None:
+    append(edited / "workflow/scripts/rewind.py", "\nEDITED = True\n")
+    planned = plan(edited, "all")
+    assert changed(planned) == outputs_of(every_job, {"rewind"}) != set()
+    dense = [name for job in planned for name in job.outputs if "/round00/" in name]
+    assert dense == [], "nothing in round 0 depends on rewinding"
+
+
+def add_comments_and_docstrings(root: Path) -> None:
+    for file in root.glob("workflow/*/*.py"):
+        text = file.read_text(encoding="utf-8")
+        text = text.replace('"""', '"""Another first line.\n\n', 1)
+        file.write_text(text + "\n\n# A last comment.\n", encoding="utf-8")
+
+
+def touch_everything(root: Path) -> None:
+    """As a checkout does: new modification times, the same content."""
+    for file in (root / "Snakefile", *root.glob("workflow/**/*"), *root.glob("config/*")):
+        os.utime(file)
+
+
+def format_differently(root: Path) -> None:
+    for file in root.glob("workflow/*/*.py"):
+        file.write_text(file.read_text(encoding="utf-8").replace("\n\n\n", "\n\n"))
+
+
+@pytest.mark.parametrize(
+    "edit", [add_comments_and_docstrings, touch_everything, format_differently]
+)
+def test_what_is_no_change_of_code_plans_nothing(
+    edited: Path, edit: Callable[[Path], None]
+) -> None:
+    edit(edited)
+    assert NOTHING in snakemake(edited, "-n", "all")
+
+
+def existing(root: Path, planned: list[Job]) -> list[Job]:
+    """The planned jobs whose files are all there already."""
+    return [job for job in planned if all((root / name).exists() for name in job.outputs)]
+
+
+def test_an_extra_round_plans_the_new_round_and_the_tables_over_rounds(
+    finished: Path, tmp_path: Path
+) -> None:
+    longer = overlay(tmp_path, {"pruning": {"rounds": 3}})
+    planned = plan(finished, "all", overlays=longer)
+    again = existing(finished, planned)
+    new = [job for job in planned if job not in again]
+    assert {"prune", "rewind", "train"} <= {job.rule for job in new}
+    assert all("fcnet-normal/seed0/round03" in name for job in new for name in job.outputs)
+    assert {"tabulate_accuracy", "plot_accuracy"} <= {job.rule for job in again}
+    assert all("round" not in job.wildcards for job in again)
+
+
+def test_an_extra_seed_plans_the_new_chain_and_the_tables_over_seeds(
+    finished: Path, tmp_path: Path
+) -> None:
+    wider = overlay(tmp_path, {"studies": {"convnet-normal": {"seeds": [0, 1]}}})
+    planned = plan(finished, "all", overlays=wider)
+    again = existing(finished, planned)
+    new = [job for job in planned if job not in again]
+    assert {"init", "prune", "rewind", "train"} <= {job.rule for job in new}
+    assert all("convnet-normal/seed1" in name for job in new for name in job.outputs)
+    assert {"tabulate_accuracy", "plot_accuracy"} <= {job.rule for job in again}
+    assert all("seed" not in job.wildcards for job in again)
+
+
+def test_a_new_title_redraws_figures_and_nothing_else(finished: Path, tmp_path: Path) -> None:
+    titled = overlay(tmp_path, {"studies": {"fcnet-normal": {"title": "Tiny"}}})
+    names = [name for job in plan(finished, "all", overlays=titled) for name in job.outputs]
+    assert "results/accuracy.png" in names
+    assert {Path(name).suffix for name in names} == {".png", ".pdf"}
+
+
+def test_another_learning_rate_trains_anew_in_every_study(finished: Path, tmp_path: Path) -> None:
+    slower = overlay(tmp_path, {"training": {"learning_rate": 0.005}})
+    planned = plan(finished, "all", overlays=slower)
+    dense = [job for job in planned if job.rule == "train" and "/round00/" in job.outputs[0]]
+    assert len(dense) == 2
+    assert "prepare_dataset" not in {job.rule for job in planned}

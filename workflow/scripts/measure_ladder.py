@@ -1,0 +1,19 @@
+"""Predict q of one checkpoint by every rung of the ladder; decompose the measured q."""
+
+from ticketlens.checkpoint import read
+from ticketlens.dataset import measurement_images, open_prepared
+from ticketlens.joblog import job_log
+from ticketlens.signal_rows import decomposition_rows, ladder_rows
+from ticketlens.tables import write_rows
+
+
+def main(snakemake) -> None:
+    checkpoint = read(snakemake.input.checkpoint)
+    images = measurement_images(open_prepared(snakemake.input.dataset), snakemake.params.images)
+    write_rows(snakemake.output.ladder, ladder_rows(checkpoint, images))
+    write_rows(snakemake.output.decomposition, decomposition_rows(checkpoint, images))
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):  # noqa: F821
+        main(snakemake)  # noqa: F821

@@ -1,0 +1,20 @@
+"""Measure weights of one checkpoint: moments, bimodality, histograms."""
+
+from ticketlens.checkpoint import read
+from ticketlens.histograms import write_histograms
+from ticketlens.joblog import job_log
+from ticketlens.tables import write_rows
+from ticketlens.weight_rows import weight_histograms, weight_statistics
+
+
+def main(snakemake) -> None:
+    checkpoint = read(snakemake.input.checkpoint)
+    is_trained = snakemake.wildcards.state == "trained"
+    ticket = read(snakemake.input.ticket, kind="ticket") if is_trained else None
+    write_rows(snakemake.output.statistics, weight_statistics(checkpoint, ticket))
+    write_histograms(snakemake.output.histograms, checkpoint, *weight_histograms(checkpoint))
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):  # noqa: F821
+        main(snakemake)  # noqa: F821

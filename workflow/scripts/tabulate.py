@@ -1,0 +1,13 @@
+"""Concatenate one kind of measurement over all checkpoints to a tidy table."""
+
+from ticketlens.joblog import job_log
+from ticketlens.tables import concatenated, write_csv
+
+
+def main(snakemake) -> None:
+    write_csv(snakemake.output.table, concatenated(snakemake.input.rows))
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):  # noqa: F821
+        main(snakemake)  # noqa: F821

@@ -1,0 +1,394 @@
+"""Degrees of a masked network: in and out, dead neurons, live paths, locality of the inputs.
+
+A mask is a boolean array `(out, in)` or `(out, in, k, k)`. A connection is one kept weight: in a
+convolution every kernel position counts, and the units are channels. A list of masks is a plain
+feed-forward chain, in forward order and with the readout last; a residual network, whose skips
+keep every unit alive, is none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+
+from ticketlens.statistics import correlation
+
+Direction = Literal["in", "out"]
+
+
+@dataclass(frozen=True)
+class DegreeSummary:
+    """Degrees of the units on one side of a layer, and what a uniformly random mask would give.
+
+    direction: "in" (connections per output unit) or "out" (per input unit).
+    units, capacity: number of units, and the degree of one that keeps everything.
+    mean, sd, coefficient_of_variation, maximum: over the units; sd has ddof = 0, cv = sd/mean.
+    unconnected: units of degree zero in this layer (dead by this layer alone).
+    binomial_sd: √(np(1 − p)) with n = capacity and p the density: every weight kept independently.
+    random_sd: the same for a mask with exactly this number of kept weights (hypergeometric law).
+    variance_ratio: sd²/random_sd²; its expectation under the random mask is exactly 1.
+    dispersion_z: (sd² − expectation)/standard deviation, both exact under the random mask.
+    random_unconnected: expected number of units of degree zero under the random mask.
+
+    The ticket's number of kept weights is fixed, so its degrees are not independent binomials:
+    they are hypergeometric and sum to that number. A goodness-of-fit test for independent draws
+    (Kolmogorov–Smirnov) would be wrong twice, the law being discrete too; the dispersion has exact
+    moments instead. For p small and few units its law is skewed: read z as a distance.
+    """
+
+    direction: Direction
+    units: int
+    capacity: int
+    mean: float
+    sd: float
+    coefficient_of_variation: float
+    maximum: int
+    unconnected: int
+    binomial_sd: float
+    random_sd: float
+    variance_ratio: float
+    dispersion_z: float
+    random_unconnected: float
+
+
+@dataclass(frozen=True)
+class LayerConnectivity:
+    """Dead units and connected weights of layer `layer` (1 = first mask) of a chain of masks.
+
+    units: output units of the layer. zero_in_degree, zero_out_degree: those without a kept weight
+    into them, or out of them in the next layer. no_path_from_input, no_path_to_output: those that
+    no path of kept weights links to the network's inputs, or outputs. dead: either of the two.
+    kept, connected, total: weights kept, those on some path from input to output, and all.
+
+    A dead unit may still emit the constant that its bias makes; it carries no signal.
+    """
+
+    layer: int
+    units: int
+    zero_in_degree: int
+    zero_out_degree: int
+    no_path_from_input: int
+    no_path_to_output: int
+    dead: int
+    kept: int
+    connected: int
+    total: int
+    density: float
+    effective_density: float
+
+
+@dataclass(frozen=True, eq=False)
+class InputLocality:
+    """Mean distance in pixels between two inputs of the same first-layer neuron.
+
+    within: (neurons,), NaN for a neuron with fewer than two inputs.
+    random: the value expected for uniformly random inputs, whatever their number.
+    between: mean distance between an input of one neuron and another input of another neuron. It
+        is the null for inputs that all neurons prefer (say, the middle of the image): such a mask
+        has within = between < random, a local one within < between. NaN for one neuron.
+    """
+
+    within: np.ndarray
+    random: float
+    between: float
+
+    @property
+    def neurons(self) -> int:
+        """Neurons with at least two inputs."""
+        return int(np.count_nonzero(~np.isnan(self.within)))
+
+    @property
+    def mean(self) -> float:
+        """Mean of `within` over those neurons; NaN without any."""
+        return float(np.nansum(self.within) / self.neurons) if self.neurons else math.nan
+
+
+def in_degrees(mask: np.ndarray) -> np.ndarray:
+    """Return the connections into each output unit, (out,) int64."""
+    return _connections(mask).sum(axis=1)
+
+
+def out_degrees(mask: np.ndarray) -> np.ndarray:
+    """Return the connections out of each input unit, (in,) int64."""
+    return _connections(mask).sum(axis=0)
+
+
+def degree_summary(mask: np.ndarray, direction: Direction) -> DegreeSummary:
+    """Summarise one layer's degrees against the random mask with as many kept weights.
+
+    Where such a mask leaves no freedom (nothing kept, everything kept, one unit) the ratio and z
+    are NaN.
+
+    Raises:
+        ValueError: an unknown direction, or no boolean mask of two or four dimensions.
+    """
+    if direction not in ("in", "out"):
+        raise ValueError(f"direction is {direction!r}: it must be 'in' or 'out'")
+    degrees = in_degrees(mask) if direction == "in" else out_degrees(mask)
+    units, total, kept = degrees.size, mask.size, int(degrees.sum())
+    capacity = total // units
+    mean = kept / units
+    density = kept / total
+    # Sums of squares in integers: N Σd² − (Σd)² = N² sd².
+    sum_of_squares = int(degrees @ degrees)
+    sd = math.sqrt(units * sum_of_squares - kept**2) / units
+    binomial_variance = capacity * density * (1 - density)
+    random_variance = binomial_variance * (total - capacity) / max(total - 1, 1)
+    return DegreeSummary(
+        direction=direction,
+        units=units,
+        capacity=capacity,
+        mean=mean,
+        sd=sd,
+        coefficient_of_variation=sd / mean if kept else math.nan,
+        maximum=int(degrees.max()),
+        unconnected=int(np.count_nonzero(degrees == 0)),
+        binomial_sd=math.sqrt(binomial_variance),
+        random_sd=math.sqrt(random_variance),
+        variance_ratio=sd**2 / random_variance if random_variance else math.nan,
+        dispersion_z=_dispersion_z(sum_of_squares, units, capacity, kept),
+        random_unconnected=_random_unconnected(units, capacity, kept),
+    )
+
+
+def degree_correlation(mask: np.ndarray, next_mask: np.ndarray) -> float:
+    """Return the correlation, over neurons, of in-degree in a layer with out-degree in the next.
+
+    Independent masks give 0 ± 1/√(neurons − 1). NaN where either degree is constant.
+
+    Raises:
+        ValueError: masks that do not follow one another.
+    """
+    _check_chain([mask, next_mask])
+    return correlation(in_degrees(mask), out_degrees(next_mask))
+
+
+def degree_assortativity(
+    mask: np.ndarray,
+    source_degrees: np.ndarray | None = None,
+    target_degrees: np.ndarray | None = None,
+) -> float:
+    """Return the correlation, over kept weights, of the degrees at their two ends (Newman 2002).
+
+    By default the degrees within the layer: out-degree of the source, in-degree of the target.
+    Other degrees may be passed, `(in,)` and `(out,)`: with `in_degrees` of the layer before as
+    source_degrees it asks whether well-fed neurons feed well-fed ones. Unequal degrees alone can
+    make it negative: compare with masks rewired at the same degrees. NaN where the degrees at
+    either end are constant.
+
+    Raises:
+        ValueError: degrees whose number is not that of the units.
+    """
+    connections = _connections(mask)
+    sources, targets = connections.sum(axis=0), connections.sum(axis=1)
+    a = sources if source_degrees is None else np.asarray(source_degrees)
+    b = targets if target_degrees is None else np.asarray(target_degrees)
+    if (b.size, a.size) != connections.shape:
+        raise ValueError(
+            f"{a.size} source and {b.size} target degrees for a mask of shape {mask.shape}: "
+            "one per input unit and one per output unit are needed"
+        )
+    if np.unique(a[sources > 0]).size < 2 or np.unique(b[targets > 0]).size < 2:
+        return math.nan
+    # Moments over kept weights: a unit counts once per connection.
+    kept = int(sources.sum())
+    a = a - float(sources @ a) / kept
+    b = b - float(targets @ b) / kept
+    return float(b @ connections @ a) / math.sqrt(float(sources @ a**2) * float(targets @ b**2))
+
+
+def units_reached_from_input(masks: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Return, for the inputs and each layer's outputs, which units a path of kept weights reaches.
+
+    One boolean array per level, len(masks) + 1 of them; the inputs themselves count as reached.
+    """
+    graphs = _graphs(masks)
+    reached = [np.ones(graphs[0].shape[1], dtype=bool)]
+    for graph in graphs:
+        reached.append(graph[:, reached[-1]].any(axis=1))
+    return reached
+
+
+def units_reaching_output(masks: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Return, per level as `units_reached_from_input`, which units a path links to an output."""
+    graphs = _graphs(masks)
+    reaching = [np.ones(graphs[-1].shape[0], dtype=bool)]
+    for graph in reversed(graphs):
+        reaching.append(graph[reaching[-1]].any(axis=0))
+    return reaching[::-1]
+
+
+def effective_masks(masks: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Return the masks without the weights that lie on no path from an input to an output.
+
+    Raises:
+        ValueError: no masks, or masks that do not follow one another.
+    """
+    sources, targets = units_reached_from_input(masks), units_reaching_output(masks)
+    live = []
+    for mask, source, target in zip(masks, sources[:-1], targets[1:], strict=True):
+        ends = target[:, None] & source
+        live.append(mask & ends.reshape(ends.shape + (1,) * (mask.ndim - 2)))
+    return live
+
+
+def effective_density(masks: Sequence[np.ndarray]) -> float:
+    """Return connected weights over all weights of the network (arXiv:2107.02306).
+
+    Raises:
+        ValueError: no masks, or masks that do not follow one another.
+    """
+    connected = sum(int(np.count_nonzero(mask)) for mask in effective_masks(masks))
+    return connected / sum(mask.size for mask in masks)
+
+
+def connectivity(masks: Sequence[np.ndarray]) -> list[LayerConnectivity]:
+    """Return the dead units and connected weights of every layer.
+
+    Raises:
+        ValueError: no masks, or masks that do not follow one another.
+    """
+    reached, reaching = units_reached_from_input(masks), units_reaching_output(masks)
+    rows = []
+    for index, (mask, connected) in enumerate(zip(masks, effective_masks(masks), strict=True)):
+        last = index == len(masks) - 1
+        source, target = reached[index + 1], reaching[index + 1]
+        kept = int(np.count_nonzero(mask))
+        live = int(np.count_nonzero(connected))
+        rows.append(
+            LayerConnectivity(
+                layer=index + 1,
+                units=mask.shape[0],
+                zero_in_degree=_count_zeros(in_degrees(mask)),
+                zero_out_degree=0 if last else _count_zeros(out_degrees(masks[index + 1])),
+                no_path_from_input=_count_zeros(source),
+                no_path_to_output=_count_zeros(target),
+                dead=_count_zeros(source & target),
+                kept=kept,
+                connected=live,
+                total=mask.size,
+                density=kept / mask.size,
+                effective_density=live / mask.size,
+            )
+        )
+    return rows
+
+
+def input_locality(mask: np.ndarray, image_shape: tuple[int, int, int]) -> InputLocality:
+    """Measure how close together the inputs of each first-layer neuron lie in the image.
+
+    `mask` is `(neurons, channels·height·width)`, or one neuron's row, in the order of
+    `image_shape` = (channels, height, width). Distances are Euclidean, in pixels; two channels of
+    one pixel are two inputs at distance zero.
+
+    Raises:
+        ValueError: a mask that is not boolean or does not match the image's shape.
+    """
+    mask = np.atleast_2d(mask)
+    channels, height, width = image_shape
+    if mask.dtype != np.bool_ or mask.ndim != 2 or mask.shape[1] != channels * height * width:
+        raise ValueError(
+            f"mask has shape {mask.shape} and type {mask.dtype} for images of shape {image_shape}: "
+            "a boolean mask of the fully connected first layer is needed"
+        )
+    # Over ordered pairs; an input paired with itself adds distance zero and is not counted.
+    maps = mask.reshape(-1, channels, height, width).sum(axis=1)
+    degrees, uses = mask.sum(axis=1), mask.sum(axis=0)
+    sums, pairs = _pair_distance_sums(maps), degrees * (degrees - 1)
+    everything = np.full((1, height, width), channels)
+    inputs = mask.shape[1]
+    between_sum = _pair_distance_sums(maps.sum(axis=0)[None])[0] - sums.sum()
+    between_pairs = int(uses.sum()) ** 2 - int(uses @ uses) - int(pairs.sum())
+    return InputLocality(
+        within=np.divide(sums, pairs, out=np.full(sums.shape, np.nan), where=pairs > 0),
+        random=float(_pair_distance_sums(everything)[0]) / (inputs * (inputs - 1) or math.nan),
+        between=float(between_sum) / between_pairs if between_pairs else math.nan,
+    )
+
+
+def _pair_distance_sums(maps: np.ndarray) -> np.ndarray:
+    """Return Σ over ordered pairs of pixels of n_p n_q |p − q| for each map (maps, height, width).
+
+    Through the autocorrelation, which counts the pairs at each offset (integers, hence rint);
+    padding to twice the size keeps opposite borders apart.
+    """
+    height, width = (2 * size for size in maps.shape[1:])
+    power = np.square(np.abs(np.fft.rfft2(maps, (height, width))))
+    pairs = np.rint(np.fft.irfft2(power, (height, width)))
+    rows, columns = (np.minimum(np.arange(n), n - np.arange(n)) for n in (height, width))
+    return np.tensordot(pairs, np.hypot(rows[:, None], columns), axes=2)
+
+
+def _dispersion_z(sum_of_squares: int, units: int, capacity: int, kept: int) -> float:
+    """Return z of Σd² over random masks of `kept` weights among units × capacity, exactly.
+
+    Σd² = T + kept with T = Σ d(d − 1), and E of products of falling factorials of the degrees of
+    different units is the product of those of the capacities times kept^(r)/total^(r).
+    """
+    total = units * capacity
+
+    def share(order: int) -> Fraction:
+        return Fraction(math.perm(kept, order), math.perm(total, order) or 1)
+
+    second = math.perm(capacity, 2)
+    mean = units * second * share(2)
+    mean_square = units * (
+        math.perm(capacity, 4) * share(4)
+        + 4 * math.perm(capacity, 3) * share(3)
+        + 2 * second * share(2)
+    ) + units * (units - 1) * second**2 * share(4)
+    variance = mean_square - mean**2
+    if variance <= 0:
+        return math.nan
+    return float(sum_of_squares - kept - mean) / math.sqrt(variance)
+
+
+def _random_unconnected(units: int, capacity: int, kept: int) -> float:
+    """Return units × P(a unit keeps none of its weights) under the random mask."""
+    elsewhere, total = units * capacity - capacity, units * capacity
+    if kept > elsewhere:
+        return 0.0
+    log_probability = (
+        math.lgamma(elsewhere + 1)
+        - math.lgamma(elsewhere - kept + 1)
+        - math.lgamma(total + 1)
+        + math.lgamma(total - kept + 1)
+    )
+    return units * math.exp(min(log_probability, 0.0))
+
+
+def _count_zeros(values: np.ndarray) -> int:
+    return int(np.count_nonzero(values == 0))
+
+
+def _connections(mask: np.ndarray) -> np.ndarray:
+    """Return the number of connections between each pair of units, (out, in) int64."""
+    if mask.dtype != np.bool_ or mask.ndim not in (2, 4) or mask.size == 0:
+        raise ValueError(
+            f"mask has shape {mask.shape} and type {mask.dtype}: "
+            "a boolean array (out, in) or (out, in, k, k) is needed"
+        )
+    return mask.reshape(*mask.shape[:2], -1).sum(axis=2, dtype=np.int64)
+
+
+def _graphs(masks: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Return which units are linked, (out, in) bool per mask: channels by any kernel position."""
+    _check_chain(masks)
+    return [_connections(mask) > 0 for mask in masks]
+
+
+def _check_chain(masks: Sequence[np.ndarray]) -> None:
+    if len(masks) == 0:
+        raise ValueError("no masks: at least one layer is needed")
+    for index, (mask, next_mask) in enumerate(pairwise(masks)):
+        if mask.shape[0] != next_mask.shape[1]:
+            raise ValueError(
+                f"masks {index} and {index + 1} have shapes {mask.shape} and {next_mask.shape}: "
+                "the inputs of a layer are the outputs of the one before"
+            )

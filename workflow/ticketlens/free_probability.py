@@ -1,0 +1,529 @@
+"""Free multiplicative convolution for products of random weights and activation slopes.
+
+The Jacobian of a wide random network is J = D_L W_L ... D_1 W_1 with D_l = diag phi'(h_l). In the
+limit of large width its factors are asymptotically free, and the S-transforms multiply:
+
+    S_{J Jᵀ}(m) = Π_l S_{D_l²}(m) S_{W_l W_lᵀ}(m)
+
+Here M_X(z) = E[x / (z − x)] is the moment transform of a law on [0, ∞), and
+S_X(m) = (1 + m) / (m M_X⁻¹(m)). With w_l = M_{D_l²}⁻¹(m), and κ = 1 for Gaussian or κ = 1 − L for
+orthogonal weights, this is one equation for m at each point z = s² of the spectrum,
+
+    log z = (L − 1) log m + κ log(1 + m) + Σ_l (log w_l + log sigma_l²),     M_{D_l²}(w_l) = m,
+
+and the density of log s² is −Im m / π. The w_l are the subordination functions of the free product:
+with z they lie in the upper half-plane, and are unique there. So `solve` starts on the negative
+axis, where everything is real and monotone, and turns arg z from π to 0 with Newton steps that may
+not leave the half-plane; no imaginary offset is left in the result.
+
+This module is the machinery; `random_matrix` is what users call.
+
+Sources: Pennington, Schoenholz, Ganguli 2017 (arXiv:1711.04735) and 2018 (arXiv:1802.09979).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import erfc
+
+# ---------------------------------------------------------------- laws of the squared slope
+
+
+@dataclass(frozen=True)
+class SmoothSlope:
+    """Law of phi'(√q z)², z ~ N(0, 1), for a slope that falls smoothly from its maximum at 0.
+
+    With l(h) = log(phi'(h)² / phi'(0)²) <= 0, even in h:
+
+    log_maximum:     log phi'(0)².
+    log_slope:       l(h), vectorised.
+    first:           l'(h), for complex h.
+    curvature_ratio: l''(h) / l'(h), for complex h.
+    preimages:       (λ, q) -> solutions h of l(h) = λ (mod 2πi), one of each pair ±h, in the lower
+                     half-plane, the one nearest to the real axis first; all that matter at q.
+    grid:            q -> (step, reach) in z of the trapezoid rule.
+    vanishing:       q -> the order at which w vanishes with 1 + M(w), i.e. w ~ (1 + M)^order.
+    """
+
+    log_maximum: float
+    log_slope: Callable
+    first: Callable
+    curvature_ratio: Callable
+    preimages: Callable
+    grid: Callable
+    vanishing: Callable
+
+
+def _lower(h):
+    """Of the pair ±h, the continuation of the root with Re h > 0 >= Im h across both half-axes."""
+    return np.where(h.imag > np.abs(h.real), -h, h)
+
+
+def _tanh_preimages(lam, q):
+    # l = −4 log cosh h, so cosh² h = ±exp(−λ/2); arcsinh keeps h accurate where it is small.
+    deep = lam.real < -100
+    near = np.where(deep, -100, lam)
+    first = _lower(np.arcsinh(np.sqrt(np.expm1(-near / 2))))
+    second = -np.arccosh(1j * np.exp(-near / 4))
+    far = -lam / 4 + np.log(2)
+    first = np.where(deep, far, first)
+    second = np.where(deep, -far - 0.5j * np.pi, second)
+    return first, second, -1j * np.pi - first, -1j * np.pi - second
+
+
+def _tanh_grid(q):
+    # A step of 0.25 in h: poles at |Im h| = π/2 count with exp(−2π (π/2) / 0.25) = 7e-18 only.
+    # Reach: 9 standard deviations, shifted by 4√q where 1/phi'² ~ exp(4 √q |z|) weighs the tail.
+    # Reaching z = 20 is enough for 1 + M = exp(−200).
+    root = np.sqrt(q)
+    return min(0.6, 0.25 / root), min(9.0 + 4 * root, 20.0)
+
+
+def _erf_preimages(lam, q):
+    # l = −2 h², so h = √((2πi n − λ) / 2); the pair ±h is represented by its lower member.
+    roots = [_lower(np.sqrt(-lam / 2))]
+    # Far out they crowd at a distance ~ n / (q z) of the axis: about 7 √q of them matter.
+    for n in range(1, 1 + int(np.ceil(7 * max(1.0, np.sqrt(q))))):
+        roots += [-np.sqrt((2j * np.pi * n - lam) / 2), np.sqrt((-2j * np.pi * n - lam) / 2)]
+    return tuple(roots)
+
+
+def _erf_grid(q):
+    # 1/phi'² widens the normal law to variance 1 / (1 − 4q); 20 as above.
+    return min(0.5, 0.25 / np.sqrt(q)), min(9.0 / np.sqrt(max(1 - 4 * q, 0.01)), 20.0)
+
+
+def _log_cosh(h):
+    # The first form keeps its relative accuracy where h is small, the second does not overflow.
+    near = np.log1p(2 * np.sinh(np.minimum(np.abs(h), 1) / 2) ** 2)
+    return np.where(np.abs(h) < 1, near, np.abs(h) + np.log1p(np.exp(-2 * np.abs(h))) - np.log(2))
+
+
+SMOOTH_SLOPES = {
+    "tanh": SmoothSlope(
+        log_maximum=0.0,
+        log_slope=lambda h: -4 * _log_cosh(h),
+        first=lambda h: -4 * np.tanh(h),
+        curvature_ratio=lambda h: 1 / np.tanh(h) - np.tanh(h),
+        preimages=_tanh_preimages,
+        grid=_tanh_grid,
+        vanishing=lambda q: 1.0,
+    ),
+    "erf": SmoothSlope(
+        log_maximum=float(np.log(4 / np.pi)),
+        log_slope=lambda h: -2 * h**2,
+        first=lambda h: -4 * h,
+        curvature_ratio=lambda h: 1 / h,
+        preimages=_erf_preimages,
+        grid=_erf_grid,
+        vanishing=lambda q: max(1.0, 4 * q),
+    ),
+}
+
+# Slopes that are 0 or 1: the probability of slope 0 at length q.
+ZERO_SLOPE_PROBABILITY = {
+    "linear": lambda q: 0.0,
+    "relu": lambda q: 0.5,
+    "hard_tanh": lambda q: float(erfc(1 / np.sqrt(2 * q))) if q > 0 else 0.0,
+}
+
+ACTIVATIONS = (*SMOOTH_SLOPES, *ZERO_SLOPE_PROBABILITY)
+
+
+@lru_cache(maxsize=256)
+def _nodes(activation, q):
+    """Two interleaved trapezoid grids on z >= 0 for even integrands: rows 0 (with z = 0) and 1.
+
+    Returns (step, log_slope, weight), the last two `(2, nodes)`: log_slope = log(phi'² / max phi'²)
+    and weight = step × normal density, doubled where z != 0.
+    """
+    law = SMOOTH_SLOPES[activation]
+    step, reach = law.grid(q)
+    k = np.arange(int(np.ceil(reach / step)) + 1)
+    z = step * np.stack([k, k + 0.5])
+    weight = 2 * step * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+    weight[0, 0] /= 2
+    return step, law.log_slope(np.sqrt(q) * z), weight
+
+
+def _trapezoid(lam, log_slope, weight):
+    """The sums for M, 1 + M and dM/dλ over nodes; log_slope and weight are `(n, nodes)`."""
+    # x / (w − x) with x and w both divided by a scale >= 1 for large w, by |w| for small w: so
+    # w − x is exact where both are close to 1, and nothing underflows where both are minute.
+    small = lam.real < -0.7
+    scale = np.where(small, lam.real, 0)
+    x = np.exp(np.minimum(log_slope - scale[:, None], 300))
+    gap = np.where(small, np.exp(1j * lam.imag), np.expm1(lam))[:, None] - np.where(
+        small[:, None], x, np.expm1(log_slope)
+    )
+    w = np.exp(lam - scale)
+    resolvent = 1 / gap
+    weighted = weight * x
+    m = np.einsum("ij,ij->i", resolvent, weighted)
+    complement = w * np.einsum("ij,ij->i", resolvent, weight)
+    return m, complement, -w * np.einsum("ij,ij,ij->i", resolvent, resolvent, weighted)
+
+
+def smooth_transform(lam, q, activation):
+    """M(w), 1 + M(w) and dM/dλ of the slope law scaled to maximum 1, at w = exp(λ).
+
+    lam: complex `(n,)` with imaginary part in [0, π]; a real λ < 0 means w + i0.
+    1 + M = E[w / (w − x)] is returned apart because it keeps its digits where M is close to −1.
+
+    The trapezoid rule in z is exact for entire integrands up to rounding; the poles of x / (w − x),
+    which may lie anywhere, even on the real axis, are added by their residues R_j: a pole z_j below
+    the axis and its mirror image −z_j contribute 4πi R_j / (exp(2πi z_j / step) − 1). Of two
+    interleaved grids the one whose nodes stay clear of the nearest pole is used.
+    """
+    lam = np.asarray(lam, dtype=complex)
+    law = SMOOTH_SLOPES[activation]
+    step, log_slope, weight = _nodes(activation, q)
+    blocks = 1 + lam.size * weight.shape[1] // 2**20
+    if 1 < blocks and 1 < lam.size:  # bounds the memory
+        parts = [smooth_transform(v, q, activation) for v in np.array_split(lam, blocks) if v.size]
+        return tuple(np.concatenate(x) for x in zip(*parts, strict=True))
+    root = np.sqrt(q)
+    poles = [h / root for h in law.preimages(lam, q)]
+    distance = np.abs(poles[0].real / step - np.round(poles[0].real / step))
+    shifted = (distance < 0.25).astype(int)
+    m, complement, slope = _trapezoid(lam, log_slope[shifted], weight[shifted])
+    for z in poles:
+        # Further away the correction is below rounding, but the normal density may overflow.
+        # At large w the poles cluster at those of x itself, and only their sum would be small.
+        near = (np.abs(z.imag) < min(2 * np.pi / step, 12 * step)) & (lam.real < 20)
+        if not near.any():
+            continue
+        z = np.where(near, z, (0.1 + 0.3j) / root)
+        first = root * law.first(root * z)
+        residue = -np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi) / first
+        wave = np.exp(2j * np.pi * (z / step - shifted / 2))
+        term = np.where(near, 4j * np.pi * residue / (wave - 1), 0)
+        growth = -z - root * law.curvature_ratio(root * z) - 2j * np.pi / step * wave / (wave - 1)
+        m = m + term
+        complement = complement + term
+        slope = slope + term * growth / first
+    return m, complement, slope
+
+
+# ---------------------------------------------------------------- the equation of the product
+
+
+@dataclass(frozen=True)
+class Product:
+    """The law of the squared singular values of Π_l D_l W_l, ready to be solved.
+
+    factors:   L.
+    kappa:     power of (1 + m): 1 for Gaussian weights, 1 − L for orthogonal ones.
+    log_scale: Σ_l log(sigma_l² max phi'²).
+    activation, smooth: the smooth slope laws as pairs (q, number of factors).
+    zeros:     slope laws on {0, 1} as pairs (probability of 0, number of factors).
+    """
+
+    factors: int
+    kappa: int
+    log_scale: float
+    activation: str
+    smooth: tuple[tuple[float, int], ...]
+    zeros: tuple[tuple[float, int], ...]
+
+    @property
+    def zero_mass(self) -> float:
+        """Mass of the law at 0: of free factors, the one with the most zeros decides."""
+        return max((zero for zero, _ in self.zeros), default=0.0)
+
+    @property
+    def top_mass(self) -> float:
+        """Mass at the product of all maxima: only where orthogonal W meet slopes in {0, 1}."""
+        if self.kappa == 1 or self.smooth:
+            return 0.0
+        return max(0.0, 1 - sum(count * zero for zero, count in self.zeros))
+
+    @property
+    def random_factors(self) -> int:
+        """How many slope laws are not a single point."""
+        return sum(c for _, c in self.smooth) + sum(c for zero, c in self.zeros if zero > 0)
+
+    @property
+    def has_continuous_part(self) -> bool:
+        return self.kappa == 1 or bool(self.smooth) or self.random_factors > 1
+
+
+def product(q_per_layer, log_scale, orthogonal, activation) -> Product:
+    """Group equal factors. log_scale = Σ log sigma_l²; factors with q = 0 have slope phi'(0)."""
+    values, counts = np.unique(np.asarray(q_per_layer, dtype=float), return_counts=True)
+    pairs = [(float(q), int(n)) for q, n in zip(values, counts, strict=True)]
+    factors = sum(n for _, n in pairs)
+    smooth, zeros = (), []
+    if activation in SMOOTH_SLOPES:
+        log_scale = log_scale + factors * SMOOTH_SLOPES[activation].log_maximum
+        smooth = tuple((q, n) for q, n in pairs if q > 0)
+        zeros = [(0.0, n) for q, n in pairs if q == 0]
+    else:
+        # A share of zeros below rounding is none: it could not be told apart from mass 1 elsewhere.
+        shares = [ZERO_SLOPE_PROBABILITY[activation](q) for q, _ in pairs]
+        zeros = [(x if x > 1e-14 else 0.0, n) for x, (_, n) in zip(shares, pairs, strict=True)]
+    kappa = 1 - factors if orthogonal else 1
+    return Product(factors, kappa, float(log_scale), activation, smooth, tuple(zeros))
+
+
+def _unknowns(y, p):
+    """m and its logarithms from y, −m / (m + p) = exp(y); p = 1 − (mass at zero).
+
+    y lies in the strip 0 <= Im y <= π for z in the upper half-plane; y real: z < 0.
+    Returns (log m, comp) with comp = (m + p) / p, both exact where m is close to 0 or to −p.
+    """
+    right = y.real > 0
+    softplus = np.where(right, y, 0) + np.log1p(np.exp(np.where(right, -y, y)))
+    return np.log(p) + y - softplus - 1j * np.pi, np.exp(-softplus)
+
+
+def _log_upper(u):
+    """Logarithm for u in the closed upper half-plane, its cut far away at −i."""
+    return np.log(-1j * u) + 0.5j * np.pi
+
+
+def _log_lower(u):
+    """Logarithm for u in the closed lower half-plane, its cut far away at +i."""
+    return np.log(1j * u) - 0.5j * np.pi
+
+
+def _newton_system(y, lam, prod):
+    """log z, its derivative along the linearised solution, and the linearised λ_l.
+
+    y: `(n,)`; lam: list of `(n,)`, one per entry of prod.smooth.
+    Returns (log z at (y, linearised λ), d log z / dy, [linearised λ_l], [dλ_l/dy], residual).
+    """
+    p = 1 - prod.zero_mass
+    log_m, comp = _unknowns(y, p)
+    one_plus_m = prod.zero_mass + p * comp
+    ratio = comp / one_plus_m
+    log_z = (prod.factors - 1) * log_m + prod.kappa * _log_lower(one_plus_m) + prod.log_scale
+    derivative = (prod.factors - 1) * comp + prod.kappa * (one_plus_m - 1) * ratio
+    for zero, count in prod.zeros:
+        m_plus = (prod.zero_mass - zero) + p * comp
+        log_z = log_z + count * (_log_lower(m_plus) - log_m)
+        derivative = derivative - count * (1 - zero) * comp / m_plus
+    new, slopes = [], []
+    residual = np.zeros(y.shape)
+    for (q, count), current in zip(prod.smooth, lam, strict=True):
+        m, complement, dm = smooth_transform(current, q, prod.activation)
+        slope = m * complement / dm  # dλ/dy, as d log(−m / (1 + m)) = dm / (m (1 + m))
+        shift = slope * (y - _log_upper(-m / complement))
+        residual = np.maximum(residual, np.abs(shift))
+        new.append(current + shift)
+        slopes.append(slope)
+        log_z = log_z + count * new[-1]
+        derivative = derivative + count * slope
+    return log_z, derivative, new, slopes, residual
+
+
+def _newton(y, lam, target, prod, iterations, tolerance):
+    """Newton's method for log z(y, λ) = target; returns (y, λ, size of the last step)."""
+    residual = np.full(y.shape, np.inf)
+    for _ in range(iterations):
+        log_z, derivative, lam, slopes, residual = _newton_system(y, lam, prod)
+        step = (target - log_z) / derivative
+        y = y + step
+        lam = [a + b * step for a, b in zip(lam, slopes, strict=True)]
+        residual = np.maximum(residual, np.abs(step))
+        if np.all(residual < tolerance):
+            break
+    return y, lam, residual
+
+
+def _start(log_x, prod):
+    """The real solution at z = −x: tables of monotone functions, inverted, then Newton."""
+    y = np.linspace(-200, 200, 1601)
+    real = y.astype(complex)
+    far = np.geomspace(200, 1e5, 400)[1:]
+    t = np.concatenate([-far[::-1], y, far])
+    tables = []
+    for q, _ in prod.smooth:
+        m, complement, _ = smooth_transform(t + 1j * np.pi, q, prod.activation)
+        falling = np.log((-m / complement).real)
+        tables.append(np.interp(-y, -falling, t))
+    log_m, comp = _unknowns(real, 1 - prod.zero_mass)
+    one_plus_m = (prod.zero_mass + (1 - prod.zero_mass) * comp).real
+    table = prod.log_scale + (prod.factors - 1) * log_m.real + prod.kappa * np.log(one_plus_m)
+    for zero, count in prod.zeros:
+        m_plus = (prod.zero_mass - zero) + (1 - prod.zero_mass) * comp.real
+        table += count * (np.log(m_plus) - log_m.real)
+    for (_, count), values in zip(prod.smooth, tables, strict=True):
+        table += count * values
+    y0 = np.interp(-log_x, -table, y)
+    lam0 = [np.interp(y0, y, values) + 1j * np.pi for values in tables]
+    return y0.astype(complex), lam0
+
+
+def solve(log_x, prod) -> tuple[np.ndarray, np.ndarray]:
+    """Boundary values on the spectrum: m(x + i0) at x = exp(log_x) inside the continuous support.
+
+    log_x: `(n,)`, natural logarithm of s². Returns (m, log_density), complex and real `(n,)`;
+    log_density = −Im m / π is the density of log s².
+    Raises ArithmeticError if a point cannot be continued to the real axis (not seen to happen).
+    """
+    log_x = np.asarray(log_x, dtype=float)
+    # A trial step may run anywhere, to be refused: its infinities are part of the method.
+    with np.errstate(all="ignore"):
+        y = _continue(log_x, prod)
+    p = 1 - prod.zero_mass
+    comp = _unknowns(y, p)[1]
+    return -p * (1 - comp), np.maximum(-p * comp.imag / np.pi, 0)
+
+
+def _continue(log_x, prod):
+    """Turn arg z from π to 0 at fixed |z|, every point with a stride of its own."""
+    y, lam = _start(log_x, prod)
+    y, lam, _ = _newton(y, lam, log_x + 1j * np.pi, prod, 60, 1e-10)
+    angle = np.full(log_x.shape, np.pi)
+    stride = np.full(log_x.shape, np.pi / 2)
+    while np.any(angle > 0):
+        active = np.flatnonzero(angle > 0)
+        goal = angle[active] - stride[active]
+        # The last turn onto the axis starts close to it, where only one root is near.
+        goal = np.where(goal > 0, goal, np.where(angle[active] > 0.05, angle[active] / 4, 0))
+        target = log_x[active] + 1j * goal
+        new_y, new_lam, step = _newton(y[active], [v[active] for v in lam], target, prod, 6, 1e-5)
+        heights = np.stack([new_y.imag, *(v.imag for v in new_lam)])
+        inside = np.all((heights > -1e-4) & (heights < np.pi + 1e-4), axis=0)
+        # At the edges of the support the root is double and Newton's method only halves its error.
+        good = np.isfinite(step) & inside & (step < np.where(goal > 0, 1e-2, 0.1))
+        moved = active[good]
+        y[moved], angle[moved] = new_y[good], goal[good]
+        for values, new in zip(lam, new_lam, strict=True):
+            values[moved] = new[good]
+        stride[active] *= np.where(good, 2, 0.5)
+        stuck = active[stride[active] < 1e-9]
+        if stuck.size:
+            raise ArithmeticError(
+                f"the S-transform equation has no solution at log s² = {log_x[stuck[0]]:.6g}"
+            )
+    active = np.arange(y.size)
+    for _ in range(10):  # near an edge the convergence is linear
+        target = log_x[active].astype(complex)
+        y[active], new_lam, step = _newton(y[active], [v[active] for v in lam], target, prod, 4, 0)
+        for values, new in zip(lam, new_lam, strict=True):
+            values[active] = new
+        active = active[step > 1e-13]
+        if not active.size:
+            break
+    return y
+
+
+# ---------------------------------------------------------------- edges of the support
+
+
+def _log_z_real(m, one_plus_m, shifted, prod):
+    """log z at real m, given 1 + m and the list of m + (1 − zero probability)."""
+    value = -np.log(abs(m)) + prod.kappa * np.log(abs(one_plus_m)) + prod.log_scale
+    return value + sum(n * np.log(abs(s)) for s, (_, n) in zip(shifted, prod.zeros, strict=True))
+
+
+def _upper_edge_zero_one(prod):
+    """Slopes in {0, 1}: z(m) is rational. The edge is its stationary point next to z = ∞.
+
+    An atom at the top makes m run through ∞ to m < −1 before the continuous part is met.
+    """
+    sign = -1 if prod.top_mass > 0 else 1
+
+    def parts(s):
+        u = np.exp(s)
+        m, one_plus_m = (u, 1 + u) if sign > 0 else (-1 - u, -u)
+        return m, one_plus_m, [one_plus_m - zero for zero, _ in prod.zeros]
+
+    def slope(s):
+        # m (1 + m) d log z / dm, arranged so that nothing cancels at large m.
+        m, _, shifted = parts(s)
+        terms = (n * zero / x for x, (zero, n) in zip(shifted, prod.zeros, strict=True))
+        return m * (prod.factors - 1 + prod.kappa + sum(terms)) - 1
+
+    if slope(-60) * slope(60) >= 0:  # as with 1 = Σ (zero probabilities): the edge is at m = ∞
+        return prod.log_scale
+    return _log_z_real(*parts(brentq(slope, -60, 60, xtol=1e-13, rtol=1e-14)), prod)
+
+
+def _lower_edge_zero_one(prod):
+    """The maximum of z(m) between its two largest zeros; −inf where they coincide."""
+    roots = sorted((zero for zero, n in prod.zeros for _ in range(n)), reverse=True)
+    roots = [*roots, 0.0] if prod.kappa == 1 else roots
+    gap = roots[0] - roots[1]
+    if gap == 0:
+        return -np.inf
+
+    def parts(fraction):
+        delta = gap * fraction
+        m = roots[0] - 1 - delta
+        return m, roots[0] - delta, [(roots[0] - zero) - delta for zero, _ in prod.zeros]
+
+    def slope(fraction):
+        m, one_plus_m, shifted = parts(fraction)
+        terms = (n / x for x, (_, n) in zip(shifted, prod.zeros, strict=True))
+        return (sum(terms) - 1 / m + prod.kappa / one_plus_m) * fraction * (1 - fraction)
+
+    fraction = brentq(slope, 1e-12, 1 - 1e-12, xtol=1e-15, rtol=1e-14)
+    return _log_z_real(*parts(fraction), prod)
+
+
+def _upper_edge_smooth(prod):
+    """The minimum of z(m) over m > 0, where every w_l is real and above its slope law."""
+    log_lam = np.linspace(np.log(1e-30), np.log(300), 300)
+    tables = [
+        np.log(smooth_transform(np.exp(log_lam) + 0j, q, prod.activation)[0].real)
+        for q, _ in prod.smooth
+    ]
+    points = sum(n for _, n in prod.zeros)  # factors with q = 0: slope 1 for certain
+
+    def invert(log_m):
+        """λ_l and dλ_l / d log m, by Newton's method on log M against log λ."""
+        lam, slopes = [], []
+        for (q, _), table in zip(prod.smooth, tables, strict=True):
+            s = np.interp(-log_m, -table, log_lam)
+            for _ in range(8):
+                value = np.exp(s)
+                m, _, dm = (v.real[0] for v in smooth_transform([value + 0j], q, prod.activation))
+                change = (log_m - np.log(m)) * m / (dm * value)
+                s += np.clip(change, -1, 1)
+                if abs(change) < 1e-14:
+                    break
+            lam.append(np.exp(s))
+            slopes.append(m / dm)
+        return lam, slopes
+
+    def slope(log_m):
+        m = np.exp(log_m)
+        rest = (prod.factors - 1) * (1 + m) + m if prod.kappa == 1 else prod.factors - 1
+        smooth = sum(n * v for v, (_, n) in zip(invert(log_m)[1], prod.smooth, strict=True))
+        return (rest - points + (1 + m) * smooth) / (1 + m)
+
+    lowest, highest = -30.0, 30.0
+    if slope(highest) <= 0:  # a single random factor between orthogonal matrices
+        return prod.log_scale
+    log_m = brentq(slope, lowest, highest, xtol=1e-12, rtol=1e-14)
+    m = np.exp(log_m)
+    value = prod.log_scale + (prod.factors - 1 - points) * log_m
+    value += (prod.kappa + points) * np.log1p(m)
+    lam = invert(log_m)[0]
+    return value + sum(n * x for x, (_, n) in zip(lam, prod.smooth, strict=True))
+
+
+def log_edges(prod) -> tuple[float, float]:
+    """Logarithms of the edges (lower, upper) of the continuous part; lower = −inf means 0."""
+    if prod.smooth:
+        return -np.inf, float(_upper_edge_smooth(prod))
+    return float(_lower_edge_zero_one(prod)), float(_upper_edge_zero_one(prod))
+
+
+def order_at_zero(prod) -> float:
+    """e with density of s² ~ s²^(1/e − 1) at 0 (up to logarithms): above 1 it diverges."""
+    laws = SMOOTH_SLOPES
+    smooth = sum(n * laws[prod.activation].vanishing(q) for q, n in prod.smooth)
+    if prod.smooth:
+        return prod.kappa + smooth + sum(n for _, n in prod.zeros)
+    largest = prod.zero_mass
+    ties = sum(n for zero, n in prod.zeros if zero == largest)
+    return float(ties + (prod.kappa if largest == 0 else 0))

@@ -1,0 +1,378 @@
+"""Mean field theory of wide random networks: length map, correlation map, edge of chaos.
+
+A layer is h' = W phi(h) + b with independent W_ij of variance sigma_w^2 / fan_in and biases of
+variance sigma_b^2: sigma_w and sigma_b are STANDARD DEVIATIONS (parts of the literature use the
+same letters for variances). q is the mean square of the pre-activations h, c the correlation of the
+pre-activations of two inputs, Dz the standard normal measure.
+
+    V(q)      = sigma_w^2 int Dz phi(sqrt(q) z)^2 + sigma_b^2
+    C(c | q)  = [sigma_w^2 int Dz1 Dz2 phi(u1) phi(u2) + sigma_b^2] / V(q)
+                with u1 = sqrt(q) z1, u2 = sqrt(q) (c z1 + sqrt(1 - c^2) z2)
+    chi(q)    = sigma_w^2 int Dz phi'(sqrt(q) z)^2
+
+Sources: Poole et al. (2016), arXiv:1606.05340, for V, C and chi; Schoenholz et al. (2017),
+arXiv:1611.01232, for the depth scales. Activations: "tanh", "erf" (erf(x), so phi'(0) is
+2/sqrt(pi)), "relu", "hard_tanh" (clip(x, -1, 1)), "linear"; see `ticketlens.activations`.
+
+Accuracy: absolute errors stay below 1e-10 for sigma_w in [0.1, 10], sigma_b in [0, 2], q in
+[0, 100]; for depth scales, which diverge, that is the error of the slope inside the logarithm. At
+the end point of the critical line, sigma_b < 1e-4 and q* < 1e-4, c* reacts to the last bit of
+sigma_w and is as good as that allows. Larger q are served as long as digits are left: for tanh up
+to 1e6 (1e4 in the correlation map), for hard_tanh up to 1e6 in the correlation map and with a mean;
+beyond that a ValueError says so.
+
+Arguments q and c may be scalars (the result is a float) or arrays of any shapes that broadcast (the
+result is an array of that shape); sigma_w and sigma_b are numbers. All functions raise ValueError
+for a negative, infinite or NaN sigma or q, for c outside [-1, 1] and for an unknown activation.
+"""
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from numbers import Real
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import brentq
+
+from ticketlens import gaussian
+from ticketlens.activations import Activation, get
+
+__all__ = [
+    "NoFixedPoint",
+    "c_fixed_point",
+    "c_map",
+    "chi",
+    "critical_sigma_w",
+    "depth_scales",
+    "derivative_moment",
+    "expectation",
+    "gaussian_second_moment",
+    "q_fixed_point",
+    "q_map",
+    "residual_chi",
+    "residual_q_map",
+    "second_moment",
+]
+
+_EPS = np.finfo(float).eps
+_ROUNDING = 64 * _EPS  # a slope this close to one counts as one
+_LARGEST_SIGMA = 1e6  # keeps squares of q far from overflow
+_LARGEST_Q = 1e100
+
+
+class NoFixedPoint(ValueError):
+    """The requested fixed point or critical point does not exist."""
+
+
+# --- Gaussian averages ---------------------------------------------------------------------------
+
+
+def expectation(
+    f: Callable[[np.ndarray], np.ndarray], q: ArrayLike, strip: float = np.pi / 2
+) -> float | np.ndarray:
+    """E f(sqrt(q) z) for standard normal z and a smooth f.
+
+    f: vectorised function of an array, analytic within the distance `strip` of the real axis
+        (default pi/2: tanh and what is made of it), growing at most polynomially. A kink in f
+        breaks the accuracy; use the moments below for kinked activations.
+    q: variance, shape (...). Returns shape (...).
+    Raises ValueError for bad q, and for q too large for the quadrature (1e6 at the default strip).
+    """
+    if not strip > 0:
+        raise ValueError(f"strip must be positive, got {strip!r}")
+    return _like(gaussian.expectation(f, _length(q), strip), q)
+
+
+def second_moment(q: ArrayLike, activation: str = "tanh") -> float | np.ndarray:
+    """E phi(sqrt(q) z)^2, the mean square of the activations at length q."""
+    return _like(get(activation).second_moment(_length(q)), q)
+
+
+def derivative_moment(q: ArrayLike, k: int, activation: str = "tanh") -> float | np.ndarray:
+    """mu_k = E phi'(sqrt(q) z)^(2k), a moment of the squared slopes (k = 1: chi / sigma_w^2).
+
+    At q = 0 this is the limit q -> 0+ (for ReLU 1/2, not phi'(0)^2).
+    Raises ValueError for k other than 1, 2, 3, 4.
+    """
+    if k not in (1, 2, 3, 4):
+        raise ValueError(f"k must be 1, 2, 3 or 4, got {k!r}")
+    return _like(get(activation).derivative_moment(_length(q), k), q)
+
+
+def gaussian_second_moment(
+    mean: ArrayLike, variance: ArrayLike, activation: str = "tanh"
+) -> float | np.ndarray:
+    """E phi(h)^2 under h ~ N(mean, variance), elementwise.
+
+    mean, variance: shapes that broadcast, for example (samples, neurons) with one mean (the bias)
+        and one variance per neuron. Returns the broadcast shape.
+    Raises ValueError for a negative variance or values that are not finite.
+    """
+    mean = np.asarray(mean, dtype=float)
+    if not np.all(np.abs(mean) <= _LARGEST_Q):
+        raise ValueError(f"mean must be finite, got {_first(mean, np.abs(mean) <= _LARGEST_Q)}")
+    moment = get(activation).gaussian_second_moment(mean, _length(variance, "variance"))
+    return _like(moment, mean, variance)
+
+
+# --- The length map ------------------------------------------------------------------------------
+
+
+def q_map(
+    q: ArrayLike, sigma_w: float, sigma_b: float, activation: str = "tanh"
+) -> float | np.ndarray:
+    """V(q), the mean square of the next layer's pre-activations (Poole et al. 2016).
+
+    q: shape (...). Returns shape (...).
+    """
+    w2, b2 = _variances(sigma_w, sigma_b)
+    return _like(w2 * get(activation).second_moment(_length(q)) + b2, q)
+
+
+def q_fixed_point(sigma_w: float, sigma_b: float, activation: str = "tanh") -> float:
+    """q* = V(q*), the stable length.
+
+    For tanh, erf and hard_tanh it always exists. V is concave, so there is one root if sigma_b > 0;
+    if sigma_b = 0, zero is a root, stable up to sigma_w phi'(0) = 1, and beyond that the positive
+    root is the stable one. (V is concave for tanh because sech^2, the logistic density, is a scale
+    mixture of Gaussians.) ReLU and linear: q* = sigma_b^2 / (1 - kappa sigma_w^2), kappa = 1/2, 1.
+    Raises NoFixedPoint for ReLU at sigma_w^2 >= 2 and for linear at sigma_w >= 1: with sigma_b = 0
+    every q is fixed at equality (to rounding), beyond it no q is stable.
+    """
+    w2, b2 = _variances(sigma_w, sigma_b)
+    phi = get(activation)
+    if np.isinf(phi.bound):
+        return _homogeneous_fixed_point(sigma_w, sigma_b, phi)
+    growth = w2 * phi.origin_slope - 1
+    if b2 == 0 and growth <= 4 * _EPS:
+        return 0.0
+    # Newton from above on the concave V(q) - q: every step lands between q* and the last point.
+    q = w2 * phi.bound**2 + b2
+    for _ in range(1000):  # about ten, more where V(q) - q is nearly flat
+        if q > 1:
+            drift = w2 * float(phi.second_moment(q)) + b2 - q
+        else:  # the same, without cancellation where V(q) is close to q for all small q
+            drift = b2 + growth * q - w2 * float(phi.deficit(q))
+        step = drift / (w2 * float(phi.deficit_slope(q)) - growth)
+        q += step
+        # Converged, or rounding turned the step around, or q* is zero to rounding.
+        if step >= -2 * _EPS * q or q < _EPS:
+            return max(q, b2)
+    raise NoFixedPoint(
+        f"q* did not converge at sigma_w = {sigma_w}, sigma_b = {sigma_b}, {phi.name}; last q = {q}"
+    )
+
+
+def residual_q_map(
+    q: ArrayLike, sigma_w: float, sigma_b: float, activation: str = "tanh"
+) -> float | np.ndarray:
+    """q after a block of two layers with a skip across both: h' = h + W2 phi(W1 phi(h) + b1) + b2.
+
+    q1 = V(q), q' = q + V(q1): the pre-activation form. It has no fixed point; q grows with depth.
+    q: shape (...). Returns shape (...).
+    """
+    return _like(
+        _length(q) + q_map(q_map(q, sigma_w, sigma_b, activation), sigma_w, sigma_b, activation), q
+    )
+
+
+# --- The correlation map -------------------------------------------------------------------------
+
+
+def c_map(
+    c: ArrayLike, q: ArrayLike, sigma_w: float, sigma_b: float, activation: str = "tanh"
+) -> float | np.ndarray:
+    """C(c | q), the correlation of two inputs after one layer (Poole et al. 2016).
+
+    Both inputs have length q. C(1) = 1; the slope there is chi(q) q / V(q), which is chi at q*.
+    c, q: shapes that broadcast. Returns the broadcast shape. tanh is integrated point by point
+    (order of 0.1 ms each at q of order one), the others are closed forms.
+    At q = 0 without biases it is the limit q -> 0+ (c itself, but for ReLU). Raises ValueError for
+    sigma_w = sigma_b = 0, where the next layer is zero and has no correlation.
+    """
+    w2, b2 = _variances(sigma_w, sigma_b)
+    phi = get(activation)
+    distance = 1 - _correlation(c)
+    length = _length(q)
+    if w2 == 0 and b2 == 0:
+        raise ValueError("sigma_w = 0 and sigma_b = 0: a layer of zeros has no correlation")
+    if b2 == 0:  # sigma_w drops out
+        length = np.maximum(length, 1e-30)
+        gap = phi.pair_gap(length, distance) / phi.second_moment(length)
+    else:
+        gap = w2 * phi.pair_gap(length, distance) / (w2 * phi.second_moment(length) + b2)
+    return _like(np.clip(1 - gap, -1.0, 1.0), c, q)
+
+
+def c_fixed_point(sigma_w: float, sigma_b: float, activation: str = "tanh") -> float:
+    """c*, the stable fixed point of the correlation map at q*.
+
+    One in the ordered phase and on the critical line, below one in the chaotic phase; zero there if
+    sigma_b = 0 (odd activations). Where q* = 0, c* = 1 by convention. ReLU and linear: one wherever
+    q* exists, and also at sigma_b = 0 on the critical point.
+    Raises NoFixedPoint where ReLU or linear has no q*.
+    """
+    return 1 - _fixed_distance(sigma_w, sigma_b, get(activation))[1]
+
+
+def chi(
+    sigma_w: float, sigma_b: float, activation: str = "tanh", q: ArrayLike | None = None
+) -> float | np.ndarray:
+    """chi_1 = sigma_w^2 E phi'(sqrt(q) z)^2 at q, by default at q* (Poole et al. 2016).
+
+    At q* it is the slope of the correlation map at c = 1: chi > 1 makes c = 1 unstable (chaos),
+    chi < 1 makes it stable (order). For ReLU and linear it does not depend on q and is given even
+    where there is no q*.
+    q: shape (...). Returns shape (...).
+    """
+    w2, _ = _variances(sigma_w, sigma_b)
+    phi = get(activation)
+    if q is None:
+        q = 0.0 if np.isinf(phi.bound) else q_fixed_point(sigma_w, sigma_b, activation)
+    return _like(w2 * phi.derivative_moment(_length(q), 1), q)
+
+
+def residual_chi(
+    q: ArrayLike, sigma_w: float, sigma_b: float, activation: str = "tanh"
+) -> float | np.ndarray:
+    """1 + chi(q) chi(V(q)): the mean squared singular value of the block of `residual_q_map`.
+
+    Always above one: a residual network of this form is never critical.
+    """
+    inner = q_map(q, sigma_w, sigma_b, activation)
+    branch = chi(sigma_w, sigma_b, activation, q) * chi(sigma_w, sigma_b, activation, inner)
+    return _like(np.asarray(1 + branch), q)
+
+
+def depth_scales(sigma_w: float, sigma_b: float, activation: str = "tanh") -> tuple[float, float]:
+    """(xi_q, xi_c), in layers: how far lengths and correlations remember (Schoenholz et al. 2017).
+
+    xi_q = -1 / log V'(q*),   xi_c = -1 / log(sigma_w^2 E phi'(u1) phi'(u2)) at (q*, c*).
+    inf where the slope is one to rounding (the critical line, for xi_c), zero where it is zero.
+    Raises NoFixedPoint where ReLU or linear has no q*, except at sigma_b = 0 on the critical point,
+    where both are inf.
+    """
+    w2, _ = _variances(sigma_w, sigma_b)
+    phi = get(activation)
+    q, distance = _fixed_distance(sigma_w, sigma_b, phi)
+    pair = phi.derivative_moment(q, 1) if distance == 0 else phi.derivative_pair(q, distance)
+    return _depth_scale(w2 * float(phi.second_moment_slope(q))), _depth_scale(w2 * float(pair))
+
+
+def critical_sigma_w(sigma_b: float, activation: str = "tanh") -> float:
+    """The sigma_w on the edge of chaos, chi(q*) = 1, at the given sigma_b.
+
+    With sigma_b = 0: 1 for tanh, hard_tanh and linear, sqrt(pi)/2 for erf, sqrt(2) for ReLU.
+    Raises NoFixedPoint for ReLU and linear with sigma_b > 0: q grows without bound where chi = 1.
+    """
+    phi = get(activation)
+    _, b2 = _variances(0.0, sigma_b)
+    if b2 == 0:
+        return 1 / math.sqrt(float(phi.derivative_moment(0.0, 1)))
+    if np.isinf(phi.bound):
+        raise NoFixedPoint(
+            f"{phi.name} has no critical sigma_w at sigma_b = {sigma_b}: where chi = 1, each layer "
+            "adds sigma_b^2 to q and there is no q*; allowed: sigma_b = 0"
+        )
+
+    # chi = 1 and q = V(q) together give sigma_w^2 = 1/mu_1(q) and
+    # sigma_b^2 = q - E phi^2 / mu_1: the critical line is explicit in q.
+    def bias_excess(q):
+        return float(phi.poincare_gap(q)) / float(phi.derivative_moment(q, 1)) - b2
+
+    high = b2
+    while bias_excess(high) < 0:
+        high *= 2
+    q = brentq(bias_excess, high / 2, high, xtol=1e-300, rtol=4 * _EPS)
+    return 1 / math.sqrt(float(phi.derivative_moment(q, 1)))
+
+
+# --- Parts ---------------------------------------------------------------------------------------
+
+
+def _homogeneous_fixed_point(sigma_w: float, sigma_b: float, phi: Activation) -> float:
+    # Exact rational arithmetic, since 1 - kappa sigma_w^2 would cancel near the critical point.
+    rest = 1 - Fraction(phi.origin_slope) * Fraction(float(sigma_w)) ** 2
+    marginal = sigma_b == 0 and abs(rest) <= 4 * _EPS
+    if rest <= 0 or marginal:
+        reason = "every q is a fixed point" if marginal else "q has no stable fixed point"
+        allowed = math.sqrt(1 / phi.origin_slope)
+        raise NoFixedPoint(
+            f"{phi.name} at sigma_w = {sigma_w}, sigma_b = {sigma_b}: {reason}; "
+            f"allowed: sigma_w below {allowed:.6g}"
+        )
+    return float(Fraction(float(sigma_b)) ** 2 / rest)
+
+
+def _fixed_distance(sigma_w: float, sigma_b: float, phi: Activation) -> tuple[float, float]:
+    """(q*, 1 - c*). The distance keeps its relative accuracy close to the critical line."""
+    w2, b2 = _variances(sigma_w, sigma_b)
+    if np.isinf(phi.bound):
+        slope = w2 * phi.origin_slope
+        critical = b2 == 0 and abs(slope - 1) <= 4 * _EPS  # all q are fixed and share C(c)
+        return (1.0 if critical else _homogeneous_fixed_point(sigma_w, sigma_b, phi)), 0.0
+    q = q_fixed_point(sigma_w, sigma_b, phi.name)
+    if q == 0 or w2 * phi.origin_slope <= 1:  # phi' is largest at zero, so chi < 1
+        return q, 0.0
+    if b2 == 0 and phi.odd:
+        return q, 1.0
+    chi_excess = (w2 * float(phi.poincare_gap(q)) - b2) / q  # chi - 1 at q*, without cancellation
+    if chi_excess <= 0:
+        return q, 0.0
+    length = w2 * float(phi.second_moment(q)) + b2
+
+    # C(c) is a power series in c with non-negative coefficients, so (1 - C)/(1 - c) increases with
+    # c, from 1 - C(0) <= 1 to chi. It equals one at c* and nowhere else.
+    def excess(distance):
+        if distance == 0:
+            return chi_excess
+        return w2 * float(phi.pair_gap(q, distance)) / (length * distance) - 1
+
+    if excess(1.0) >= 0:  # C(0) is zero to rounding
+        return q, 1.0
+    return q, brentq(excess, 0.0, 1.0, xtol=1e-300, rtol=4 * _EPS)
+
+
+def _depth_scale(slope: float) -> float:
+    if slope <= 0:
+        return 0.0
+    return math.inf if slope >= 1 - _ROUNDING else -1 / math.log(slope)
+
+
+def _variances(sigma_w: float, sigma_b: float) -> tuple[float, float]:
+    for name, value in (("sigma_w", sigma_w), ("sigma_b", sigma_b)):
+        number = isinstance(value, Real) or (isinstance(value, np.ndarray) and value.ndim == 0)
+        if not (number and 0 <= value <= _LARGEST_SIGMA):
+            raise ValueError(
+                f"{name} is a standard deviation: allowed is one number from 0 to "
+                f"{_LARGEST_SIGMA:g}, got {value!r}"
+            )
+    return float(sigma_w) * float(sigma_w), float(sigma_b) * float(sigma_b)
+
+
+def _length(q: ArrayLike, name: str = "q") -> np.ndarray:
+    q = np.asarray(q, dtype=float)
+    good = (q >= 0) & (q <= _LARGEST_Q)  # false for NaN
+    if not np.all(good):
+        raise ValueError(
+            f"{name} is a mean square: allowed is 0 to {_LARGEST_Q:g}, got {_first(q, good)}"
+        )
+    return q
+
+
+def _correlation(c: ArrayLike) -> np.ndarray:
+    c = np.asarray(c, dtype=float)
+    good = np.abs(c) <= 1
+    if not np.all(good):
+        raise ValueError(f"c is a correlation: allowed is -1 to 1, got {_first(c, good)}")
+    return c
+
+
+def _first(values: np.ndarray, good: np.ndarray) -> float:
+    return float(values[~good].flat[0]) if values.ndim else float(values)
+
+
+def _like(result: np.ndarray, *arguments: ArrayLike) -> float | np.ndarray:
+    """A float if all arguments were scalars, else an array."""
+    return float(result) if all(np.ndim(a) == 0 for a in arguments) else np.asarray(result)

@@ -1,0 +1,410 @@
+"""Spectra of random matrices: Marchenko-Pastur, and the input-output Jacobian of a wide network.
+
+Conventions: sigma_w is a standard deviation, Var W_ij = sigma_w² / N_in; s² denotes eigenvalues of
+J Jᵀ (squared singular values), J = Π_l D_l W_l with D_l = diag phi'(h_l), h_l ~ N(0, q_l), and one
+factor per entry of `q_per_layer`. W is square, either `"gaussian"` (independent entries) or
+`"orthogonal"` (sigma_w times a Haar orthogonal matrix).
+
+Sources: Marchenko & Pastur 1967; Poole et al. 2016 (arXiv:1606.05340); Pennington, Schoenholz,
+Ganguli 2017 (arXiv:1711.04735) and 2018 (arXiv:1802.09979). The solver is in `free_probability`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.polynomial import chebyshev
+
+from ticketlens import free_probability as free
+from ticketlens.meanfield import derivative_moment
+
+# First moment of the S-transform of W Wᵀ / sigma_w², S(m) = 1 + s1 m + ...
+WEIGHTS = {"gaussian": -1.0, "orthogonal": 0.0}
+
+# Beyond it the slopes are zero for all practical purposes, and the quadrature gets expensive.
+LARGEST_Q = 1e4
+
+
+# ---------------------------------------------------------------- input
+
+
+def _finite(name, values, allowed, valid):
+    """values as a float array, every entry of which is finite and passes `valid`."""
+    array = np.asarray(values, dtype=float)
+    wrong = ~(np.isfinite(array) & valid(array))
+    if wrong.any():
+        raise ValueError(f"{name} = {array[wrong].flat[0]}: {name} must be {allowed}")
+    return array
+
+
+def _positive(name, values):
+    return _finite(name, values, "finite and > 0", lambda a: a > 0)
+
+
+def _one_positive(name, value):
+    array = _positive(name, value)
+    if array.ndim:
+        raise ValueError(f"{name} has shape {array.shape}: {name} must be one number")
+    return float(array)
+
+
+def _points(name, x):
+    """Points of evaluation: anything but NaN."""
+    array = np.asarray(x, dtype=float)
+    if np.isnan(array).any():
+        raise ValueError(f"{name} holds NaN: {name} must be real numbers")
+    return array
+
+
+def _layers(q_per_layer, sigma_w, weights):
+    """Checked q `(layers,)` and sigma_w broadcast to `(layers,)`."""
+    q = np.atleast_1d(_finite("q_per_layer", q_per_layer, "finite and >= 0", lambda a: a >= 0))
+    if q.ndim != 1 or q.size == 0:
+        raise ValueError(f"q_per_layer has shape {q.shape}: one q per factor, at least one factor")
+    sigma = _positive("sigma_w", sigma_w)
+    if sigma.shape not in ((), q.shape):
+        raise ValueError(
+            f"sigma_w has shape {sigma.shape}: a scalar or one per entry of q_per_layer {q.shape}"
+        )
+    if weights not in WEIGHTS:
+        raise ValueError(f"weights = {weights!r}: must be one of {', '.join(WEIGHTS)}")
+    return q, np.broadcast_to(sigma, q.shape)
+
+
+def _product(q_per_layer, sigma_w, weights, activation):
+    q, sigma = _layers(q_per_layer, sigma_w, weights)
+    if activation not in free.ACTIVATIONS:
+        raise ValueError(
+            f"activation = {activation!r}: the Jacobian spectrum is known for "
+            f"{', '.join(free.ACTIVATIONS)}"
+        )
+    if q.max() > LARGEST_Q:
+        raise ValueError(
+            f"q_per_layer = {q.max()}: the Jacobian spectrum is computed for q up to {LARGEST_Q:g}"
+        )
+    log_scale = 2 * np.log(sigma).sum()
+    return free.product(q, log_scale, weights == "orthogonal", activation)
+
+
+def _continuous_product(q_per_layer, sigma_w, weights, activation):
+    prod = _product(q_per_layer, sigma_w, weights, activation)
+    if not prod.has_continuous_part:
+        atoms = ", ".join(f"mass {w:.6g} at s² = {x:.6g}" for x, w in _atoms(prod))
+        raise ValueError(
+            f"activation = {activation!r} with orthogonal weights and at most one random slope has "
+            f"no density, only atoms ({atoms}): use jacobian_atoms or jacobian_cdf"
+        )
+    return prod
+
+
+# ---------------------------------------------------------------- Marchenko-Pastur
+
+
+def marchenko_pastur_edges(ratio, variance=1.0) -> tuple[float, float]:
+    """Edges (lower, upper) = variance (1 ∓ √ratio)² of the continuous part.
+
+    ratio: N_out / N_in > 0; variance: N_in Var W_ij > 0, i.e. sigma_w² (both scalars).
+    Raises ValueError for anything else. Source: Marchenko & Pastur 1967.
+    """
+    ratio, variance = _one_positive("ratio", ratio), _one_positive("variance", variance)
+    root = np.sqrt(ratio)
+    return variance * (1 - root) ** 2, variance * (1 + root) ** 2
+
+
+def marchenko_pastur_atom(ratio) -> float:
+    """Mass of the eigenvalue 0: max(0, 1 − 1/ratio), the rank deficiency of a tall W."""
+    return max(0.0, 1 - 1 / _one_positive("ratio", ratio))
+
+
+def marchenko_pastur_density(x, ratio, variance=1.0) -> np.ndarray:
+    """Density of the eigenvalues of W Wᵀ, W `(N_out, N_in)` with Var W_ij = variance / N_in.
+
+    ratio = N_out / N_in. The density is that of the continuous part, zero outside
+    `marchenko_pastur_edges`; it integrates to min(1, 1/ratio), and for ratio > 1 the rest is
+    `marchenko_pastur_atom` at x = 0. At ratio = 1 it diverges as x^(-1/2): inf at x = 0.
+
+    x: any shape, which is returned. Raises ValueError for NaN in x, ratio <= 0, variance <= 0.
+    Source: Marchenko & Pastur 1967.
+    """
+    lower, upper = marchenko_pastur_edges(ratio, variance)
+    x = _points("x", x)
+    inside = (x > lower) & (x < upper)
+    safe = np.where(inside, x, (lower + upper) / 2)
+    # Square roots taken apart: a product of small factors would underflow.
+    density = np.sqrt(upper - safe) * np.sqrt(safe - lower) / (2 * np.pi * variance * ratio * safe)
+    return np.where(inside, density, np.where((x == 0) & (lower == 0), np.inf, 0.0))[()]
+
+
+def marchenko_pastur_cdf(x, ratio, variance=1.0) -> np.ndarray:
+    """Share of the eigenvalues of W Wᵀ that are <= x, the atom at 0 included.
+
+    Closed form in the angle of x between the edges, x = variance (1 + r² − 2 r cos angle) with
+    r = √ratio; absolute error below 1e-12 for ratio in [1e-6, 1e6]. Arguments and errors as
+    `marchenko_pastur_density`.
+    """
+    lower, upper = marchenko_pastur_edges(ratio, variance)
+    x = _points("x", x)
+    inner = np.clip(x, lower, upper)
+    angle = 2 * np.arctan2(np.sqrt(inner - lower), np.sqrt(upper - inner))
+    r = np.sqrt(min(ratio, 1 / ratio))  # W Wᵀ and Wᵀ W share their non-zero eigenvalues
+    wave = np.arctan2(r * np.sin(angle), 1 - r * np.cos(angle))
+    share = angle + np.sin(angle) / r - (1 - r**2) / r**2 * wave
+    share = np.clip(share / np.pi, 0, 1) * min(1.0, 1 / float(ratio))
+    return np.where(x >= 0, np.minimum(share + marchenko_pastur_atom(ratio), 1), 0.0)[()]
+
+
+# ---------------------------------------------------------------- S-transforms
+
+
+def s_transform_gaussian(m, sigma_w=1.0):
+    """S-transform of W Wᵀ, square Gaussian W: 1 / (sigma_w² (1 + m))."""
+    return 1 / (_positive("sigma_w", sigma_w) ** 2 * (1 + np.asarray(m)))
+
+
+def s_transform_orthogonal(m, sigma_w=1.0):
+    """S-transform of W Wᵀ = sigma_w² 1: 1 / sigma_w², whatever m."""
+    return 1 / _positive("sigma_w", sigma_w) ** 2 + 0 * np.asarray(m)
+
+
+def s_transform_zero_one(m, one):
+    """S-transform of a slope that is 1 with probability `one`, else 0: (1 + m) / (one + m)."""
+    one = _finite("one", one, "a probability > 0", lambda a: (a > 0) & (a <= 1))
+    return (1 + np.asarray(m)) / (one + np.asarray(m))
+
+
+# ---------------------------------------------------------------- the Jacobian
+
+
+def jacobian_moments(q_per_layer, sigma_w, weights="gaussian", activation="tanh"):
+    """Mean and variance of s², the squared singular values of J.
+
+    E s² = Π chi_l and Var s² = (E s²)² Σ_l (mu2_l / mu1_l² − 1 − s1), with chi_l = sigma_w² mu1_l,
+    mu_k = E phi'(√q_l z)^(2k), and s1 = −1 for Gaussian, 0 for orthogonal weights.
+
+    q_per_layer: `(layers,)`, >= 0; sigma_w: scalar or `(layers,)`, > 0. Returns two floats.
+    Raises ValueError for anything else. Source: Pennington, Schoenholz, Ganguli 2017, with one
+    term per layer where q differs between layers.
+    """
+    q, sigma = _layers(q_per_layer, sigma_w, weights)
+    mu1, mu2 = (derivative_moment(q, k, activation) for k in (1, 2))
+    mean = float(np.prod(sigma**2 * mu1))
+    return mean, float(mean**2 * np.sum(mu2 / mu1**2 - 1 - WEIGHTS[weights]))
+
+
+def jacobian_atoms(q_per_layer, sigma_w, weights="gaussian", activation="tanh"):
+    """Point masses of the law of s² as a tuple of pairs (s², mass); empty where it has none.
+
+    At 0: the largest share of zero slopes of any layer (relu, hard_tanh). At Π sigma_w² phi'(0)²:
+    only for orthogonal weights with slopes in {0, 1}, mass max(0, 1 − Σ shares of zeros).
+    Arguments and errors as `jacobian_moments`.
+    """
+    return _atoms(_product(q_per_layer, sigma_w, weights, activation))
+
+
+def _atoms(prod):
+    pairs = ((0.0, prod.zero_mass), (float(np.exp(prod.log_scale)), prod.top_mass))
+    return tuple((where, mass) for where, mass in pairs if mass > 0)
+
+
+def jacobian_support(q_per_layer, sigma_w, weights="gaussian", activation="tanh"):
+    """Edges (lower, upper) of the continuous part of the law of s², atoms left out.
+
+    lower is 0 for smooth slopes (tanh, erf) and may be positive for slopes in {0, 1}.
+    Arguments as `jacobian_moments`; raises ValueError also where there is no continuous part.
+    """
+    lower, upper = _log_edges(_continuous_product(q_per_layer, sigma_w, weights, activation))
+    return float(np.exp(lower)), float(np.exp(upper))
+
+
+@lru_cache(maxsize=64)
+def _log_edges(prod):
+    return free.log_edges(prod)
+
+
+def _log_density(log_s2, prod):
+    lower, upper = _log_edges(prod)
+    inside = (log_s2 > lower) & (log_s2 < upper)
+    density = np.zeros(log_s2.shape)
+    if inside.any():
+        density[inside] = free.solve(log_s2[inside], prod)[1]
+    return density
+
+
+def jacobian_log_density(log_s2, q_per_layer, sigma_w, weights="gaussian", activation="tanh"):
+    """Density of log s² (natural logarithm) at log_s2: s² times `jacobian_density`.
+
+    Bounded even where the density of s² is not: a deep Gaussian network has its median of s²
+    decades below its mean. Integrates over log s² to 1 minus the atoms. Other arguments and errors
+    as `jacobian_density`.
+    """
+    prod = _continuous_product(q_per_layer, sigma_w, weights, activation)
+    return _log_density(_points("log_s2", log_s2), prod)[()]
+
+
+def jacobian_density(s2, q_per_layer, sigma_w, weights="gaussian", activation="tanh"):
+    """Density of s², the squared singular values of J, in the limit of large width.
+
+    The continuous part: zero outside the open interval `jacobian_support`; it integrates to 1
+    minus the masses of `jacobian_atoms`. At s2 = 0 it is inf where it diverges, else its limit 0.
+
+    s2: any shape, which is returned; q_per_layer: `(layers,)`, >= 0; sigma_w: scalar or
+    `(layers,)`, > 0; activation: tanh, erf, relu, hard_tanh or linear.
+    Raises ValueError for NaN, q < 0, sigma_w <= 0, an unknown name, and where the law has no
+    density (linear orthogonal: every s² = Π sigma_w²).
+    Source: Pennington, Schoenholz, Ganguli 2017 and 2018 (S-transforms).
+    """
+    prod = _continuous_product(q_per_layer, sigma_w, weights, activation)
+    s2 = _points("s2", s2)
+    positive = (s2 > 0) & np.isfinite(s2)
+    safe = np.where(positive, s2, 1.0)
+    density = _log_density(np.where(positive, np.log(safe), -np.inf), prod) / safe
+    touches_zero = np.isneginf(_log_edges(prod)[0]) and free.order_at_zero(prod) > 1
+    return np.where((s2 == 0) & touches_zero, np.inf, density)[()]
+
+
+# ---------------------------------------------------------------- distribution and quantiles
+
+
+@dataclass(frozen=True, eq=False)
+class _Integral:
+    """Antiderivative of the density of log s², piecewise in Chebyshev polynomials.
+
+    A variable u removes the square-root edges: log s² = upper − u², or, where the lower edge is
+    positive too, log s² = centre + radius cos u. `coefficients` `(degree, panels)`, `mass`
+    `(panels + 1,)` = mass above each boundary of `boundaries`.
+    """
+
+    lower: float
+    upper: float
+    boundaries: np.ndarray
+    coefficients: np.ndarray
+    mass: np.ndarray
+
+    def log_s2(self, u):
+        if np.isneginf(self.lower):
+            return self.upper - u**2
+        return (self.upper + self.lower) / 2 + (self.upper - self.lower) / 2 * np.cos(u)
+
+    def variable(self, log_s2):
+        if np.isneginf(self.lower):
+            return np.sqrt(np.maximum(self.upper - log_s2, 0))
+        inner = np.clip(log_s2, self.lower, self.upper)
+        return 2 * np.arctan2(np.sqrt(self.upper - inner), np.sqrt(inner - self.lower))
+
+    def above(self, u):
+        """Mass of the continuous part at values above those of u."""
+        u = np.minimum(u, self.boundaries[-1])
+        panel = np.clip(np.searchsorted(self.boundaries, u) - 1, 0, len(self.boundaries) - 2)
+        left, right = self.boundaries[panel], self.boundaries[panel + 1]
+        local = (2 * u - left - right) / (right - left)
+        part = chebyshev.chebval(local, self.coefficients[:, panel], tensor=False)
+        return self.mass[panel] + part * (right - left) / 2
+
+
+_PANELS, _DEGREE = 24, 12
+
+
+@lru_cache(maxsize=64)
+def _integral(prod):
+    lower, upper = _log_edges(prod)
+    shape = _Integral(lower, upper, np.zeros(0), np.zeros(0), np.zeros(0))
+    end, grading = np.pi, 1.0
+    if np.isneginf(lower):
+        # Downwards from the edge until what is left is negligible; for a power law that is
+        # density × order. Near dynamical isometry all of the mass lies very close to the edge.
+        order = max(1.0, free.order_at_zero(prod))
+        spans = 2.0 ** np.arange(-40, 5)
+        left = _log_density(upper - spans, prod) * np.minimum(spans, order)
+        span = spans[min(np.flatnonzero(left > 1e-13).max() + 1, spans.size - 1)]
+        while span >= 16 and _log_density(np.array([upper - span]), prod)[0] * order > 1e-13:
+            span *= 1.5
+        end, grading = np.sqrt(span), 1.5
+    nodes = chebyshev.chebpts1(_DEGREE)
+    to_coefficients = np.linalg.inv(chebyshev.chebvander(nodes, _DEGREE - 1))
+    total = 1 - prod.zero_mass - prod.top_mass
+    for panels in _PANELS * 2 ** np.arange(4):
+        boundaries = end * np.linspace(0, 1, panels + 1) ** grading
+        half = np.diff(boundaries) / 2
+        u = (boundaries[:-1] + half) + half * nodes[:, None]
+        stretch = 2 * u if np.isneginf(lower) else (upper - lower) / 2 * np.sin(u)
+        values = _log_density(shape.log_s2(u), prod) * stretch
+        coefficients = chebyshev.chebint(to_coefficients @ values, lbnd=-1)
+        mass = np.concatenate([[0], np.cumsum(coefficients.sum(axis=0) * half)])
+        if abs(mass[-1] - total) < 1e-9:
+            return _Integral(lower, upper, boundaries, coefficients, mass)
+    raise ArithmeticError(
+        f"the density of s² integrates to {mass[-1]:.12g} instead of {total:.12g}: {prod}"
+    )
+
+
+def jacobian_cdf(s2, q_per_layer, sigma_w, weights="gaussian", activation="tanh"):
+    """Share of the squared singular values of J that are <= s2, atoms included.
+
+    Absolute error below 1e-8. Unlike the density it exists where the law consists of atoms only.
+    Arguments and errors as `jacobian_density` otherwise; any shape of s2.
+    """
+    prod = _product(q_per_layer, sigma_w, weights, activation)
+    s2 = _points("s2", s2)
+    below = sum(mass * (s2 >= where) for where, mass in _atoms(prod))
+    if prod.has_continuous_part:
+        integral = _integral(prod)
+        log_s2 = np.log(np.where(s2 > 0, s2, 1.0))
+        # A share, up to the rounding of the table of masses.
+        part = integral.mass[-1] - integral.above(integral.variable(np.minimum(log_s2, 1e4)))
+        below = below + np.where(s2 > 0, np.maximum(part, 0), 0.0)
+    return np.minimum(below + np.zeros(s2.shape), 1.0)[()]
+
+
+def jacobian_quantile(share, q_per_layer, sigma_w, weights="gaussian", activation="tanh"):
+    """The s² below which the given share of squared singular values lies (0 within the atom at 0).
+
+    share: any shape, in [0, 1]; inverse of `jacobian_cdf`, other arguments alike.
+    Raises ValueError for a share outside [0, 1].
+    """
+    share = _finite("share", share, "in [0, 1]", lambda a: (a >= 0) & (a <= 1))
+    prod = _product(q_per_layer, sigma_w, weights, activation)
+    top = np.exp(prod.log_scale)
+    if not prod.has_continuous_part:
+        return np.where(share > prod.zero_mass, top, 0.0)[()]
+    integral = _integral(prod)
+    goal = np.clip(1 - prod.top_mass - share, 0, integral.mass[-1])  # mass above the quantile
+    low, high = np.zeros(share.shape), np.full(share.shape, integral.boundaries[-1])
+    for _ in range(60):
+        middle = (low + high) / 2
+        enough = integral.above(middle) >= goal
+        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+    values = np.exp(integral.log_s2(high))
+    values = np.where(share > 1 - prod.top_mass, top, values)
+    return np.where(share <= prod.zero_mass, 0.0, values)[()]
+
+
+# ---------------------------------------------------------------- weight spectra
+
+
+def participation_ratio(vectors):
+    """(Σ v²)² / Σ v⁴ of each column: how many entries carry a vector, from 1 to its length.
+
+    vectors: `(n,)` -> scalar or `(n, k)` -> `(k,)`, eigenvectors in columns as numpy returns them.
+    Raises ValueError for NaN and for a zero vector.
+    """
+    vectors = _finite("vectors", vectors, "finite", np.isfinite)
+    if vectors.ndim not in (1, 2):
+        raise ValueError(f"vectors has shape {vectors.shape}: must be (n,) or (n, k)")
+    largest = np.max(np.abs(vectors), axis=0, initial=0)
+    if np.any(largest == 0):
+        raise ValueError("vectors holds a zero vector: its participation ratio is undefined")
+    squares = (vectors / largest) ** 2  # scaled, so that fourth powers cannot underflow
+    return (squares.sum(axis=0) ** 2 / (squares**2).sum(axis=0))[()]
+
+
+def outliers(eigenvalues, edge):
+    """The eigenvalues above `edge`, largest first.
+
+    eigenvalues: any shape; edge: the upper edge of a null (`marchenko_pastur_edges(...)[1]`, or the
+    largest eigenvalue of a same-mask null, which sparse matrices need). Raises ValueError for NaN.
+    """
+    values = _finite("eigenvalues", eigenvalues, "finite", np.isfinite).ravel()
+    edge = float(_finite("edge", edge, "finite", np.isfinite))
+    return np.sort(values[values > edge])[::-1]

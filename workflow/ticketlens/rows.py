@@ -1,0 +1,47 @@
+"""Tidy rows of one checkpoint: the key columns that every table begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ticketlens.architecture import READOUT
+from ticketlens.checkpoint import Checkpoint, Layer
+
+Row = dict[str, Any]
+
+
+def keys(checkpoint: Checkpoint, layer: int | None = None) -> Row:
+    """Return the key columns of a row: of the whole network, or of layer number `layer`."""
+    density = checkpoint.density if layer is None else checkpoint.layers[layer - 1].density
+    row: Row = {
+        "study": checkpoint.study,
+        "seed": checkpoint.seed,
+        "round": checkpoint.round,
+        "density": density,
+        "arm": checkpoint.arm,
+        "state": "init" if checkpoint.kind == "ticket" else "trained",
+    }
+    return row if layer is None else {**row, "layer": layer}
+
+
+def hidden(checkpoint: Checkpoint) -> list[tuple[int, Layer]]:
+    """Return (number from 1, layer) of the hidden layers."""
+    return [
+        (number, layer)
+        for number, layer in enumerate(checkpoint.layers, start=1)
+        if layer.name != READOUT
+    ]
+
+
+def per_layer(checkpoint: Checkpoint, labels: Row, **columns: Sequence[float]) -> list[Row]:
+    """Return one row per hidden layer; shorter columns belong to the last layers."""
+    rows = []
+    layers = hidden(checkpoint)
+    for index, (number, _) in enumerate(layers):
+        row = {**keys(checkpoint, number), **labels}
+        for name, values in columns.items():
+            offset = index - (len(layers) - len(values))
+            row[name] = float(values[offset]) if offset >= 0 else float("nan")
+        rows.append(row)
+    return rows
