@@ -23,6 +23,21 @@ include: "workflow/rules/tickets.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/measurements.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/targets.smk"
+
+
+localrules:
+    all,
+    figures,
+    tables,
+    fcnet,
+    convnet,
+    bank,
+    init,
+    prune,
+    rewind,
+    rebuild,
+    export_bank,
 
 
 rule all:
@@ -30,15 +45,4 @@ rule all:
     default_target: True
     input:
         figures(),
-
-
-rule tables:
-    """All tidy tables, without figures."""
-    input:
         tables(),
-
-
-rule bank:
-    """Ticket bank: each finished chain as one small file."""
-    input:
-        banks([study for study in TRAINED if study not in LATE]),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 from PIL import Image
 
@@ -34,3 +36,11 @@ def write_images(
 def same_bits(one: np.ndarray, other: np.ndarray) -> bool:
     """Whether two arrays agree in shape, type and every bit (so that 0.0 is not −0.0)."""
     return (one.shape, one.dtype, one.tobytes()) == (other.shape, other.dtype, other.tobytes())
+
+
+def edited_copy(path: Path, copy: Path, edit: Callable[[h5py.File], object]) -> Path:
+    """Copy an HDF5 file and change the copy by another program's means; return the copy."""
+    copy.write_bytes(path.read_bytes())
+    with h5py.File(copy, "r+") as file:
+        edit(file)
+    return copy

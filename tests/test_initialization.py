@@ -27,6 +27,7 @@ from ticketlens.spec import DatasetSpec, InitSpec, NetworkSpec, Spec
 
 SIDES = st.integers(1, 40)
 UNLIKELY = 1e-6
+PINNED_THETA_0 = "fb7f2d176f0c27fbe6db20f325e5838c84dc663ec120360b3afe87a2c8dec961"
 
 
 def spec_of(scheme="gaussian", sigma_w=1.4, sigma_b=0.3, shape=(8, 8, 3), **network):
@@ -121,7 +122,7 @@ def test_off_centre_weights_of_a_delta_orthogonal_convolution_are_kept_zeros():
 
 
 def haar_problems(draw, size=3, samples=4000):
-    """Return the moments of tr Q that are far from the Haar measure's: E tr Q = 0, E (tr Q)² = 1."""
+    """Return the moments of tr Q that are far from Haar's, E tr Q = 0 and E (tr Q)² = 1."""
     rng = stream(0, "haar")
     traces = np.array([np.trace(draw(size, rng)) for _ in range(samples)])
     return [
@@ -228,6 +229,3 @@ def test_the_full_networks_have_eight_hidden_layers_below_the_readout():
 def test_an_unknown_family_is_refused():
     with pytest.raises(ValueError, match="network family is 'transformer'"):
         layer_shapes(Spec(NetworkSpec("transformer")))
-
-
-PINNED_THETA_0 = "0"

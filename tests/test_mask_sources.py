@@ -128,7 +128,7 @@ def test_rewiring_is_uniform_over_all_masks_with_the_same_degrees():
         and (out_degrees(mask) == out_degrees(start)).all()
     ]
     rng = np.random.default_rng(4)
-    found = [mask_sources.rewired(start, rng).tobytes() for _ in range(4000)]
+    found = [mask_sources.rewired(start, rng).tobytes() for _ in range(2000)]
     counts = np.array([found.count(key) for key in allowed])
     assert counts.sum() == len(found) and len(allowed) > 10
     assert stats.chisquare(counts).pvalue > 0.001
@@ -224,11 +224,11 @@ def test_a_shuffle_that_is_the_identity_is_caught(monkeypatch, name, function):
     ("name", "function", "broken"),
     [
         ("shuffle-layer", "_permuted", lambda matrix, rng: rng.random(matrix.shape) < 0.5),
-        ("shuffle-in-degree", "_permuted_rows", lambda m, rng: rng.permutation(m.ravel()).reshape(m.shape)),
+        ("shuffle-in-degree", "_permuted_rows", lambda matrix, rng: rng.permuted(matrix, axis=0)),
         ("rewire", "rewired", lambda matrix, rng: rng.permuted(matrix, axis=1)),
         ("rewire", "rewired", lambda matrix, rng: rng.permuted(matrix, axis=0)),
     ],
-)  # fmt: skip
+)
 def test_a_shuffle_that_keeps_less_than_it_claims_is_caught(monkeypatch, name, function, broken):
     monkeypatch.setattr(mask_sources, function, broken)
     with pytest.raises(InvariantError, match="counts"):

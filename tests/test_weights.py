@@ -1,4 +1,4 @@
-"""Weight sources: what a redraw keeps, that it changes the rest, and that a broken one is caught."""
+"""Weight sources: what a redraw keeps, that it changes the rest, that a broken one is caught."""
 
 import dataclasses
 
@@ -20,7 +20,6 @@ DENSE = Spec(
 )
 CONV = DENSE.replace(network=NetworkSpec(family="convolutional", hidden_layers=2, width=6))
 DELTA = CONV.replace(init=InitSpec(scheme="orthogonal"))
-ON_OWN_MASK = ["shuffled-values", "sign-redrawn", "sign-kept", "fresh-matched", "fresh"]
 
 
 def make_ticket(spec=DENSE, seed=0, density=0.5):

@@ -11,11 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
+import numpy as np
 import psutil
 import pytest
 
 from ticketlens import checkpoint
 from ticketlens.dataset import open_prepared
+from ticketlens.resume import Saver
 from workflow_tools import (
     copy_run,
     environment,
@@ -123,17 +125,14 @@ def test_sigterm_to_a_training_saves_it_and_a_rerun_goes_on(folder: Path, long: 
     check_resumed_run_equals_an_uninterrupted_one(folder)
 
 
-def test_a_saved_state_of_another_configuration_is_not_resumed(
-    folder: Path, long: tuple[str], tmp_path: Path
-) -> None:
-    with training(folder, long) as running:
-        training_script(running).kill()
-        running.communicate(timeout=60 * MINUTES)
-    assert (folder / PARTIAL).exists()
-    shorter = overlay(tmp_path, {"training": {"epochs": 3}})
-    snakemake(folder, TRAINED, "--cores", "1", overlays=shorter)
-    assert "belongs to another configuration" in (folder / LOG).read_text(encoding="utf-8")
+def test_a_saved_state_of_another_run_is_not_resumed(folder: Path, tmp_path: Path) -> None:
+    Saver(folder / PARTIAL, "key of another run").save({"position": np.array([1, 0, 1])})
+    longer = overlay(tmp_path, {"training": {"epochs": 3}})
+    snakemake(folder, TRAINED, "--cores", "1", overlays=longer)
+    log = (folder / LOG).read_text(encoding="utf-8")
+    assert "belongs to another configuration" in log and "resumed" not in log
     assert len(checkpoint.read(folder / TRAINED).history["train_loss"]) == 3
+    assert not (folder / PARTIAL).exists()
 
 
 def damage(path: Path, content: bytes) -> None:

@@ -41,9 +41,10 @@ pruning: {rounds: 2}
 
 @dataclass(frozen=True)
 class Job:
-    """One job of a plan: its rule, its output files and why it runs."""
+    """One job of a plan: its rule, its files and why it runs."""
 
     rule: str
+    inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     wildcards: tuple[str, ...]
     reason: str
@@ -148,6 +149,7 @@ def jobs(output: str) -> list[Job]:
             found.append(
                 Job(
                     rule=re.match(r"(?:local)?(?:rule|checkpoint) (\w+):", block)[1],
+                    inputs=tuple(fields.get("input", "").split(", ")),
                     outputs=tuple(fields["output"].split(", ")),
                     wildcards=tuple(re.findall(r"(\w+)=", fields.get("wildcards", ""))),
                     reason=fields.get("reason", ""),

@@ -74,10 +74,9 @@ def before(file):
 
 def checkpoint_of_state(wildcards):
     """Ticket (state init) or trained network (state trained)."""
-    file = {"init": "ticket.h5", "trained": "trained.h5"}[wildcards.state]
-    return (
-        f"<results>/checkpoints/{wildcards.study}/seed{wildcards.seed}/round{wildcards.round}"
-        f"/{wildcards.arm}/{file}"
+    files = {"init": "ticket.h5", "trained": "trained.h5"}
+    return "<results>/checkpoints/{study}/seed{seed}/round{round}/{arm}/{file}".format(
+        file=files[wildcards.state], **wildcards
     )
 
 
@@ -94,6 +93,14 @@ def measured(table, suffix="csv"):
             for state in states
         ]
     return files
+
+
+def images(purpose):
+    """Params function: how many images a measurement of the study uses."""
+    return lambda wildcards: {
+        **config["measure"],
+        **config["studies"][wildcards.study].get("measure", {}),
+    }[purpose]
 
 
 def theta(wildcards):

@@ -75,8 +75,7 @@ rule measure_ladder:
         mem_mb=2000,
     params:
         code=code("measure_ladder"),
-        # Redraws cost more in convolutions.
-        images=lambda wildcards: 20 if wildcards.study in CONVOLUTIONAL else 200,
+        images=images("ladder_images"),
     script:
         "../scripts/measure_ladder.py"
 
@@ -100,7 +99,7 @@ rule measure_signal:
         mem_mb=2000,
     params:
         code=code("measure_signal"),
-        images=500,
+        images=images("images"),
     script:
         "../scripts/measure_signal.py"
 
@@ -124,7 +123,7 @@ rule measure_signal_conv:
         mem_mb=2000,
     params:
         code=code("measure_signal_conv"),
-        images=50,
+        images=images("images"),
     script:
         "../scripts/measure_signal_conv.py"
 
@@ -148,8 +147,8 @@ rule measure_jacobian:
         mem_mb=2000,
     params:
         code=code("measure_jacobian"),
-        spectrum_images=4,
-        isometry_images=100,
+        spectrum_images=images("spectrum_images"),
+        isometry_images=images("isometry_images"),
     script:
         "../scripts/measure_jacobian.py"
 
@@ -172,7 +171,7 @@ rule measure_jacobian_conv:
         mem_mb=2000,
     params:
         code=code("measure_jacobian_conv"),
-        images=4,
+        images=images("isometry_images"),
     script:
         "../scripts/measure_jacobian_conv.py"
 

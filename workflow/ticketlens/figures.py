@@ -9,7 +9,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ticketlens import plotting
-from ticketlens.inference import t_interval
 
 
 def accuracy(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
@@ -18,8 +17,7 @@ def accuracy(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     `table` is accuracy.csv; one panel per study. Last-epoch and best-validation weights apart. The
     axis follows the single seeds: wide intervals (few seeds) run off it.
     """
-    table = table[table["arm"] == "imp"]
-    studies = _studies(table, titles)
+    table, studies = plotting.selected(table, titles)
     figure, axes = plotting.panels([titles[study] for study in studies])
     curves = (
         ("test_accuracy", "last epoch", plotting.BLUE, "o", 0.985),
@@ -31,22 +29,10 @@ def accuracy(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
             for _, run in rows.groupby("seed"):
                 if rows["seed"].nunique() > 1:
                     axis.plot(run["density"], 100 * run[column], color=colour, alpha=0.25, lw=0.7)
-            points = pd.DataFrame(
-                [
-                    {"density": group["density"].mean(), **_interval(100 * group[column])}
-                    for _, group in rows.groupby("round")
-                ]
-            )
-            errors = (points["mean"] - points["lower"]).to_numpy()
-            axis.errorbar(
-                points["density"] * shift,
-                points["mean"],
-                yerr=None if np.isnan(errors).all() else errors,
-                color=colour,
-                marker=marker,
-                capsize=1.5,
-                elinewidth=0.9,
-                label=label,
+            points = plotting.seed_intervals(rows, "round", column)
+            percent = points[["mean", "lower", "upper"]] * 100
+            plotting.draw_intervals(
+                axis, points["density"] * shift, percent, colour, marker=marker, label=label
             )
         dense = 100 * rows.loc[rows["round"] == 0, "test_accuracy"].mean()
         axis.axhline(dense, color="0.5", lw=0.8, ls="--", zorder=0, label="dense, last epoch")
@@ -54,13 +40,9 @@ def accuracy(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         margin = max(1.0, np.ptp(values))
         axis.set_ylim(values.min() - margin, values.max() + margin)
         plotting.density_axis(axis, rows["density"])
-        seeds = rows["seed"].nunique()
-        axis.text(
-            0.03, 0.03, f"{seeds} seed{'s' if seeds > 1 else ''}", transform=axis.transAxes,
-            fontsize=8, color="0.4",
-        )  # fmt: skip
+        plotting.seed_count(axis, rows)
     axes[0][0].set_ylabel("test accuracy (%)")
-    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    plotting.legend(figure, *plotting.entries(axes[0]))
     return figure
 
 
@@ -69,8 +51,7 @@ def training_curves(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
 
     `table` is training_curves.csv; one column per study, one line per round.
     """
-    table = table[table["arm"] == "imp"]
-    studies = _studies(table, titles)
+    table, studies = plotting.selected(table, titles)
     figure, axes = plotting.panels([titles[study] for study in studies], rows=2)
     for column, study in enumerate(studies):
         rows = table[table["study"] == study]
@@ -82,7 +63,7 @@ def training_curves(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
                 mean = group.groupby("epoch")[quantity].mean()
                 colour = plotting.density_colour(group["density"].mean())
                 axis.plot(mean.index, scale * mean, color=colour, lw=1)
-        axes[0][column].tick_params(labelbottom=False)
+        plotting.hide_x(axes[0][column])
         axes[1][column].set_xlabel("epoch")
         for axis in axes[:, column]:
             axis.xaxis.get_major_locator().set_params(integer=True)
@@ -90,16 +71,3 @@ def training_curves(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     axes[1][0].set_ylabel("train loss (nats)")
     plotting.density_colourbar(figure, list(axes.ravel()))
     return figure
-
-
-def _interval(values: pd.Series) -> dict[str, float]:
-    interval = t_interval(values.to_numpy())
-    return {"mean": interval.mean, "lower": interval.lower, "upper": interval.upper}
-
-
-def _studies(table: pd.DataFrame, titles: Mapping[str, str]) -> list[str]:
-    """Return the studies of the table in the order of `titles`. Raises ValueError if none."""
-    found = [study for study in titles if study in set(table["study"])]
-    if not found:
-        raise ValueError(f"the table has none of the studies {sorted(titles)}")
-    return found

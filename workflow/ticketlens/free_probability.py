@@ -157,16 +157,15 @@ def _trapezoid(lam, log_slope, weight):
     # w − x is exact where both are close to 1, and nothing underflows where both are minute.
     small = lam.real < -0.7
     scale = np.where(small, lam.real, 0)
-    x = np.exp(np.minimum(log_slope - scale[:, None], 300))
+    x = np.exp(np.minimum(log_slope - scale[:, None], 690))
     gap = np.where(small, np.exp(1j * lam.imag), np.expm1(lam))[:, None] - np.where(
         small[:, None], x, np.expm1(log_slope)
     )
     w = np.exp(lam - scale)
     resolvent = 1 / gap
-    weighted = weight * x
-    m = np.einsum("ij,ij->i", resolvent, weighted)
+    weighted = weight * x * resolvent
     complement = w * np.einsum("ij,ij->i", resolvent, weight)
-    return m, complement, -w * np.einsum("ij,ij,ij->i", resolvent, resolvent, weighted)
+    return weighted.sum(axis=1), complement, -w * np.einsum("ij,ij->i", resolvent, weighted)
 
 
 def smooth_transform(lam, q, activation):
@@ -184,7 +183,7 @@ def smooth_transform(lam, q, activation):
     law = SMOOTH_SLOPES[activation]
     step, log_slope, weight = _nodes(activation, q)
     blocks = 1 + lam.size * weight.shape[1] // 2**20
-    if 1 < blocks and 1 < lam.size:  # bounds the memory
+    if blocks > 1 and lam.size > 1:  # bounds the memory
         parts = [smooth_transform(v, q, activation) for v in np.array_split(lam, blocks) if v.size]
         return tuple(np.concatenate(x) for x in zip(*parts, strict=True))
     root = np.sqrt(q)
@@ -198,7 +197,7 @@ def smooth_transform(lam, q, activation):
         near = (np.abs(z.imag) < min(2 * np.pi / step, 12 * step)) & (lam.real < 20)
         if not near.any():
             continue
-        z = np.where(near, z, (0.1 + 0.3j) / root)
+        z = np.where(near, z, (0.1 + 0.3j) / max(1, root))
         first = root * law.first(root * z)
         residue = -np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi) / first
         wave = np.exp(2j * np.pi * (z / step - shifted / 2))
@@ -338,10 +337,10 @@ def _newton(y, lam, target, prod, iterations, tolerance):
 
 def _start(log_x, prod):
     """The real solution at z = −x: tables of monotone functions, inverted, then Newton."""
-    y = np.linspace(-200, 200, 1601)
+    near, far = np.linspace(-100, 100, 1001), np.geomspace(100, 1e5, 500)[1:]
+    t = np.concatenate([-far[::-1], near, far[far < 680]])
+    y = t[t > -680]
     real = y.astype(complex)
-    far = np.geomspace(200, 1e5, 400)[1:]
-    t = np.concatenate([-far[::-1], y, far])
     tables = []
     for q, _ in prod.smooth:
         m, complement, _ = smooth_transform(t + 1j * np.pi, q, prod.activation)

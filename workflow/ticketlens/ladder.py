@@ -16,10 +16,10 @@ predicts q of every hidden layer of a given ticket, and drops one assumption of 
 Modes. "free": a rung's own prediction goes on to the next layer, from the images upwards.
 "layerwise": the measured PRE-activations of the layer below go in, as moments, so that errors do
 not pile up: one q per image for `naive` and `second_moment`; mean and variance over the images, per
-neuron, for `degree` (one Gaussian for all images: a spread of their norms then shows). The two Monte Carlo rungs redraw the layer below on its measured inputs and
-rescale each image to the measured q: the shape of the law of h is the rung's, its scale measured.
-(Feeding the measured E x² instead would turn all rungs but the first into one exact identity.) In
-layer 1 both modes agree.
+neuron, for `degree` (one Gaussian for all images, so that a spread of their norms shows). The two
+Monte Carlo rungs redraw the layer below on its measured inputs and rescale each image to the
+measured q: the shape of the law of h is the rung's, its scale measured. (Feeding the measured E x²
+instead would turn all rungs but the first into one exact identity.) In layer 1 both modes agree.
 
 `naive` to `degree` run image by image and are averaged at the end. In convolutions, q and the mean
 square of the activations are kept per pixel, and the kernel's window, with its padding and stride,

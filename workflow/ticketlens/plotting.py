@@ -1,10 +1,14 @@
-"""The look that all figures share: one style, one colour scale for density, panels per study."""
+"""The look that all figures share: one style, one colour scale for density, panels per study.
+
+Lines are means over seeds with 95 % t-intervals as bars. Axes follow the means and the single
+seeds: wide intervals (few seeds) run off them.
+"""
 
 from __future__ import annotations
 
 import os
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import matplotlib as mpl
 
@@ -12,16 +16,22 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
+from matplotlib.colors import Colormap, ListedColormap, LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from ticketlens.atomic import replacing
+from ticketlens.inference import t_interval
 
 MAX_PIXELS = 1500
 TITLE_CHARACTERS = 38
 PANEL = (3.4, 2.7)  # inches: two panels fill a page's width
 DENSITY_RANGE = (0.03, 1.0)
+DENSITY_LABEL = "density (kept / all weights)"
+LAYER_LABEL = r"hidden layer $l$"
 STYLE = {
     "font.size": 9,
     "axes.titlesize": 9,
@@ -40,6 +50,128 @@ STYLE = {
 plt.rcParams.update(STYLE)
 # Okabe & Ito's colours, which the colour-blind tell apart.
 BLUE, ORANGE, GREEN, VERMILLION, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
+SKY = "#56B4E9"
+
+
+# --- What is drawn -------------------------------------------------------------------------------
+
+
+def by_study(items: Iterable[str]) -> dict[str, str]:
+    """Return a mapping from `study=value` items, as rules pass them."""
+    return dict(item.split("=", 1) for item in items)
+
+
+def selected(
+    table: pd.DataFrame, titles: Mapping[str, str], state: str | None = None
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return the rows of the imp arm (in one state), and their studies in the order of `titles`.
+
+    Raises ValueError if there are none.
+    """
+    if not table.empty:
+        kept = (table["arm"] == "imp") & table["study"].isin(list(titles))
+        if state is not None:
+            kept &= table["state"] == state
+        table = table[kept]
+    if table.empty:
+        of_state = "" if state is None else f" in state {state!r}"
+        raise ValueError(f"the table has no rows of arm 'imp'{of_state} of studies {list(titles)}")
+    found = set(table["study"])
+    return table, [study for study in titles if study in found]
+
+
+def seed_intervals(rows: pd.DataFrame, by: str, column: str) -> pd.DataFrame:
+    """Return, per value of `by`, the mean over seeds of `column` with its 95 % t-interval.
+
+    Columns `by`, mean, lower, upper (NaN for one seed) and density, the mean of the rows'. Several
+    rows of a seed count as their mean, and values that are not finite not at all.
+    """
+    finite = rows[np.isfinite(rows[column])]
+    seeds = finite.groupby([by, "seed"], sort=True)[[column, "density"]].mean().reset_index()
+    found = []
+    for value, group in seeds.groupby(by):
+        interval = t_interval(group[column])
+        found.append(
+            (value, interval.mean, interval.lower, interval.upper, group["density"].mean())
+        )
+    return pd.DataFrame(found, columns=[by, "mean", "lower", "upper", "density"])
+
+
+def spread(values: Iterable[int], count: int) -> list[int]:
+    """Return at most `count` of the values, evenly spread, the first and the last among them."""
+    ordered = sorted(set(values))
+    positions = np.linspace(0, len(ordered) - 1, min(count, len(ordered))).round().astype(int)
+    return [ordered[position] for position in positions]
+
+
+def deep(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the last half of the hidden layers, where q has settled."""
+    return rows[rows["layer"] > rows["layer"].max() // 2]
+
+
+# --- Lines ---------------------------------------------------------------------------------------
+
+
+def draw_intervals(
+    axis: Axes, x: Sequence[float], intervals: pd.DataFrame, colour: object, **style: object
+) -> Artist:
+    """Draw a line of means with bars for their intervals; no bars for single seeds."""
+    half_widths = (intervals["upper"] - intervals["mean"]).to_numpy()
+    style = {"capsize": 1.5, "elinewidth": 0.8, **style}
+    return axis.errorbar(
+        x,
+        intervals["mean"],
+        yerr=None if np.isnan(half_widths).all() else half_widths,
+        color=colour,
+        **style,
+    )
+
+
+def draw_against_density(
+    axis: Axes,
+    rows: pd.DataFrame,
+    column: str,
+    colour: str,
+    shift: float = 1.0,
+    **style: object,
+) -> None:
+    """Draw the mean of `column` over seeds against density, single seeds faint.
+
+    `shift` is a factor on the density that keeps the bars of several lines apart.
+    """
+    intervals = seed_intervals(rows, "round", column)
+    if rows["seed"].nunique() > 1:
+        for _, run in rows.groupby("seed"):
+            own = seed_intervals(run, "round", column)
+            axis.plot(own["density"], own["mean"], color=colour, alpha=0.25, lw=0.7)
+    draw_intervals(axis, intervals["density"] * shift, intervals, colour, **style)
+
+
+def draw_layers(axis: Axes, rows: pd.DataFrame, column: str, **style: object) -> None:
+    """Draw the mean of `column` over seeds against the layer, one line per round."""
+    style = {"marker": "o", "ms": 2.2, "lw": 1.1, "elinewidth": 0.6, "capsize": 0, **style}
+    for _, group in rows.groupby("round"):
+        intervals = seed_intervals(group, "layer", column)
+        colour = density_colour(group["density"].mean())
+        draw_intervals(axis, intervals["layer"], intervals, colour, **style)
+
+
+def frame(axis: Axes, *values: Iterable[float], margin: float = 0.06) -> None:
+    """Limit y to what the values span, and a margin; in logs on a logarithmic axis."""
+    found = np.concatenate([np.asarray(list(part), dtype=float) for part in values])
+    logarithmic = axis.get_yscale() == "log"
+    found = found[np.isfinite(found) & ((found > 0) | (not logarithmic))]
+    if not found.size:
+        return
+    if logarithmic:
+        found = np.log(found)
+    low, high = found.min(), found.max()
+    gap = margin * (high - low) or 0.05 * (abs(high) or 1.0)
+    limits = np.array([low - gap, high + gap])
+    axis.set_ylim(*(np.exp(limits) if logarithmic else limits))
+
+
+# --- Axes, scales and legends --------------------------------------------------------------------
 
 
 def density_colour(density: float) -> tuple[float, float, float, float]:
@@ -48,23 +180,33 @@ def density_colour(density: float) -> tuple[float, float, float, float]:
     return plt.get_cmap("viridis")(0.92 * (1 - norm(density)))
 
 
+def shades(name: str, low: float, high: float) -> Colormap:
+    """Return the part of a colour map between two positions in [0, 1]."""
+    return ListedColormap(plt.get_cmap(name)(np.linspace(low, high, 256)))
+
+
 def density_colourbar(figure: Figure, axes: Sequence[Axes]) -> None:
     """Draw the scale of `density_colour` beside `axes`."""
     colours = [density_colour(d) for d in np.geomspace(*DENSITY_RANGE, 256)]
-    mappable = mpl.cm.ScalarMappable(LogNorm(*DENSITY_RANGE), mpl.colors.ListedColormap(colours))
+    mappable = mpl.cm.ScalarMappable(LogNorm(*DENSITY_RANGE), ListedColormap(colours))
     bar = figure.colorbar(mappable, ax=list(axes), pad=0.02, aspect=30)
     bar.set_label("density")
     bar.set_ticks([1, 0.5, 0.2, 0.1, 0.05, 0.03], labels=["1", "0.5", "0.2", "0.1", "0.05", "0.03"])
     bar.ax.minorticks_off()
 
 
-def panels(titles: Iterable[str], rows: int = 1) -> tuple[Figure, np.ndarray]:
-    """Return a figure and its axes, shape (rows, panels), one column per title."""
+def panels(
+    titles: Iterable[str], rows: int = 1, height: float = PANEL[1]
+) -> tuple[Figure, np.ndarray]:
+    """Return a figure and its axes, shape (rows, panels), one column per title.
+
+    `height` of a row is in inches.
+    """
     titles = list(titles)
     figure, axes = plt.subplots(
         rows,
         len(titles),
-        figsize=(PANEL[0] * len(titles) + 0.5, PANEL[1] * rows + 0.4),
+        figsize=(PANEL[0] * len(titles) + 0.5, height * rows + 0.4),
         squeeze=False,
         layout="constrained",
     )
@@ -81,7 +223,61 @@ def density_axis(axis: Axes, densities: Sequence[float]) -> None:
     ticks = [t for t in (1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01) if low / 1.15 <= t <= high * 1.15]
     axis.set_xticks(ticks, labels=[f"{tick:g}" for tick in ticks])
     axis.minorticks_off()
-    axis.set_xlabel("density (kept / all weights)")
+    axis.set_xlabel(DENSITY_LABEL)
+
+
+def layer_axis(axis: Axes, layers: Iterable[int], readout: int | None = None) -> None:
+    """Make x an axis of hidden layers, with a place for the readout if it has a number."""
+    numbers = sorted(set(layers))
+    labels = [str(number) for number in numbers]
+    last = numbers[-1]
+    if readout is not None:
+        numbers, labels, last = [*numbers, readout], [*labels, "out"], readout
+    axis.set_xticks(numbers, labels=labels)
+    axis.set_xlim(numbers[0] - 0.4, last + 0.4)
+    axis.set_xlabel(LAYER_LABEL)
+
+
+def hide_x(axis: Axes) -> None:
+    """Leave labels and name of x to the panel below."""
+    axis.tick_params(labelbottom=False)
+    axis.set_xlabel("")
+
+
+def plain_ticks(axis: Axes) -> None:
+    """Write the values of a logarithmic y axis as plain numbers, at 1, 2 and 5 of each decade."""
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.yaxis.set_minor_locator(NullLocator())
+
+
+def seed_count(axis: Axes, rows: pd.DataFrame) -> None:
+    """Write the number of seeds into the lower left corner."""
+    seeds = rows["seed"].nunique()
+    axis.text(
+        0.03, 0.03, f"{seeds} seed{'s' if seeds > 1 else ''}", transform=axis.transAxes,
+        fontsize=8, color="0.4",
+    )  # fmt: skip
+
+
+def entries(axes: Iterable[Axes]) -> tuple[list[Artist], list[str]]:
+    """Return handles and labels of all panels, each label once, in the order of appearance."""
+    found: dict[str, Artist] = {}
+    for axis in axes:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    return list(found.values()), list(found)
+
+
+def legend(
+    figure: Figure, handles: Sequence[Artist], labels: Sequence[str], where: str = "upper"
+) -> None:
+    """Put a legend above ("upper") or below ("lower") all panels, as wide as the figure allows."""
+    for columns in range(len(labels), 0, -1):
+        legend = figure.legend(handles, labels, loc=f"outside {where} center", ncols=columns)
+        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            return
+        legend.remove()
 
 
 def save(figure: Figure, png: str | os.PathLike, pdf: str | os.PathLike) -> None:

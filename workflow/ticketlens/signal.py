@@ -201,7 +201,9 @@ def regression_slopes(distance: np.ndarray) -> np.ndarray:
     """
     centred = distance - distance.mean(axis=0)
     spread = np.sum(centred[:, :-1] ** 2, axis=0)
-    return np.sum(centred[:, :-1] * centred[:, 1:], axis=0) / np.where(spread == 0, np.nan, spread)
+    constant = (distance[:, :-1] == distance[0, :-1]).all(axis=0)
+    spread = np.where(constant, np.nan, spread)
+    return np.sum(centred[:, :-1] * centred[:, 1:], axis=0) / spread
 
 
 # --- chi -----------------------------------------------------------------------------------------

@@ -62,26 +62,26 @@ def measure(
 
     Raises ValueError for another family than convolutional and for fewer than two images.
     """
+    if len(images) < 2:
+        raise ValueError(f"{len(images)} images make no pair; at least 2 are needed")
     model = network(layers, spec)
-    first, second = signal.disjoint_pairs(len(images)).T
     moved = signal.perturbed(images, eps, rng)
-    q, chi, perturbed = [], [], []
-    for i in range(0, len(images), BATCH):
+    q, chi, pairs, perturbations = [], [], [], []
+    for i in range(0, len(images), BATCH):  # an even number, so that pairs stay together
         h = preactivations(model, images[i : i + BATCH])
         flat = _flat(h)
+        even = len(flat[0]) // 2 * 2
         q.append(signal.lengths(flat))
         chi.append(chi_frobenius(model, spec, h))
-        perturbed.append(signal.distances(flat, _flat(preactivations(model, moved[i : i + BATCH]))))
-    pairs = [
-        signal.distances(*(_flat(preactivations(model, images[k[i : i + BATCH]])) for k in one_two))
-        for one_two in [(first, second)]
-        for i in range(0, len(first), BATCH)
-    ]
+        pairs.append(signal.distances([x[0:even:2] for x in flat], [x[1:even:2] for x in flat]))
+        perturbations.append(
+            signal.distances(flat, _flat(preactivations(model, moved[i : i + BATCH])))
+        )
     return signal.Signal(
         q=np.concatenate(q),
         chi=np.concatenate(chi),
         pair_distance=np.concatenate(pairs),
-        perturbation_distance=np.concatenate(perturbed),
+        perturbation_distance=np.concatenate(perturbations),
         eps=eps,
     )
 
@@ -91,11 +91,15 @@ def chi_frobenius(model: Convolutional, spec: Spec, h: Sequence[Tensor]) -> np.n
 
     N_l counts channels × pixels. An entry of the Jacobian is one weight times one slope, so the sum
     of their squares is the convolution of phi'(h)² with the squared kernels, summed over outputs.
+    NaN where circular padding wraps a kernel around a smaller map, and entries are sums of weights.
     """
-    columns = [
-        _summed_squares(layer, _slope(before, spec) ** 2).sum(dim=(1, 2, 3)) / after[0].numel()
-        for layer, (before, after) in zip(model.layers[1:-1], pairwise(h), strict=True)
-    ]
+    columns = []
+    for layer, (before, after) in zip(model.layers[1:-1], pairwise(h), strict=True):
+        chi = (
+            _summed_squares(layer, _slope(before, spec) ** 2).sum(dim=(1, 2, 3)) / after[0].numel()
+        )
+        wraps = layer.padding_mode == "circular" and max(layer.kernel_size) > min(before.shape[2:])
+        columns.append(torch.full_like(chi, torch.nan) if wraps else chi)
     return torch.stack(columns, 1).numpy() if columns else np.empty((len(h[0]), 0))
 
 
@@ -228,13 +232,13 @@ def leading_singular_values(
     spec: Spec,
     image: np.ndarray,
     rng: np.random.Generator,
-    count: int = 10,
-    tolerance: float = 1e-4,
+    count: int = 5,
+    tolerance: float = 1e-3,
 ) -> np.ndarray:
     """Return the `count` largest singular values of dh^L/dh^1 at one image, descending.
 
-    Lanczos' method as in ARPACK, to the relative accuracy `tolerance`, from a random start. `image`
-    is (channels, height, width). Raises ValueError unless 0 < count < min(N_1, N_L).
+    Lanczos' method as in ARPACK on JᵀJ, from a random start; `tolerance` bounds the relative error
+    of s². `image` is (channels, height, width). Raises ValueError unless 0 < count < min(N_1, N_L).
     """
     linear = jacobian(layers, spec, image[None])
     transpose = linear.transpose()

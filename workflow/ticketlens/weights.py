@@ -179,9 +179,11 @@ def gaussian_matched(
         return float(np.mean(layer.weight[layer.mask].astype(np.float64) ** 2))
 
     def draw(layer: Layer, mask: np.ndarray) -> np.ndarray:
-        values = rng.standard_normal(np.count_nonzero(mask))
+        if not mask.any():
+            return np.empty(0)
         if not layer.mask.any():
             raise ValueError(f"{source}: layer {layer.name} has no weights to take E w² from")
+        values = rng.standard_normal(np.count_nonzero(mask))
         return values * np.sqrt(second_moment(layer) / np.mean(values**2))
 
     def unchangeable(layer: Layer, mask: np.ndarray) -> bool:
