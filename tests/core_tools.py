@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
@@ -44,3 +45,15 @@ def edited_copy(path: Path, copy: Path, edit: Callable[[h5py.File], object]) -> 
     with h5py.File(copy, "r+") as file:
         edit(file)
     return copy
+
+
+def kernels() -> list[str]:
+    """Return the kernels that this PyTorch has."""
+    from ticketlens.kernels import KERNELS, linear_kernel
+
+    def works(name: str) -> bool:
+        with suppress(ValueError):
+            return bool(linear_kernel(name))
+        return False
+
+    return [name for name in KERNELS if works(name)]

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from core_tools import same_bits
+from core_tools import kernels, same_bits
 from ticketlens.architecture import parameter_count
-from ticketlens.kernels import KERNELS, linear_kernel
+from ticketlens.kernels import linear_kernel
 from ticketlens.networks import ACTIVATIONS, build
 from ticketlens.spec import Spec
 
@@ -24,14 +24,6 @@ FORMULAS = {
 }
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.standard_normal((5, 3, 6, 6)).astype(np.float32)
-
-
-def kernels():
-    """Return the kernels that this PyTorch has."""
-    has_onednn = torch.backends.mkldnn.is_available() and hasattr(
-        torch.ops.mkldnn, "_linear_pointwise"
-    )
-    return [name for name in KERNELS if name != "onednn" or has_onednn]
 
 
 def naive_convolution(images, weight, bias, padding, stride):

@@ -26,6 +26,10 @@ def parameters(trained):
     return [array for layer in trained.layers for array in (layer.weight, layer.bias)]
 
 
+def best_arrays(trained):
+    return [array for pair in trained.best_validation for array in pair]
+
+
 def all_same(one, other):
     return all(same_bits(a, b) for a, b in zip(one, other, strict=True))
 
@@ -38,7 +42,7 @@ def all_same(one, other):
 def test_weights_off_the_mask_stay_exactly_zero(make_ticket, prepared, network, options, tmp_path):
     ticket = make_ticket(0.3, network=network, training=options, pruning={"rewind_epoch": 2})
     trained, theta_k = train(ticket, prepared)
-    sets = [parameters(trained), parameters(theta_k), sum(map(list, trained.best_validation), [])]
+    sets = [parameters(trained), parameters(theta_k), best_arrays(trained)]
     for weights in (arrays[::2] for arrays in sets):
         for weight, layer in zip(weights, ticket.layers, strict=True):
             assert not weight.view(np.uint32)[~layer.mask].any()  # 0.0, never −0.0
@@ -158,7 +162,7 @@ def test_best_weights_are_those_of_the_highest_validation_accuracy_earliest_on_t
     assert trained.history["best_epoch"] == 2
     assert trained.history["untrained_accuracy"] == 0.9
     assert trained.history["validation_accuracy"].tolist() == [0.3, 0.7, 0.7, 0.6]
-    best = [array for pair in trained.best_validation for array in pair]
+    best = best_arrays(trained)
     assert all_same(best, parameters(theta_k))
     assert not all_same(best, parameters(trained))
 
@@ -264,7 +268,7 @@ def test_a_validation_loss_that_is_not_finite_is_divergence_too(
     monkeypatch.setattr(
         training, "evaluate", lambda *args: (next(losses, 1.0), evaluated(*args)[1])
     )
-    with pytest.raises(DivergedError, match="epoch 2, learning rate 0.05"):
+    with pytest.raises(DivergedError, match=r"epoch 2, learning rate 0\.05"):
         train(make_ticket(), prepared)
 
 
@@ -302,6 +306,6 @@ def test_options_that_cannot_work_are_refused(make_ticket, prepared, options, me
 
 def test_a_gpu_that_is_not_there_is_refused_not_replaced(make_ticket, prepared, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ValueError, match="training.device is 'cuda', but torch sees no GPU"):
+    with pytest.raises(ValueError, match=r"training\.device is 'cuda', but torch sees no GPU"):
         train(make_ticket(training={"device": "cuda"}), prepared)
     train(make_ticket(training={"device": "auto", "epochs": 1}), prepared)

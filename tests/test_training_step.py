@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from core_tools import kernels
 from ticketlens import training
 from ticketlens.dataset import read_part
 from ticketlens.networks import build
@@ -151,7 +152,7 @@ def naive(reference, images, labels):
     return math.fsum(losses) / len(labels), hits / len(labels)
 
 
-@pytest.mark.parametrize("kernel", ["aten", "onednn"])
+@pytest.mark.parametrize("kernel", kernels())
 @pytest.mark.parametrize(
     "options",
     [

@@ -9,6 +9,7 @@ sys.path.insert(0, f"{workflow.basedir}/workflow")
 from snakemake.exceptions import WorkflowError
 
 from ticketlens import config as ticketlens_config
+from ticketlens.architecture import layer_shapes
 from ticketlens.fingerprint import fingerprint
 
 ticketlens_config.export_library_path()
@@ -130,6 +131,24 @@ def titles():
     return [f"{name}={study.get('title', name)}" for name, study in config["studies"].items()]
 
 
+def mean_field():
+    """Place of each dense network in mean field theory, `study=sigma_w,sigma_b,activation`."""
+    items = []
+    for study in config["studies"]:
+        spec = study_spec(study)
+        sigma_b = spec.init.sigma_b
+        if spec.init.scheme == "normal-scaled-bias":
+            sigma_b /= layer_shapes(spec)[-2].fan_in ** 0.5
+        items.append(f"{study}={spec.init.sigma_w},{sigma_b},{spec.network.activation}")
+    return items
+
+
+def gaussian_scale(wildcards):
+    """sigma_w of the initial tickets of a study if its weights are Gaussian, else None."""
+    init = study_spec(wildcards.study).init
+    return init.sigma_w if wildcards.state == "init" and init.scheme != "orthogonal" else None
+
+
 DATASET = f"resources/{config['dataset']['name']}.h5"
 # A trial's bank stays with the trial: only the study itself writes to resources/.
 BANK = "resources/tickets" if config["results"] == "results" else f"{config['results']}/tickets"
@@ -156,7 +175,25 @@ MEASURED = [
     *(["jacobian_spectrum"] if FULLY_CONNECTED else []),
 ]
 TABLES = ["accuracy", "training_curves", "histograms", *MEASURED]
-FIGURES = ["accuracy", "training_curves"]
+FIGURES = [
+    "accuracy",
+    "training_curves",
+    "weight_mean",
+    "weight_std",
+    *[f"histograms-{study}-init" for study in config["studies"]],
+    *[f"histograms-{study}-trained" for study in TRAINED],
+    "in_degree",
+    "weight_spectra",
+    "qmap",
+    *(["qmap_trained"] if TRAINED else []),
+    "qmap_theory",
+    "qmap_ladder",
+    "qmap_fixed_point",
+    "chi",
+    "cmap",
+    *(["jacobian_spectrum"] if FULLY_CONNECTED else []),
+    "isometry",
+]
 
 
 wildcard_constraints:

@@ -4,16 +4,12 @@ import pandas as pd
 
 from ticketlens.figures import training_curves
 from ticketlens.joblog import job_log
-from ticketlens.plotting import save
+from ticketlens.plotting import by_study, save
 
 
 def main(snakemake) -> None:
-    titles = dict(item.split("=", 1) for item in snakemake.params.titles)
-    save(
-        training_curves(pd.read_csv(snakemake.input.table), titles),
-        snakemake.output.png,
-        snakemake.output.pdf,
-    )
+    table, titles = pd.read_csv(snakemake.input.table), by_study(snakemake.params.titles)
+    save(training_curves(table, titles), snakemake.output.png, snakemake.output.pdf)
 
 
 if __name__ == "__main__":

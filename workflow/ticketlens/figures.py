@@ -18,16 +18,17 @@ def accuracy(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     axis follows the single seeds: wide intervals (few seeds) run off it.
     """
     table, studies = plotting.selected(table, titles)
-    figure, axes = plotting.panels([titles[study] for study in studies])
+    figure, axes = plotting.study_panels(table, studies, titles)
     curves = (
         ("test_accuracy", "last epoch", plotting.BLUE, "o", 0.985),
         ("test_accuracy_best_validation", "best validation epoch", plotting.VERMILLION, "s", 1.015),
     )
     for axis, study in zip(axes[0], studies, strict=True):
         rows = table[table["study"] == study]
+        seeds = rows["seed"].nunique()
         for column, label, colour, marker, shift in curves:
             for _, run in rows.groupby("seed"):
-                if rows["seed"].nunique() > 1:
+                if seeds > 1:
                     axis.plot(run["density"], 100 * run[column], color=colour, alpha=0.25, lw=0.7)
             points = plotting.seed_intervals(rows, "round", column)
             percent = points[["mean", "lower", "upper"]] * 100
@@ -37,10 +38,9 @@ def accuracy(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         dense = 100 * rows.loc[rows["round"] == 0, "test_accuracy"].mean()
         axis.axhline(dense, color="0.5", lw=0.8, ls="--", zorder=0, label="dense, last epoch")
         values = 100 * rows[[column for column, *_ in curves]].to_numpy()
-        margin = max(1.0, np.ptp(values))
+        margin = max(0.5, np.ptp(values) * (1 if seeds > 1 else 0.1))
         axis.set_ylim(values.min() - margin, values.max() + margin)
         plotting.density_axis(axis, rows["density"])
-        plotting.seed_count(axis, rows)
     axes[0][0].set_ylabel("test accuracy (%)")
     plotting.legend(figure, *plotting.entries(axes[0]))
     return figure
@@ -52,7 +52,7 @@ def training_curves(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     `table` is training_curves.csv; one column per study, one line per round.
     """
     table, studies = plotting.selected(table, titles)
-    figure, axes = plotting.panels([titles[study] for study in studies], rows=2)
+    figure, axes = plotting.study_panels(table, studies, titles, 2)
     for column, study in enumerate(studies):
         rows = table[table["study"] == study]
         for quantity, axis, scale in (

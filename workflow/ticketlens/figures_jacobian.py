@@ -23,22 +23,25 @@ NETWORKS = {
     "fresh-matched": (plotting.BLUE, "^", "N5 Gaussian redraw"),
     "fresh": (plotting.SKY, "P", "N6 fresh weights"),
 }
-SHIFT = 1.008  # between the bars of neighbouring networks
-BINS_PER_POINT = 2
+SHIFTS = [1.008**step for step in (0, -3, -2, -1, 1, 2, 3)]  # keep the bars of networks apart
+BINS_PER_POINT = 4  # a spectrum has about a thousand values
+LOWEST = -8.0  # of log10 s²; the tail below is long and empty
+DENSITIES = 6
 
 
 def jacobian_spectrum(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
-    """Density of log10 s², the squared singular values of dh^L/dh^1, one line per density.
+    """Density of log10 s², the squared singular values of dh^L/dh^1, at a few densities.
 
     `table` is jacobian_spectrum.csv. Mean over seeds; the area under a line is the share of the
     values that the masks do not force to be zero. Dashed: free probability for the dense network.
     """
     rows, studies = plotting.selected(table, titles, "init")
     rows = rows[rows["jacobian"] == "hidden"]
-    figure, axes = plotting.panels([titles[study] for study in studies])
+    figure, axes = plotting.study_panels(rows, studies, titles)
     for axis, study in zip(axes[0], studies, strict=True):
         own = rows[rows["study"] == study]
-        for _, group in own.groupby("round"):
+        for number in plotting.spread(own["round"], DENSITIES):
+            group = own[own["round"] == number]
             colour = plotting.density_colour(group["density"].mean())
             mean = group.groupby("log10_s2")["density_log10"].mean().reset_index()
             mean = mean.groupby(mean.index // BINS_PER_POINT).mean()
@@ -46,10 +49,9 @@ def jacobian_spectrum(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         theory = own.groupby("log10_s2")["density_theory"].mean()
         axis.plot(theory.index, theory, color="black", ls="--", lw=1.1)
         seen = own.loc[own["density_log10"] > 5e-3, "log10_s2"]
-        axis.set_xlim(seen.min() - 0.2, seen.max() + 0.2)
+        axis.set_xlim(max(LOWEST, seen.min() - 0.2), seen.max() + 0.4)
         axis.set_ylim(bottom=0)
         axis.set_xlabel(r"$\log_{10} s^2$")
-        plotting.seed_count(axis, own)
     axes[0][0].set_ylabel(r"density of $\log_{10} s^2$")
     plotting.density_colourbar(figure, axes.ravel())
     lines = [Line2D([], [], color="0.35"), Line2D([], [], color="black", ls="--")]
@@ -64,7 +66,7 @@ def isometry(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     layers act independently. Mean over seeds with 95 % t-interval; draws of a null are averaged.
     """
     rows, studies = plotting.selected(table, titles, "init")
-    figure, axes = plotting.panels([titles[study] for study in studies], rows=2)
+    figure, axes = plotting.study_panels(rows, studies, titles, 2)
     for column, study in enumerate(studies):
         own = rows[rows["study"] == study]
         networks = [name for name in NETWORKS if (own["network"] == name).any()]
@@ -74,15 +76,14 @@ def isometry(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
                 colour, marker, label = NETWORKS[name]
                 plotting.draw_against_density(
                     axis, own[own["network"] == name], quantity, colour,
-                    shift=SHIFT ** (index - len(networks) // 2), marker=marker, label=label,
+                    shift=SHIFTS[index], marker=marker, label=label,
                     lw=1.8 if name == "ticket" else 0.9, zorder=3 if name == "ticket" else 2,
                 )  # fmt: skip
             means = own.groupby(["network", "seed", "round"])[quantity].mean()
             plotting.frame(axis, means, [0])
             plotting.density_axis(axis, own["density"])
         plotting.hide_x(axes[0][column])
-        plotting.seed_count(axes[0][column], own)
     axes[0][0].set_ylabel(r"$\ln\,(\|J\|_F^2/N)$")
-    axes[1][0].set_ylabel(r"$\ln\,(\|J\|_F^2/N) - \sum_l \ln\chi_l$")
+    axes[1][0].set_ylabel(r"$\ln\,(\|J\|_F^2/N) - \Sigma_l \ln\chi_l$")
     plotting.legend(figure, *plotting.entries(axes[0]))
     return figure

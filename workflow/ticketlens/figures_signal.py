@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -24,7 +24,7 @@ from ticketlens.architecture import READOUT
 MeanField = tuple[float, float, str]
 
 GREY = "0.35"
-LEVELS = (0, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
+LEVELS = (0, 0.1, 0.3, 1, 2, 4, 7, 11, 20)
 
 # Colour and marker, name of the rung, what the step from the rung before adds.
 RUNGS = {
@@ -35,12 +35,14 @@ RUNGS = {
     "sign_redraw": (plotting.SKY, "P", "R3b random signs", "to R3b: the graph itself"),
     "measured": ("black", "o", "measured", ""),
 }
+# Several rungs nearly coincide: larger markers lie below smaller ones.
+SIZES = dict(zip(RUNGS, (4.0, 8.0, 6.8, 5.2, 4.2, 4.0), strict=True))
 SIGNS = (plotting.VERMILLION, "X", "to measured: the signs")
 CHI = {
-    "chi_frobenius": ("black", "o", r"measured: $\langle s^2\rangle$ of $dh^l/dh^{l-1}$"),
-    "slope": (plotting.GREEN, "v", r"measured: slope of the C-map at $c=1$"),
-    "chi_naive": (plotting.ORANGE, "s", "theory R0: survivors' std"),
-    "chi_second_moment": (plotting.BLUE, "^", "theory R1: zeros count"),
+    "chi_frobenius": ("black", "o", r"measured $\chi$"),
+    "slope": (plotting.GREEN, "v", "measured C-map slope"),
+    "chi_naive": (plotting.ORANGE, "s", "theory R0 (naive)"),
+    "chi_second_moment": (plotting.BLUE, "^", "theory R1 (zeros count)"),
 }
 
 
@@ -59,7 +61,7 @@ def qmap(table: pd.DataFrame, titles: Mapping[str, str], state: str = "init") ->
     `table` is qmap.csv; q is the mean of h² over neurons and images; `state` is init or trained.
     """
     rows, studies = plotting.selected(table, titles, state)
-    figure, axes = plotting.panels([titles[study] for study in studies])
+    figure, axes = plotting.study_panels(rows, studies, titles)
     for axis, study in zip(axes[0], studies, strict=True):
         own = rows[rows["study"] == study]
         axis.set_yscale("log")
@@ -67,7 +69,6 @@ def qmap(table: pd.DataFrame, titles: Mapping[str, str], state: str = "init") ->
         plotting.layer_axis(axis, own["layer"])
         plotting.frame(axis, own["q"])
         plotting.plain_ticks(axis)
-        plotting.seed_count(axis, own)
     of = "tickets" if state == "init" else "trained networks"
     axes[0][0].set_ylabel(rf"$q^l = \langle (h^l)^2 \rangle$ of {of}")
     plotting.density_colourbar(figure, axes.ravel())
@@ -84,7 +85,7 @@ def qmap_theory(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     rows = rows[rows["mode"].isin(["free", "measured"])]
     shown = {study: plotting.spread(group["round"], 6) for study, group in rows.groupby("study")}
     lines = max(len(numbers) for numbers in shown.values())
-    figure, axes = plotting.panels([titles[study] for study in studies], lines, height=1.4)
+    figure, axes = plotting.study_panels(rows, studies, titles, lines, height=1.4)
     for axis in axes.flat:
         axis.set_axis_off()
     for column, study in enumerate(studies):
@@ -93,7 +94,7 @@ def qmap_theory(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
             axis.set_axis_on()
             _draw_theory(axis, own[own["round"] == number])
             plotting.layer_axis(axis, own["layer"])
-            plotting.frame(axis, own["q"], [0])
+            axis.set_ylim(0, 1.3 * own["q"].max())
             axis.set_ylabel(r"$q^l$" if column == 0 else "")
             if number != shown[study][-1]:
                 plotting.hide_x(axis)
@@ -124,7 +125,7 @@ def qmap_ladder(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     """
     rows, studies = plotting.selected(table, titles, "init")
     rows = rows[rows["mode"].isin(["free", "measured"])]
-    figure, axes = plotting.panels([titles[study] for study in studies], rows=2)
+    figure, axes = plotting.study_panels(rows, studies, titles, 2)
     for column, study in enumerate(studies):
         own = rows[rows["study"] == study]
         logs = _log_q(plotting.deep(own))
@@ -135,13 +136,13 @@ def qmap_ladder(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         top.set_yscale("log")
         for rung in rungs:
             colour, marker, label, _ = RUNGS[rung]
-            plotting.draw_against_density(top, lengths, rung, colour, marker=marker, label=label)
+            style = {"marker": marker, "ms": SIZES[rung], "label": label}
+            plotting.draw_against_density(top, lengths, rung, colour, **style)
         bottom.axhline(0, color="0.5", lw=0.8, zorder=1)
         for name in rungs[1:]:
             colour, marker, label = SIGNS if name == "measured" else _step_style(name)
-            plotting.draw_against_density(
-                bottom, steps, name, colour, marker=marker, label=label, ls="-"
-            )
+            style = {"marker": marker, "ms": SIZES[name], "label": label}
+            plotting.draw_against_density(bottom, steps, name, colour, **style)
         plotting.draw_against_density(
             bottom,
             steps,
@@ -157,7 +158,6 @@ def qmap_ladder(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
             plotting.density_axis(axis, logs["density"])
         plotting.plain_ticks(top)
         plotting.hide_x(top)
-        plotting.seed_count(top, own)
     axes[0][0].set_ylabel(r"$q$ of the deep layers")
     axes[1][0].set_ylabel(r"steps in $\ln q$ since round 0")
     plotting.legend(figure, *plotting.entries(axes[0]))
@@ -205,7 +205,7 @@ def qmap_fixed_point(
     rows = rows.assign(diluted=np.sqrt(rows["second_moment_all"] * fan_in))
     reach_w = 1.08 * max(2.0, rows["std_scaled"].max())
     reach_b = 1.5 * max(0.3, *(dense[study][1] for study in studies))
-    figure, axes = plotting.panels([titles[study] for study in studies], height=2.9)
+    figure, axes = plotting.study_panels(rows, studies, titles, height=2.9)
     for axis, study in zip(axes[0], studies, strict=True):
         own = plotting.deep(rows[rows["study"] == study])
         _, sigma_b, activation = dense[study]
@@ -218,7 +218,6 @@ def qmap_fixed_point(
                     point["mean"], sigma_b, ls="", marker=marker, color=colour, ms=6, mec="white",
                     mew=0.6, zorder=4, clip_on=False,
                 )  # fmt: skip
-        plotting.seed_count(axis, own)
     axes[0][0].set_ylabel(r"bias scale $\sigma_b$")
     plotting.density_colourbar(figure, axes.ravel())
     style = {"ls": "", "ms": 6, "color": GREY}
@@ -226,8 +225,9 @@ def qmap_fixed_point(
         Line2D([], [], marker="s", **style),
         Line2D([], [], marker="^", **style),
         Line2D([], [], color=plotting.VERMILLION, lw=1.6),
+        Line2D([], [], color="0.55", lw=0.7),
     ]
-    labels = ["tickets as R0 reads them", "tickets as R1 reads them", r"edge of chaos, $\chi = 1$"]
+    labels = ["tickets, R0", "tickets, R1", r"edge of chaos, $\chi = 1$", "$q^*$ of the theory"]
     plotting.legend(figure, handles, labels)
     return figure
 
@@ -243,10 +243,16 @@ def _draw_phase_diagram(axis: Axes, reach_w: float, reach_b: float, activation: 
     moment = mf.second_moment(q, activation)
     sigma_w = np.sqrt(np.divide(above, moment, out=np.zeros_like(q), where=moment > 0))
     heights = np.broadcast_to(sigma_b, q.shape)
-    shades = plotting.shades("Greys", 0.05, 0.55)
-    axis.contourf(sigma_w, heights, q, LEVELS, cmap=shades, norm=LogNorm(0.04, LEVELS[-1]))
-    lines = axis.contour(sigma_w, heights, q, LEVELS[1:], colors="white", linewidths=0.8)
-    axis.clabel(lines, fmt=lambda level: f"{level:g}", fontsize=7, colors="0.25")
+    shades = plotting.shades("Greys", 0.0, 0.4)
+    axis.contourf(sigma_w, heights, q, LEVELS, cmap=shades, norm=PowerNorm(0.3))
+    lines = axis.contour(sigma_w, heights, q, LEVELS[1:], colors="0.55", linewidths=0.7)
+    places = []
+    for level in LEVELS[1:]:
+        height = min(0.15 * reach_b, np.sqrt(0.4 * level))
+        width = np.sqrt((level - height**2) / mf.second_moment(level, activation))
+        if width < 0.95 * reach_w:
+            places.append((width, height))
+    axis.clabel(lines, fmt=lambda level: f"{level:g}", fontsize=7, colors="0.3", manual=places)
     critical = []
     for value in sigma_b[:, 0]:
         try:
@@ -254,8 +260,12 @@ def _draw_phase_diagram(axis: Axes, reach_w: float, reach_b: float, activation: 
         except mf.NoFixedPoint:
             continue
     axis.plot(*np.transpose(critical), color=plotting.VERMILLION, lw=1.6, zorder=3)
+    if len(critical) > 1:
+        style = {"transform": axis.transAxes, "color": "0.3"}
+        axis.text(0.04, 0.9, "order", **style)
+        axis.text(0.96, 0.9, "chaos", ha="right", **style)
     axis.set_xlim(0, reach_w)
-    axis.set_ylim(0, reach_b)
+    axis.set_ylim(-0.06 * reach_b, reach_b)
     axis.grid(False)
     axis.set_xlabel(r"weight scale $\sigma_w$")
 
@@ -268,7 +278,7 @@ def chi(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     the theory's chi under R0 and under R1. Bottom: the first of them per layer and density.
     """
     rows, studies = plotting.selected(table, titles, "init")
-    figure, axes = plotting.panels([titles[study] for study in studies], rows=2)
+    figure, axes = plotting.study_panels(rows, studies, titles, 2)
     for column, study in enumerate(studies):
         own = rows[rows["study"] == study]
         top, bottom = axes[:, column]
@@ -283,7 +293,6 @@ def chi(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         plotting.frame(bottom, own["chi_frobenius"], [1])
         for axis in (top, bottom):
             axis.axhline(1, color="0.4", lw=0.9, ls="--", zorder=1)
-        plotting.seed_count(top, own)
     axes[0][0].set_ylabel(r"$\chi$ of the deep layers")
     axes[1][0].set_ylabel(r"measured $\chi_l$")
     plotting.density_colourbar(figure, axes[1])
@@ -294,18 +303,20 @@ def chi(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
 def cmap(table: pd.DataFrame, titles: Mapping[str, str], dense: Mapping[str, MeanField]) -> Figure:
     """Correlation c of pairs of images per hidden layer, and c of a layer against the one below.
 
-    `table` is cmap.csv; c is the mean over pairs. Bottom: measured (c_{l−1}, c_l), l from left to
-    right, with the dense network's C-map at its q* (dashed) and the diagonal, where c is kept.
+    `table` is cmap.csv; c is the mean over pairs. Bottom: measured (c_{l−1}, c_l) at a few
+    densities, l from left to right, with the dense network's C-map at its q* (dashed) and the
+    diagonal, where c is kept.
     """
     rows, studies = plotting.selected(table, titles, "init")
-    figure, axes = plotting.panels([titles[study] for study in studies], rows=2)
+    figure, axes = plotting.study_panels(rows, studies, titles, 2)
     for column, study in enumerate(studies):
         own = rows[rows["study"] == study]
         top, bottom = axes[:, column]
         plotting.draw_layers(top, own, "c")
         plotting.layer_axis(top, own["layer"])
         plotting.frame(top, own["c"])
-        for _, group in own.groupby("round"):
+        for number in plotting.spread(own["round"], 6):
+            group = own[own["round"] == number]
             c = group.groupby("layer")["c"].mean().to_numpy()
             colour = plotting.density_colour(group["density"].mean())
             bottom.plot(c[:-1], c[1:], color=colour, marker="o", ms=2.5, lw=0.9)
@@ -318,7 +329,6 @@ def cmap(table: pd.DataFrame, titles: Mapping[str, str], dense: Mapping[str, Mea
         bottom.set_xlim(low, 1)
         bottom.set_ylim(low, 1)
         bottom.set_xlabel(r"$c^{l-1}$")
-        plotting.seed_count(top, own)
     axes[0][0].set_ylabel(r"correlation $c^l$ of two images")
     axes[1][0].set_ylabel(r"$c^l$")
     plotting.density_colourbar(figure, axes.ravel())

@@ -14,12 +14,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from ticketlens import plotting, statistics
 from ticketlens.architecture import READOUT
 
-BINS_PER_POINT = 4  # eigenvalue bins drawn as one: a layer has only a few hundred eigenvalues
+SPECTRUM_POINTS = 30  # across the spectrum: a layer has only a few hundred eigenvalues
 GREY = "0.35"
+DASHED = {"ls": "--", "lw": 0.9}
+WEIGHT = r"$w\,\sqrt{N_\mathrm{in}}$"  # N_in is the fan-in
 
 
 def weight_mean(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
@@ -30,27 +33,13 @@ def weight_mean(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     ±2. Both of the mean over seeds.
     """
     rows, studies = plotting.selected(table, titles, "init")
-    rows = rows.assign(scale=rows["std_scaled"] / rows["std"])
-    keys = ["study", "round", "layer", "name"]
-    rows = rows.assign(
-        mean_scaled=rows["mean"] * rows["scale"],
-        variance_scaled=(rows["mean_standard_error"] * rows["scale"]) ** 2,
-    )
-    pooled = rows.groupby(keys, sort=True).agg(
-        density=("density", "mean"),
-        mean_scaled=("mean_scaled", "mean"),
-        variance_scaled=("variance_scaled", "sum"),
-        seeds=("seed", "nunique"),
-    )
-    pooled = pooled.reset_index().assign(seed=0)
-    pooled["error"] = np.sqrt(pooled["variance_scaled"]) / pooled["seeds"]
-    pooled["z"] = pooled["mean_scaled"] / pooled["error"].where(pooled["error"] > 0)
-    figure, axes = plotting.panels([titles[study] for study in studies], rows=2, height=2.3)
+    pooled = _pooled_means(rows)
+    figure, axes = plotting.study_panels(rows, studies, titles, 2, 2.3)
     for column, study in enumerate(studies):
         own = pooled[pooled["study"] == study]
-        top, bottom = axes[:, column]
         hidden = own[own["name"] != READOUT]
-        for number in plotting.spread(own["round"], 2)[::-1]:
+        top, bottom = axes[:, column]
+        for number in plotting.spread(hidden["round"], 2)[::-1]:
             band = hidden[hidden["round"] == number]
             colour = plotting.density_colour(band["density"].mean())
             for sign in (-2, 2):
@@ -58,18 +47,34 @@ def weight_mean(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         bottom.axhspan(-2, 2, color="0.9", zorder=0)
         for axis, quantity in ((top, "mean_scaled"), (bottom, "z")):
             axis.axhline(0, color="0.5", lw=0.8, zorder=1)
-            _draw_layers(axis, own, quantity)
+            plotting.draw_layers(axis, hidden, quantity)
+            plotting.layer_axis(axis, hidden["layer"])
         plotting.hide_x(top)
         plotting.frame(top, hidden["mean_scaled"], 2 * hidden["error"], -2 * hidden["error"])
-        plotting.frame(bottom, own["z"], [-3, 3])
-        plotting.seed_count(top, rows[rows["study"] == study])
-    axes[0][0].set_ylabel(r"mean $w\,\sqrt{\mathrm{fan\ in}}$")
+        plotting.frame(bottom, hidden["z"], [-3, 3])
+    axes[0][0].set_ylabel(f"mean of {WEIGHT}")
     axes[1][0].set_ylabel("mean / standard error")
     plotting.density_colourbar(figure, axes.ravel())
     lines = [Line2D([], [], color=GREY, marker="o", ms=2.2), Line2D([], [], color=GREY, ls="--")]
-    labels = ["mean of the kept weights", "±2 standard errors, dense and sparsest"]
+    labels = ["kept weights", "±2 standard errors, dense and sparsest"]
     plotting.legend(figure, lines, labels)
     return figure
+
+
+def _pooled_means(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return mean·√fan_in over seeds, its standard error and their ratio z, per round and layer."""
+    scale = rows["std_scaled"] / rows["std"]
+    rows = rows.assign(
+        mean_scaled=rows["mean"] * scale, variance=(rows["mean_standard_error"] * scale) ** 2
+    )
+    pooled = rows.groupby(["study", "round", "layer", "name"], as_index=False).agg(
+        density=("density", "mean"),
+        mean_scaled=("mean_scaled", "mean"),
+        variance=("variance", "sum"),
+        seeds=("seed", "nunique"),
+    )
+    error = np.sqrt(pooled["variance"]) / pooled["seeds"]
+    return pooled.assign(seed=0, error=error, z=pooled["mean_scaled"] / error.where(error > 0))
 
 
 def weight_std(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
@@ -79,14 +84,13 @@ def weight_std(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     of a Gaussian layer alone gives at the same density.
     """
     rows, studies = plotting.selected(table, titles, "init")
-    figure, axes = plotting.panels([titles[study] for study in studies])
+    figure, axes = plotting.study_panels(rows, studies, titles)
     for axis, study in zip(axes[0], studies, strict=True):
         own = rows[rows["study"] == study]
         _draw_layers(axis, own, "selection_std_scaled", ls="--", marker="", lw=0.8, zorder=1)
         _draw_layers(axis, own, "std_scaled")
         plotting.frame(axis, own["std_scaled"], own["selection_std_scaled"])
-        plotting.seed_count(axis, own)
-    axes[0][0].set_ylabel(r"std $w\,\sqrt{\mathrm{fan\ in}}$ of the kept weights")
+    axes[0][0].set_ylabel(f"std of {WEIGHT}, kept weights")
     plotting.density_colourbar(figure, axes.ravel())
     lines = [Line2D([], [], color=GREY, marker="o", ms=2.2), Line2D([], [], color=GREY, ls="--")]
     plotting.legend(figure, lines, ["tickets", r"selection by $|\theta_0|$ alone"])
@@ -108,23 +112,26 @@ def histograms(
     figure, axes = plotting.panels([""] * columns, lines, height=1.75)
     for axis in axes.ravel()[len(layers) :]:
         axis.set_axis_off()
-    reach = 1.05 * rows.loc[rows["density_weight"] > 1e-3, "weight_scaled"].abs().max()
-    shown = plotting.spread(rows["round"], 4)
+    seen = rows[rows["density_weight"] > 1e-3]
+    reach = seen["weight_scaled"].abs().groupby(seen["name"] == READOUT).max()
+    shown = plotting.spread(rows["round"], 3)
     for axis, layer in zip(axes.flat, layers, strict=False):
         own = rows[rows["layer"] == layer]
         _draw_histograms(axis, own, shown if sigma_w else [], sigma_w)
         name = own["name"].iloc[0]
         axis.set_title("readout" if name == READOUT else f"hidden layer {layer}", pad=3)
-        axis.set_xlim(-reach, reach)
-        axis.set_ylim(0, 1.06 * own["density_weight"].max())
+        axis.set_xlim(-1.05 * reach[name == READOUT], 1.05 * reach[name == READOUT])
+        axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axis.set_ylim(bottom=0)
     for axis in axes[-1]:
-        axis.set_xlabel(r"$w\,\sqrt{\mathrm{fan\ in}}$")
+        axis.set_xlabel(f"weight {WEIGHT}")
     for axis in axes[:, 0]:
         axis.set_ylabel("probability density")
-    figure.suptitle(f"{title}: {'initial' if state == 'init' else 'trained'} weights", fontsize=10)
+    kind = "initial weights" if state == "init" else "trained weights"
+    figure.suptitle(f"{kind}, {plotting.title(rows, study, title)}", fontsize=10)
     plotting.density_colourbar(figure, axes.ravel())
     if sigma_w:
-        entries = [Line2D([], [], color=GREY), Line2D([], [], color=GREY, ls="--", lw=0.9)]
+        entries = [Line2D([], [], color=GREY), Line2D([], [], color=GREY, **DASHED)]
         labels = ["kept weights", r"selection by $|\theta_0|$ alone"]
         figure.legend(entries, labels, loc="outside lower center", ncols=2)
     return figure
@@ -141,6 +148,7 @@ def _draw_histograms(
         if number in shown:
             x = np.linspace(mean.index.min(), mean.index.max(), 1601)
             null = statistics.selection_null_density(x, min(density, 1.0), sigma_w)
+            null[null == 0] = np.nan
             axis.plot(x, null, color=colour, lw=0.8, ls="--", zorder=1)
 
 
@@ -156,7 +164,7 @@ def in_degree(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     rows = rows.assign(
         relative_sd=np.sqrt(rows["variance_ratio"]), dead_share=100 * rows["dead"] / rows["units"]
     )
-    figure, axes = plotting.panels([titles[study] for study in studies], rows=3, height=2.0)
+    figure, axes = plotting.study_panels(rows, studies, titles, 3, 2.0)
     for column, study in enumerate(studies):
         own = rows[rows["study"] == study]
         axes[0][column].set_yscale("log")
@@ -165,11 +173,11 @@ def in_degree(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
             axes[:, column], ("mean", "relative_sd", "dead_share"), strict=True
         ):
             _draw_layers(axis, own, quantity)
-            axis.label_outer()
+        for axis in axes[:2, column]:
+            plotting.hide_x(axis)
         plotting.frame(axes[0][column], own["mean"])
         plotting.frame(axes[1][column], own["relative_sd"], [1])
         axes[2][column].set_ylim(-0.5, max(5.0, 1.06 * own["dead_share"].max()))
-        plotting.seed_count(axes[0][column], own)
     for axis, label in zip(
         axes[:, 0], ("mean in-degree", "sd / sd of random mask", "dead neurons (%)"), strict=True
     ):
@@ -186,24 +194,11 @@ def weight_spectra(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     dotted: Marchenko–Pastur. Means over seeds.
     """
     rows, studies = plotting.selected(table, titles, "init")
-    figure, axes = plotting.panels([titles[study] for study in studies], rows=3, height=2.0)
-    curves = (("density_eigenvalue", "-", 1.3), ("density_null", "--", 0.9))
+    figure, axes = plotting.study_panels(rows, studies, titles, 3, 2.0)
     for column, study in enumerate(studies):
         own = rows[rows["study"] == study]
-        for axis, layer in zip(axes[:, column], _early_middle_last(own), strict=False):
-            group = own[own["layer"] == layer]
-            for number in plotting.spread(group["round"], 3):
-                found = group[group["round"] == number]
-                colour = plotting.density_colour(found["density"].mean())
-                points = _rebinned(found)
-                for quantity, style, width in curves:
-                    axis.plot(points.index, points[quantity], color=colour, ls=style, lw=width)
-            theory = group.groupby("eigenvalue")["density_marchenko_pastur"].mean()
-            theory = theory[theory > 0]
-            axis.plot(theory.index, theory, color="black", ls=":", lw=1.1)
-            axis.set_yscale("log")
-            seen = points[["density_eigenvalue", "density_null"]].to_numpy()
-            plotting.frame(axis, seen.ravel(), group["density_eigenvalue"].to_numpy() / 2)
+        for axis, layer in zip(axes[:, column], plotting.spread(own["layer"], 3), strict=False):
+            _draw_spectra(axis, own[own["layer"] == layer])
             axis.text(0.97, 0.9, f"layer {layer}", transform=axis.transAxes, ha="right")
         axes[-1][column].set_xlabel(r"eigenvalue of $WW^{T}$ / (columns · mean $w^2$)")
     for axis in axes[:, 0]:
@@ -211,21 +206,36 @@ def weight_spectra(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     plotting.density_colourbar(figure, axes.ravel())
     lines = [
         Line2D([], [], color=GREY),
-        Line2D([], [], color=GREY, ls="--", lw=0.9),
+        Line2D([], [], color=GREY, **DASHED),
         Line2D([], [], color="black", ls=":"),
     ]
     plotting.legend(figure, lines, ["tickets", "same mask, Gaussian", "Marchenko–Pastur"])
     return figure
 
 
-def _early_middle_last(rows: pd.DataFrame) -> list[int]:
-    return plotting.spread(rows["layer"], 3)
-
-
-def _rebinned(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return means over seeds of the densities, in bins `BINS_PER_POINT` times as wide."""
-    mean = rows.groupby("eigenvalue")[["density_eigenvalue", "density_null"]].mean().reset_index()
-    return mean.groupby(mean.index // BINS_PER_POINT).mean().set_index("eigenvalue")
+def _draw_spectra(axis: Axes, rows: pd.DataFrame) -> None:
+    """Draw the spectra of one layer at a few densities, with the null and Marchenko–Pastur."""
+    curves = {"density_eigenvalue": {"lw": 1.1, "marker": ".", "ms": 3}, "density_null": DASHED}
+    present = rows.loc[rows[list(curves)].gt(0).any(axis=1), "eigenvalue"]
+    bins = rows["eigenvalue"].drop_duplicates().between(present.min(), present.max()).sum()
+    wide = max(1, round(bins / SPECTRUM_POINTS))
+    seen = []
+    for number in plotting.spread(rows["round"], 3):
+        found = rows[rows["round"] == number]
+        mean = found.groupby("eigenvalue")[list(curves)].mean().reset_index()
+        mean = mean.groupby(mean.index // wide).mean()
+        colour = plotting.density_colour(found["density"].mean())
+        for quantity, style in curves.items():
+            positive = mean[quantity].where(mean[quantity] > 0)
+            axis.plot(mean["eigenvalue"], positive, color=colour, **style)
+            seen.append(positive)
+    theory = rows.groupby("eigenvalue")["density_marchenko_pastur"].mean()
+    theory = theory[theory > 0]
+    axis.plot(theory.index, theory, color="black", ls=":", lw=1.1)
+    axis.set_yscale("log")
+    plotting.frame(axis, *seen)
+    margin = 0.04 * (present.max() - present.min())
+    axis.set_xlim(present.min() - margin, present.max() + margin)
 
 
 def _draw_layers(axis: Axes, rows: pd.DataFrame, column: str, **style: object) -> None:
@@ -234,6 +244,6 @@ def _draw_layers(axis: Axes, rows: pd.DataFrame, column: str, **style: object) -
     plotting.draw_layers(axis, hidden, column, **style)
     if not readout.empty:
         marker = style.get("marker", "o") or "_"
-        plotting.draw_layers(axis, readout, column, **{**style, "marker": marker, "ms": 5})
+        plotting.draw_layers(axis, readout, column, **{**style, "marker": marker, "ms": 3})
     number = None if readout.empty else int(readout["layer"].max())
     plotting.layer_axis(axis, hidden["layer"], number)

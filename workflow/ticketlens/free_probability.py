@@ -153,8 +153,8 @@ def _nodes(activation, q):
 
 def _trapezoid(lam, log_slope, weight):
     """The sums for M, 1 + M and dM/dλ over nodes; log_slope and weight are `(n, nodes)`."""
-    # x / (w − x) with x and w both divided by a scale >= 1 for large w, by |w| for small w: so
-    # w − x is exact where both are close to 1, and nothing underflows where both are minute.
+    # Small w: x and w are both divided by |w|, so that nothing underflows. Else: w − x is taken
+    # as (w − 1) − (x − 1), which keeps its digits where both are close to 1.
     small = lam.real < -0.7
     scale = np.where(small, lam.real, 0)
     x = np.exp(np.minimum(log_slope - scale[:, None], 690))
@@ -168,7 +168,9 @@ def _trapezoid(lam, log_slope, weight):
     return weighted.sum(axis=1), complement, -w * np.einsum("ij,ij->i", resolvent, weighted)
 
 
-def smooth_transform(lam, q, activation):
+def smooth_transform(
+    lam: np.ndarray, q: float, activation: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """M(w), 1 + M(w) and dM/dλ of the slope law scaled to maximum 1, at w = exp(λ).
 
     lam: complex `(n,)` with imaginary part in [0, π]; a real λ < 0 means w + i0.
@@ -192,9 +194,11 @@ def smooth_transform(lam, q, activation):
     shifted = (distance < 0.25).astype(int)
     m, complement, slope = _trapezoid(lam, log_slope[shifted], weight[shifted])
     for z in poles:
-        # Further away the correction is below rounding, but the normal density may overflow.
-        # At large w the poles cluster at those of x itself, and only their sum would be small.
+        # Further from the axis the correction is below rounding, but its factors may overflow;
+        # beyond the reach of the grid it would not belong to the sum. At large w the poles cluster
+        # at those of x itself: each of them counts, but not all of them together.
         near = (np.abs(z.imag) < min(2 * np.pi / step, 12 * step)) & (lam.real < 20)
+        near &= np.abs(z.real) < step * weight.shape[1]
         if not near.any():
             continue
         z = np.where(near, z, (0.1 + 0.3j) / max(1, root))
@@ -252,7 +256,9 @@ class Product:
         return self.kappa == 1 or bool(self.smooth) or self.random_factors > 1
 
 
-def product(q_per_layer, log_scale, orthogonal, activation) -> Product:
+def product(
+    q_per_layer: np.ndarray, log_scale: float, orthogonal: bool, activation: str
+) -> Product:
     """Group equal factors. log_scale = Σ log sigma_l²; factors with q = 0 have slope phi'(0)."""
     values, counts = np.unique(np.asarray(q_per_layer, dtype=float), return_counts=True)
     pairs = [(float(q), int(n)) for q, n in zip(values, counts, strict=True)]
@@ -359,12 +365,16 @@ def _start(log_x, prod):
     return y0.astype(complex), lam0
 
 
-def solve(log_x, prod) -> tuple[np.ndarray, np.ndarray]:
+_NO_SOLUTION = "no solution of the S-transform equation was found at log s² = {:.6g}"
+
+
+def solve(log_x: np.ndarray, prod: Product) -> tuple[np.ndarray, np.ndarray]:
     """Boundary values on the spectrum: m(x + i0) at x = exp(log_x) inside the continuous support.
 
     log_x: `(n,)`, natural logarithm of s². Returns (m, log_density), complex and real `(n,)`;
     log_density = −Im m / π is the density of log s².
-    Raises ArithmeticError if a point cannot be continued to the real axis (not seen to happen).
+    Raises ArithmeticError where a point cannot be continued to the real axis: only seen so deep in
+    a tail (log s² below −700) that 1 + m is no longer a double.
     """
     log_x = np.asarray(log_x, dtype=float)
     # A trial step may run anywhere, to be refused: its infinities are part of the method.
@@ -372,6 +382,8 @@ def solve(log_x, prod) -> tuple[np.ndarray, np.ndarray]:
         y = _continue(log_x, prod)
     p = 1 - prod.zero_mass
     comp = _unknowns(y, p)[1]
+    if not np.all(np.isfinite(y)):
+        raise ArithmeticError(_NO_SOLUTION.format(log_x[~np.isfinite(y)][0]))
     return -p * (1 - comp), np.maximum(-p * comp.imag / np.pi, 0)
 
 
@@ -399,9 +411,7 @@ def _continue(log_x, prod):
         stride[active] *= np.where(good, 2, 0.5)
         stuck = active[stride[active] < 1e-9]
         if stuck.size:
-            raise ArithmeticError(
-                f"the S-transform equation has no solution at log s² = {log_x[stuck[0]]:.6g}"
-            )
+            raise ArithmeticError(_NO_SOLUTION.format(log_x[stuck[0]]))
     active = np.arange(y.size)
     for _ in range(10):  # near an edge the convergence is linear
         target = log_x[active].astype(complex)
@@ -510,14 +520,14 @@ def _upper_edge_smooth(prod):
     return value + sum(n * x for x, (_, n) in zip(lam, prod.smooth, strict=True))
 
 
-def log_edges(prod) -> tuple[float, float]:
+def log_edges(prod: Product) -> tuple[float, float]:
     """Logarithms of the edges (lower, upper) of the continuous part; lower = −inf means 0."""
     if prod.smooth:
         return -np.inf, float(_upper_edge_smooth(prod))
     return float(_lower_edge_zero_one(prod)), float(_upper_edge_zero_one(prod))
 
 
-def order_at_zero(prod) -> float:
+def order_at_zero(prod: Product) -> float:
     """e with density of s² ~ s²^(1/e − 1) at 0 (up to logarithms): above 1 it diverges."""
     laws = SMOOTH_SLOPES
     smooth = sum(n * laws[prod.activation].vanishing(q) for q, n in prod.smooth)

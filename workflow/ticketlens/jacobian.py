@@ -356,8 +356,8 @@ def isometry_of_nulls(
     """Measure the isometry of `draws` networks of each null; no entry for one not applicable.
 
     A draw uses the stream (seed, "null", round, name, draw), and the random vectors of the
-    estimate the stream (seed, "null-probes", round), the same for all, so that comparisons are
-    paired. Raises ValueError for an unknown name.
+    estimate the stream (seed, "null-probes", round), the same for all: give it to `isometry` of the
+    ticket too, and comparisons are paired. Raises ValueError for an unknown name.
     """
     found = {}
     for name in names:

@@ -94,7 +94,7 @@ def seed_intervals(rows: pd.DataFrame, by: str, column: str) -> pd.DataFrame:
         found.append(
             (value, interval.mean, interval.lower, interval.upper, group["density"].mean())
         )
-    return pd.DataFrame(found, columns=[by, "mean", "lower", "upper", "density"])
+    return pd.DataFrame(found, columns=[by, "mean", "lower", "upper", "density"], dtype=float)
 
 
 def spread(values: Iterable[int], count: int) -> list[int]:
@@ -114,17 +114,18 @@ def deep(rows: pd.DataFrame) -> pd.DataFrame:
 
 def draw_intervals(
     axis: Axes, x: Sequence[float], intervals: pd.DataFrame, colour: object, **style: object
-) -> Artist:
+) -> None:
     """Draw a line of means with bars for their intervals; no bars for single seeds."""
     half_widths = (intervals["upper"] - intervals["mean"]).to_numpy()
-    style = {"capsize": 1.5, "elinewidth": 0.8, **style}
-    return axis.errorbar(
+    drawn = axis.errorbar(
         x,
         intervals["mean"],
         yerr=None if np.isnan(half_widths).all() else half_widths,
         color=colour,
-        **style,
+        **{"capsize": 1.5, "elinewidth": 0.8, **style},
     )
+    for bars in drawn.lines[2]:
+        bars.set_alpha(0.5)
 
 
 def draw_against_density(
@@ -215,12 +216,31 @@ def panels(
     return figure, axes
 
 
+def study_panels(
+    rows: pd.DataFrame,
+    studies: Sequence[str],
+    titles: Mapping[str, str],
+    lines: int = 1,
+    height: float = PANEL[1],
+) -> tuple[Figure, np.ndarray]:
+    """Return a figure and its axes, (lines, studies), titled by study and its number of seeds."""
+    return panels([title(rows, study, titles[study]) for study in studies], lines, height)
+
+
+def title(rows: pd.DataFrame, study: str, name: str) -> str:
+    """Return the name of a study with its number of seeds, which no line break separates."""
+    seeds = rows.loc[rows["study"] == study, "seed"].nunique()
+    return f"{name}, {seeds}\u00a0seed{'' if seeds == 1 else 's'}"
+
+
 def density_axis(axis: Axes, densities: Sequence[float]) -> None:
     """Make x a logarithmic density axis, dense on the left."""
     axis.set_xscale("log")
     low, high = min(densities), max(densities)
     axis.set_xlim(high * 1.15, low / 1.15)
-    ticks = [t for t in (1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01) if low / 1.15 <= t <= high * 1.15]
+    wide = (1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
+    ticks = wide if low < 0.15 * high else (1, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2)
+    ticks = [tick for tick in ticks if low / 1.15 <= tick <= high * 1.15]
     axis.set_xticks(ticks, labels=[f"{tick:g}" for tick in ticks])
     axis.minorticks_off()
     axis.set_xlabel(DENSITY_LABEL)
@@ -249,15 +269,6 @@ def plain_ticks(axis: Axes) -> None:
     axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.yaxis.set_minor_locator(NullLocator())
-
-
-def seed_count(axis: Axes, rows: pd.DataFrame) -> None:
-    """Write the number of seeds into the lower left corner."""
-    seeds = rows["seed"].nunique()
-    axis.text(
-        0.03, 0.03, f"{seeds} seed{'s' if seeds > 1 else ''}", transform=axis.transAxes,
-        fontsize=8, color="0.4",
-    )  # fmt: skip
 
 
 def entries(axes: Iterable[Axes]) -> tuple[list[Artist], list[str]]:

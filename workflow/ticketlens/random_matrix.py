@@ -1,9 +1,9 @@
 """Spectra of random matrices: Marchenko-Pastur, and the input-output Jacobian of a wide network.
 
 Conventions: sigma_w is a standard deviation, Var W_ij = sigma_w² / N_in; s² denotes eigenvalues of
-J Jᵀ (squared singular values), J = Π_l D_l W_l with D_l = diag phi'(h_l), h_l ~ N(0, q_l), and one
-factor per entry of `q_per_layer`. W is square, either `"gaussian"` (independent entries) or
-`"orthogonal"` (sigma_w times a Haar orthogonal matrix).
+J Jᵀ (squared singular values), J = Π_l D_l W_l with D_l = diag phi'(h_l), h_l ~ N(0, q_l) as in
+mean field theory, and one factor per entry of `q_per_layer`. W is square, either `"gaussian"`
+(independent entries) or `"orthogonal"` (sigma_w times a Haar orthogonal matrix).
 
 Sources: Marchenko & Pastur 1967; Poole et al. 2016 (arXiv:1606.05340); Pennington, Schoenholz,
 Ganguli 2017 (arXiv:1711.04735) and 2018 (arXiv:1802.09979). The solver is in `free_probability`.
@@ -16,6 +16,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.polynomial import chebyshev
+from numpy.typing import ArrayLike
 
 from ticketlens import free_probability as free
 from ticketlens.meanfield import derivative_moment
@@ -25,6 +26,9 @@ WEIGHTS = {"gaussian": -1.0, "orthogonal": 0.0}
 
 # Beyond it the slopes are zero for all practical purposes, and the quadrature gets expensive.
 LARGEST_Q = 1e4
+
+
+Result = float | np.ndarray  # of the shape of the points asked for
 
 
 # ---------------------------------------------------------------- input
@@ -102,7 +106,7 @@ def _continuous_product(q_per_layer, sigma_w, weights, activation):
 # ---------------------------------------------------------------- Marchenko-Pastur
 
 
-def marchenko_pastur_edges(ratio, variance=1.0) -> tuple[float, float]:
+def marchenko_pastur_edges(ratio: float, variance: float = 1.0) -> tuple[float, float]:
     """Edges (lower, upper) = variance (1 ∓ √ratio)² of the continuous part.
 
     ratio: N_out / N_in > 0; variance: N_in Var W_ij > 0, i.e. sigma_w² (both scalars).
@@ -113,12 +117,12 @@ def marchenko_pastur_edges(ratio, variance=1.0) -> tuple[float, float]:
     return variance * (1 - root) ** 2, variance * (1 + root) ** 2
 
 
-def marchenko_pastur_atom(ratio) -> float:
+def marchenko_pastur_atom(ratio: float) -> float:
     """Mass of the eigenvalue 0: max(0, 1 − 1/ratio), the rank deficiency of a tall W."""
     return max(0.0, 1 - 1 / _one_positive("ratio", ratio))
 
 
-def marchenko_pastur_density(x, ratio, variance=1.0) -> np.ndarray:
+def marchenko_pastur_density(x: ArrayLike, ratio: float, variance: float = 1.0) -> Result:
     """Density of the eigenvalues of W Wᵀ, W `(N_out, N_in)` with Var W_ij = variance / N_in.
 
     ratio = N_out / N_in. The density is that of the continuous part, zero outside
@@ -137,7 +141,7 @@ def marchenko_pastur_density(x, ratio, variance=1.0) -> np.ndarray:
     return np.where(inside, density, np.where((x == 0) & (lower == 0), np.inf, 0.0))[()]
 
 
-def marchenko_pastur_cdf(x, ratio, variance=1.0) -> np.ndarray:
+def marchenko_pastur_cdf(x: ArrayLike, ratio: float, variance: float = 1.0) -> Result:
     """Share of the eigenvalues of W Wᵀ that are <= x, the atom at 0 included.
 
     Closed form in the angle of x between the edges, x = variance (1 + r² − 2 r cos angle) with
@@ -158,17 +162,17 @@ def marchenko_pastur_cdf(x, ratio, variance=1.0) -> np.ndarray:
 # ---------------------------------------------------------------- S-transforms
 
 
-def s_transform_gaussian(m, sigma_w=1.0):
+def s_transform_gaussian(m: ArrayLike, sigma_w: float = 1.0) -> Result:
     """S-transform of W Wᵀ, square Gaussian W: 1 / (sigma_w² (1 + m))."""
     return 1 / (_positive("sigma_w", sigma_w) ** 2 * (1 + np.asarray(m)))
 
 
-def s_transform_orthogonal(m, sigma_w=1.0):
+def s_transform_orthogonal(m: ArrayLike, sigma_w: float = 1.0) -> Result:
     """S-transform of W Wᵀ = sigma_w² 1: 1 / sigma_w², whatever m."""
     return 1 / _positive("sigma_w", sigma_w) ** 2 + 0 * np.asarray(m)
 
 
-def s_transform_zero_one(m, one):
+def s_transform_zero_one(m: ArrayLike, one: float) -> Result:
     """S-transform of a slope that is 1 with probability `one`, else 0: (1 + m) / (one + m)."""
     one = _finite("one", one, "a probability > 0", lambda a: (a > 0) & (a <= 1))
     return (1 + np.asarray(m)) / (one + np.asarray(m))
@@ -177,7 +181,12 @@ def s_transform_zero_one(m, one):
 # ---------------------------------------------------------------- the Jacobian
 
 
-def jacobian_moments(q_per_layer, sigma_w, weights="gaussian", activation="tanh"):
+def jacobian_moments(
+    q_per_layer: ArrayLike,
+    sigma_w: ArrayLike,
+    weights: str = "gaussian",
+    activation: str = "tanh",
+) -> tuple[float, float]:
     """Mean and variance of s², the squared singular values of J.
 
     E s² = Π chi_l and Var s² = (E s²)² Σ_l (mu2_l / mu1_l² − 1 − s1), with chi_l = sigma_w² mu1_l,
@@ -190,10 +199,17 @@ def jacobian_moments(q_per_layer, sigma_w, weights="gaussian", activation="tanh"
     q, sigma = _layers(q_per_layer, sigma_w, weights)
     mu1, mu2 = (derivative_moment(q, k, activation) for k in (1, 2))
     mean = float(np.prod(sigma**2 * mu1))
-    return mean, float(mean**2 * np.sum(mu2 / mu1**2 - 1 - WEIGHTS[weights]))
+    # By Jensen's inequality no term is negative; rounding could make it so.
+    terms = np.maximum(mu2 / mu1**2 - 1 - WEIGHTS[weights], 0)
+    return mean, float(mean**2 * np.sum(terms))
 
 
-def jacobian_atoms(q_per_layer, sigma_w, weights="gaussian", activation="tanh"):
+def jacobian_atoms(
+    q_per_layer: ArrayLike,
+    sigma_w: ArrayLike,
+    weights: str = "gaussian",
+    activation: str = "tanh",
+) -> tuple[tuple[float, float], ...]:
     """Point masses of the law of s² as a tuple of pairs (s², mass); empty where it has none.
 
     At 0: the largest share of zero slopes of any layer (relu, hard_tanh). At Π sigma_w² phi'(0)²:
@@ -208,7 +224,12 @@ def _atoms(prod):
     return tuple((where, mass) for where, mass in pairs if mass > 0)
 
 
-def jacobian_support(q_per_layer, sigma_w, weights="gaussian", activation="tanh"):
+def jacobian_support(
+    q_per_layer: ArrayLike,
+    sigma_w: ArrayLike,
+    weights: str = "gaussian",
+    activation: str = "tanh",
+) -> tuple[float, float]:
     """Edges (lower, upper) of the continuous part of the law of s², atoms left out.
 
     lower is 0 for smooth slopes (tanh, erf) and may be positive for slopes in {0, 1}.
@@ -232,7 +253,13 @@ def _log_density(log_s2, prod):
     return density
 
 
-def jacobian_log_density(log_s2, q_per_layer, sigma_w, weights="gaussian", activation="tanh"):
+def jacobian_log_density(
+    log_s2: ArrayLike,
+    q_per_layer: ArrayLike,
+    sigma_w: ArrayLike,
+    weights: str = "gaussian",
+    activation: str = "tanh",
+) -> Result:
     """Density of log s² (natural logarithm) at log_s2: s² times `jacobian_density`.
 
     Bounded even where the density of s² is not: a deep Gaussian network has its median of s²
@@ -243,11 +270,18 @@ def jacobian_log_density(log_s2, q_per_layer, sigma_w, weights="gaussian", activ
     return _log_density(_points("log_s2", log_s2), prod)[()]
 
 
-def jacobian_density(s2, q_per_layer, sigma_w, weights="gaussian", activation="tanh"):
+def jacobian_density(
+    s2: ArrayLike,
+    q_per_layer: ArrayLike,
+    sigma_w: ArrayLike,
+    weights: str = "gaussian",
+    activation: str = "tanh",
+) -> Result:
     """Density of s², the squared singular values of J, in the limit of large width.
 
     The continuous part: zero outside the open interval `jacobian_support`; it integrates to 1
-    minus the masses of `jacobian_atoms`. At s2 = 0 it is inf where it diverges, else its limit 0.
+    minus the masses of `jacobian_atoms`. At s2 = 0 (meaning below 1e-300) it is inf where it
+    diverges, else its limit 0.
 
     s2: any shape, which is returned; q_per_layer: `(layers,)`, >= 0; sigma_w: scalar or
     `(layers,)`, > 0; activation: tanh, erf, relu, hard_tanh or linear.
@@ -257,11 +291,11 @@ def jacobian_density(s2, q_per_layer, sigma_w, weights="gaussian", activation="t
     """
     prod = _continuous_product(q_per_layer, sigma_w, weights, activation)
     s2 = _points("s2", s2)
-    positive = (s2 > 0) & np.isfinite(s2)
+    positive = (s2 >= 1e-300) & np.isfinite(s2)
     safe = np.where(positive, s2, 1.0)
     density = _log_density(np.where(positive, np.log(safe), -np.inf), prod) / safe
     touches_zero = np.isneginf(_log_edges(prod)[0]) and free.order_at_zero(prod) > 1
-    return np.where((s2 == 0) & touches_zero, np.inf, density)[()]
+    return np.where((s2 >= 0) & (s2 < 1e-300) & touches_zero, np.inf, density)[()]
 
 
 # ---------------------------------------------------------------- distribution and quantiles
@@ -335,11 +369,18 @@ def _integral(prod):
         if abs(mass[-1] - total) < 1e-9:
             return _Integral(lower, upper, boundaries, coefficients, mass)
     raise ArithmeticError(
-        f"the density of s² integrates to {mass[-1]:.12g} instead of {total:.12g}: {prod}"
+        f"the density of s² integrates to {mass[-1]:.12g} instead of {total:.12g}; near dynamical "
+        f"isometry (q -> 0) the values of s² may lie too close together: {prod}"
     )
 
 
-def jacobian_cdf(s2, q_per_layer, sigma_w, weights="gaussian", activation="tanh"):
+def jacobian_cdf(
+    s2: ArrayLike,
+    q_per_layer: ArrayLike,
+    sigma_w: ArrayLike,
+    weights: str = "gaussian",
+    activation: str = "tanh",
+) -> Result:
     """Share of the squared singular values of J that are <= s2, atoms included.
 
     Absolute error below 1e-8. Unlike the density it exists where the law consists of atoms only.
@@ -357,7 +398,13 @@ def jacobian_cdf(s2, q_per_layer, sigma_w, weights="gaussian", activation="tanh"
     return np.minimum(below + np.zeros(s2.shape), 1.0)[()]
 
 
-def jacobian_quantile(share, q_per_layer, sigma_w, weights="gaussian", activation="tanh"):
+def jacobian_quantile(
+    share: ArrayLike,
+    q_per_layer: ArrayLike,
+    sigma_w: ArrayLike,
+    weights: str = "gaussian",
+    activation: str = "tanh",
+) -> Result:
     """The s² below which the given share of squared singular values lies (0 within the atom at 0).
 
     share: any shape, in [0, 1]; inverse of `jacobian_cdf`, other arguments alike.
@@ -383,7 +430,7 @@ def jacobian_quantile(share, q_per_layer, sigma_w, weights="gaussian", activatio
 # ---------------------------------------------------------------- weight spectra
 
 
-def participation_ratio(vectors):
+def participation_ratio(vectors: ArrayLike) -> Result:
     """(Σ v²)² / Σ v⁴ of each column: how many entries carry a vector, from 1 to its length.
 
     vectors: `(n,)` -> scalar or `(n, k)` -> `(k,)`, eigenvectors in columns as numpy returns them.
@@ -399,7 +446,7 @@ def participation_ratio(vectors):
     return (squares.sum(axis=0) ** 2 / (squares**2).sum(axis=0))[()]
 
 
-def outliers(eigenvalues, edge):
+def outliers(eigenvalues: ArrayLike, edge: float) -> np.ndarray:
     """The eigenvalues above `edge`, largest first.
 
     eigenvalues: any shape; edge: the upper edge of a null (`marchenko_pastur_edges(...)[1]`, or the

@@ -32,7 +32,7 @@ def theory_chi(checkpoint: Checkpoint, images: np.ndarray, q: np.ndarray) -> dic
 
     `chi_naive`: R0's sigma_eff and q; `chi_second_moment`: R1's; `chi_measured_q`: R1's sigma_eff
     with the measured `q` (layers,); `slope_expected`: the slope of the C-map at c = 1,
-    chi(q)·q/V(q), with R1's sigma_eff and the measured q, which is what a measured slope compares with.
+    chi(q)·q/V(q), with R1's sigma_eff and the measured q: a measured slope compares with it.
     """
     network = checkpoint.spec.network
     predicted = {

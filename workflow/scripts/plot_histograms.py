@@ -1,0 +1,20 @@
+"""Draw the weight histograms of one study and state: see ticketlens.figures_weights."""
+
+import pandas as pd
+
+from ticketlens.figures_weights import histograms
+from ticketlens.joblog import job_log
+from ticketlens.plotting import by_study, save
+
+
+def main(snakemake) -> None:
+    study, state = snakemake.wildcards.study, snakemake.wildcards.state
+    title = by_study(snakemake.params.titles)[study]
+    table = pd.read_csv(snakemake.input.table)
+    figure = histograms(table, study, title, state, snakemake.params.sigma_w)
+    save(figure, snakemake.output.png, snakemake.output.pdf)
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):  # noqa: F821
+        main(snakemake)  # noqa: F821

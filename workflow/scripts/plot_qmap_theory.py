@@ -1,0 +1,18 @@
+"""Draw qmap_theory: see ticketlens.figures_signal."""
+
+import pandas as pd
+
+from ticketlens.figures_signal import qmap_theory
+from ticketlens.joblog import job_log
+from ticketlens.plotting import by_study, save
+
+
+def main(snakemake) -> None:
+    table, titles = pd.read_csv(snakemake.input.table), by_study(snakemake.params.titles)
+    figure = qmap_theory(table, titles)
+    save(figure, snakemake.output.png, snakemake.output.pdf)
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):  # noqa: F821
+        main(snakemake)  # noqa: F821
