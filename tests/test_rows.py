@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ticketlens import jacobian_rows, signal_rows, weight_rows
+from ticketlens import jacobian_rows, signal_rows, spectra_rows, weight_rows
 from ticketlens.checkpoint import Checkpoint
 from ticketlens.histograms import histogram_table, write_histograms
 from ticketlens.initialization import initial_layers
@@ -128,7 +128,7 @@ def test_isometry_rows_hold_the_ticket_and_its_nulls(ticket, images):
 
 
 def test_spectra_of_a_dense_gaussian_have_no_outliers(dense):
-    statistics, densities = weight_rows.spectra_rows(dense)
+    statistics, densities = spectra_rows.spectra_rows(dense)
     assert len(statistics) == 4
     for row in statistics:
         assert row["largest"] < 1.25 * row["edge_marchenko_pastur"]

@@ -2,8 +2,8 @@
 
 from ticketlens.checkpoint import read
 from ticketlens.joblog import job_log
+from ticketlens.spectra_rows import spectra_rows
 from ticketlens.tables import write_rows
-from ticketlens.weight_rows import spectra_rows
 
 
 def main(snakemake) -> None:

@@ -38,6 +38,7 @@ def accuracy(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         dense = 100 * rows.loc[rows["round"] == 0, "test_accuracy"].mean()
         axis.axhline(dense, color="0.5", lw=0.8, ls="--", zorder=0, label="dense, last epoch")
         values = 100 * rows[[column for column, *_ in curves]].to_numpy()
+        values = values[np.isfinite(values)]
         margin = max(0.5, np.ptp(values) * (1 if seeds > 1 else 0.1))
         axis.set_ylim(values.min() - margin, values.max() + margin)
         plotting.density_axis(axis, rows["density"])

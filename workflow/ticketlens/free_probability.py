@@ -384,7 +384,9 @@ def solve(log_x: np.ndarray, prod: Product) -> tuple[np.ndarray, np.ndarray]:
     comp = _unknowns(y, p)[1]
     if not np.all(np.isfinite(y)):
         raise ArithmeticError(_NO_SOLUTION.format(log_x[~np.isfinite(y)][0]))
-    return -p * (1 - comp), np.maximum(-p * comp.imag / np.pi, 0)
+    # An imaginary part within rounding of none is none.
+    visible = -comp.imag > 1e-13 * np.abs(comp)
+    return -p * (1 - comp), np.where(visible, -p * comp.imag / np.pi, 0.0)
 
 
 def _continue(log_x, prod):

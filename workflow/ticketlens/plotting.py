@@ -90,7 +90,7 @@ def seed_intervals(rows: pd.DataFrame, by: str, column: str) -> pd.DataFrame:
     seeds = finite.groupby([by, "seed"], sort=True)[[column, "density"]].mean().reset_index()
     found = []
     for value, group in seeds.groupby(by):
-        interval = t_interval(group[column])
+        interval = t_interval(group[column].to_numpy())
         found.append(
             (value, interval.mean, interval.lower, interval.upper, group["density"].mean())
         )
