@@ -16,6 +16,11 @@ rule tabulate_accuracy:
         "../../envs/analyse.yaml"
     params:
         code=code("tabulate_accuracy"),
+        chains=[
+            (study, seed, study_spec(study).to_json())
+            for study in BANKED
+            for seed in config["studies"][study]["seeds"]
+        ],
     script:
         "../scripts/tabulate_accuracy.py"
 

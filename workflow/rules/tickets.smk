@@ -95,5 +95,6 @@ rule rebuild:
         "../../envs/analyse.yaml"
     params:
         code=code("rebuild"),
+        spec=lambda wildcards: study_spec(wildcards.study).to_json(),
     script:
         "../scripts/rebuild.py"

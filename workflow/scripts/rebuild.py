@@ -1,13 +1,16 @@
 """Rebuild a ticket from the bank, without training: see ticketlens.bank."""
 
-from ticketlens.bank import read_bank, ticket
+from ticketlens.bank import check_chain, read_bank, ticket
 from ticketlens.checkpoint import write
 from ticketlens.joblog import job_log
+from ticketlens.spec import Spec
 
 
 def main(snakemake) -> None:
+    wildcards, spec = snakemake.wildcards, Spec.from_json(snakemake.params.spec)
     bank = read_bank(snakemake.input.bank)
-    write(snakemake.output.ticket, ticket(bank, int(snakemake.wildcards.round)))
+    check_chain(bank, wildcards.study, int(wildcards.seed), spec)
+    write(snakemake.output.ticket, ticket(bank, int(wildcards.round)))
 
 
 if __name__ == "__main__":

@@ -2,12 +2,16 @@
 
 from ticketlens import bank, checkpoint
 from ticketlens.joblog import job_log
+from ticketlens.spec import Spec
 from ticketlens.tables import accuracy, training_curves, write_csv
 
 
 def main(snakemake) -> None:
     runs = [checkpoint.read_summary(path) for path in snakemake.input.trained]
-    runs += [run for path in snakemake.input.banks for run in bank.read_summaries(path)]
+    for path, chain in zip(snakemake.input.banks, snakemake.params.chains, strict=True):
+        study, seed, spec = chain
+        bank.check_chain(bank.read_bank(path), study, seed, Spec.from_json(spec))
+        runs += bank.read_summaries(path)
     write_csv(snakemake.output.accuracy, accuracy(runs))
     write_csv(snakemake.output.curves, training_curves(runs))
 

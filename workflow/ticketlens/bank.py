@@ -9,6 +9,7 @@ from round r on); `/history/roundNN/…` as in a trained network's file.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from collections.abc import Sequence
@@ -127,6 +128,24 @@ def read_bank(path: str | os.PathLike) -> Bank:
             removed_in=_read_removed_in(file, spec, rounds),
             histories=tuple(_read_history(file, number) for number in range(rounds + 1)),
         )
+
+
+def check_chain(bank: Bank, study: str, seed: int, spec: Spec) -> None:
+    """Assert that `bank` is the chain that a config asks for, data set apart.
+
+    Raises BankError saying what differs: tickets of other settings must not pass for these.
+    """
+    name = f"bank of {bank.study} seed {bank.seed}"
+    if (bank.study, bank.seed) != (study, seed):
+        raise BankError(f"{name}: the file is in the place of {study} seed {seed}")
+    wanted = dataclasses.asdict(spec.replace(dataset=bank.spec.dataset))
+    for part, values in dataclasses.asdict(bank.spec).items():
+        for key, value in values.items():
+            if value != wanted[part][key]:
+                raise BankError(
+                    f"{name}: {part}.{key} is {value!r}, the config says {wanted[part][key]!r}; "
+                    "change the config, or train the study (`tickets: train`)"
+                )
 
 
 def theta_0(bank: Bank) -> tuple[Layer, ...]:

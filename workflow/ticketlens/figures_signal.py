@@ -94,7 +94,9 @@ def qmap_theory(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
             axis.set_axis_on()
             _draw_theory(axis, own[own["round"] == number])
             plotting.layer_axis(axis, own["layer"])
-            axis.set_ylim(0, 1.3 * own["q"].max())
+            axis.set_yscale("log")
+            plotting.frame(axis, own["q"], [3.5 * own["q"].max()])
+            plotting.plain_ticks(axis, (1, 3))
             axis.set_ylabel(r"$q^l$" if column == 0 else "")
             if number != shown[study][-1]:
                 plotting.hide_x(axis)
@@ -261,7 +263,8 @@ def _draw_phase_diagram(axis: Axes, reach_w: float, reach_b: float, activation: 
             continue
     axis.plot(*np.transpose(critical), color=plotting.VERMILLION, lw=1.6, zorder=3)
     if len(critical) > 1:
-        style = {"transform": axis.transAxes, "color": "0.3"}
+        box = {"fc": "white", "ec": "none", "alpha": 0.6, "pad": 1}
+        style = {"transform": axis.transAxes, "color": "0.3", "bbox": box}
         axis.text(0.04, 0.9, "order", **style)
         axis.text(0.96, 0.9, "chaos", ha="right", **style)
     axis.set_xlim(0, reach_w)

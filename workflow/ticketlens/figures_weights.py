@@ -114,6 +114,7 @@ def histograms(
         axis.set_axis_off()
     seen = rows[rows["density_weight"] > 1e-3]
     reach = seen["weight_scaled"].abs().groupby(seen["name"] == READOUT).max()
+    room = 1.5 if sigma_w else 1.05  # the null's peaks run off: most weights stay visible
     shown = plotting.spread(rows["round"], 3)
     for axis, layer in zip(axes.flat, layers, strict=False):
         own = rows[rows["layer"] == layer]
@@ -122,7 +123,8 @@ def histograms(
         axis.set_title("readout" if name == READOUT else f"hidden layer {layer}", pad=3)
         axis.set_xlim(-1.05 * reach[name == READOUT], 1.05 * reach[name == READOUT])
         axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        axis.set_ylim(bottom=0)
+        peaks = own.groupby(["round", "weight_scaled"])["density_weight"].mean()
+        axis.set_ylim(0, room * peaks.max())
     for axis in axes[-1]:
         axis.set_xlabel(f"weight {WEIGHT}")
     for axis in axes[:, 0]:

@@ -264,9 +264,9 @@ def hide_x(axis: Axes) -> None:
     axis.set_xlabel("")
 
 
-def plain_ticks(axis: Axes) -> None:
-    """Write the values of a logarithmic y axis as plain numbers, at 1, 2 and 5 of each decade."""
-    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+def plain_ticks(axis: Axes, steps: Sequence[int] = (1, 2, 5)) -> None:
+    """Write the values of a logarithmic y axis as plain numbers, at `steps` of each decade."""
+    axis.yaxis.set_major_locator(LogLocator(subs=steps))
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.yaxis.set_minor_locator(NullLocator())
 

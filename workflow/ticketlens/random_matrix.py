@@ -337,14 +337,14 @@ class _Integral:
         return self.mass[panel] + part * (right - left) / 2
 
 
-_PANELS, _DEGREE = 24, 12
+_PANELS, _DEGREE, _HALVINGS = 16, 14, 12
 
 
 @lru_cache(maxsize=64)
 def _integral(prod):
     lower, upper = _log_edges(prod)
     shape = _Integral(lower, upper, np.zeros(0), np.zeros(0), np.zeros(0))
-    end, grading = np.pi, 1.0
+    end = np.pi
     if np.isneginf(lower):
         # Downwards from the edge until what is left is negligible; for a power law that is
         # density × order. Near dynamical isometry all of the mass lies very close to the edge.
@@ -354,20 +354,31 @@ def _integral(prod):
         span = spans[min(np.flatnonzero(left > 1e-13).max() + 1, spans.size - 1)]
         while span >= 16 and _log_density(np.array([upper - span]), prod)[0] * order > 1e-13:
             span *= 1.5
-        end, grading = np.sqrt(span), 1.5
+        end = np.sqrt(span)
     nodes = chebyshev.chebpts1(_DEGREE)
     to_coefficients = np.linalg.inv(chebyshev.chebvander(nodes, _DEGREE - 1))
-    total = 1 - prod.zero_mass - prod.top_mass
-    for panels in _PANELS * 2 ** np.arange(4):
-        boundaries = end * np.linspace(0, 1, panels + 1) ** grading
-        half = np.diff(boundaries) / 2
-        u = (boundaries[:-1] + half) + half * nodes[:, None]
+    left, width = end * np.arange(_PANELS) / _PANELS, np.full(_PANELS, end / _PANELS)
+    finished = []
+    for round_ in range(_HALVINGS + 1):
+        u = left + width / 2 * (1 + nodes[:, None])
         stretch = 2 * u if np.isneginf(lower) else (upper - lower) / 2 * np.sin(u)
-        values = _log_density(shape.log_s2(u), prod) * stretch
-        coefficients = chebyshev.chebint(to_coefficients @ values, lbnd=-1)
-        mass = np.concatenate([[0], np.cumsum(coefficients.sum(axis=0) * half)])
-        if abs(mass[-1] - total) < 1e-9:
-            return _Integral(lower, upper, boundaries, coefficients, mass)
+        coefficients = to_coefficients @ (_log_density(shape.log_s2(u), prod) * stretch)
+        error = np.abs(coefficients[-3:]).max(axis=0) * width
+        # More panels than that are needed by nothing but rounding errors.
+        last = round_ == _HALVINGS or left.size > 200
+        good = (error < 1e-12) | last
+        finished.append((left[good], width[good], coefficients[:, good]))
+        if good.all():
+            break
+        width = np.repeat(width[~good] / 2, 2)
+        left = np.repeat(left[~good], 2) + width * np.tile([0, 1], np.count_nonzero(~good))
+    left, width, coefficients = (np.concatenate(x, axis=-1) for x in zip(*finished, strict=True))
+    order = np.argsort(left)
+    coefficients = chebyshev.chebint(coefficients[:, order], lbnd=-1)
+    mass = np.concatenate([[0], np.cumsum(coefficients.sum(axis=0) * width[order] / 2)])
+    total = 1 - prod.zero_mass - prod.top_mass
+    if abs(mass[-1] - total) < 1e-9:
+        return _Integral(lower, upper, np.append(left[order], end), coefficients, mass)
     raise ArithmeticError(
         f"the density of s² integrates to {mass[-1]:.12g} instead of {total:.12g}; near dynamical "
         f"isometry (q -> 0) the values of s² may lie too close together: {prod}"
