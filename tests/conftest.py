@@ -6,6 +6,12 @@ that a failure is a change; `pytest --hypothesis-profile explore` looks further.
 
 from __future__ import annotations
 
+import os
+
+# Before any library starts its threads: tests run side by side, one thread each.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path

@@ -43,7 +43,7 @@ def counts(found):
     ("kept", "rate", "removed"),
     [(10, 0.2, 2), (12, 0.2, 2), (13, 0.2, 3), (5, 0.1, 1), (15, 0.1, 2), (2, 0.2, 0), (0, 0.2, 0),
      (25, 0.1, 3), (3, 0.5, 2), (1, 0.5, 1), (786432, 0.2, 157286), (10**9 + 5, 0.1, 100000001),
-     (3, 1e-7, 0), (7, 0.0, 0)],
+     (3, 1e-7, 0), (7, 0.0, 0), (50, 0.29, 15), (45, 0.7, 32)],  # in floats 14.49… and 31.49…
 )  # fmt: skip
 def test_removed_counts_round_to_the_nearest_integer_halves_up(kept, rate, removed):
     assert removed_count(kept, rate) == removed

@@ -416,6 +416,15 @@ def test_cdf_jumps_by_the_atoms_where_there_is_no_density():
     assert rmt.jacobian_quantile(0.5, [1.0], 2.0, "orthogonal", "linear") == pytest.approx(4)
 
 
+def test_atom_just_above_the_continuous_part_is_told_apart_from_it():
+    arguments = ([0.042, 1.478, 0.169, 3.141], 1.8, "orthogonal", "hard_tanh")
+    (_, lost), (top, kept) = rmt.jacobian_atoms(*arguments)
+    lower, upper = rmt.jacobian_support(*arguments)
+    assert upper < top < upper * (1 + 1e-5) and 0 < kept < 0.01
+    cdf = rmt.jacobian_cdf([lower, upper, (upper + top) / 2, top], *arguments)
+    np.testing.assert_allclose(cdf, [lost, 1 - kept, 1 - kept, 1], rtol=0, atol=1e-9)
+
+
 def test_density_at_zero_is_infinite_or_zero_as_the_law_is():
     assert rmt.jacobian_density(0.0, [0.5], 1.0) == np.inf
     assert rmt.jacobian_density(0.0, [0.5, 0.5], 1.0, "orthogonal") == 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 import shutil
 from pathlib import Path
 
@@ -17,16 +17,41 @@ from ticketlens.masks import removed_count
 from ticketlens.plotting import MAX_PIXELS
 from ticketlens.spec import Spec
 from ticketlens.tables import KEYS
-from workflow_tools import copy_run, finished_run, overlay, plan, snakemake, tiny_clone
+from workflow_tools import (
+    copy_run,
+    failing_snakemake,
+    finished_run,
+    overlay,
+    shared,
+    snakemake,
+    tiny_clone,
+)
 
 pytestmark = pytest.mark.workflow
-CHAINS = {"fcnet-normal": 2, "convnet-normal": 1}  # rounds by study, one seed each
+ACCURACY = "results/tables/accuracy.csv"
+TINY = {"fcnet-normal": 1, "convnet-normal": 0}  # rounds by study, one seed each
+CHAINS = {"fcnet-normal": 2, "convnet-normal": 1}
+LONGER = {"studies": {study: {"pruning": {"rounds": last}} for study, last in CHAINS.items()}}
 RUNS = [(study, round_) for study, last in CHAINS.items() for round_ in range(last + 1)]
+PRUNED = [(study, round_) for study, round_ in RUNS if round_]
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Everything of the tiny config."""
     return finished_run(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def chains(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Longer chains, in the ticket bank, with their accuracies; grown from the finished run."""
+
+    def build(folder: Path) -> None:
+        copy_run(finished, folder)
+        longer = overlay(folder, LONGER)
+        snakemake(folder, "bank", ACCURACY, "--cores", "2", overlays=longer)
+
+    return shared(tmp_path_factory, "chains", build)
 
 
 def file_of(root: Path, study: str, round_: int, kind: str) -> Path:
@@ -37,19 +62,19 @@ def layers(root: Path, study: str, round_: int, kind: str) -> tuple[checkpoint.L
     return checkpoint.read(file_of(root, study, round_, kind), kind=kind).layers
 
 
-def test_the_chain_leaves_its_files_and_nothing_else(finished: Path) -> None:
-    expected = {file_of(finished, *run, kind) for run in RUNS for kind in ("ticket", "trained")}
-    expected |= {file_of(finished, study, r, "mask") for study, r in RUNS if r}
-    found = set(finished.glob("results/checkpoints/*/*/*/imp/*"))
+def test_the_chain_leaves_its_files_and_nothing_else(chains: Path) -> None:
+    expected = {file_of(chains, *run, kind) for run in RUNS for kind in ("ticket", "trained")}
+    expected |= {file_of(chains, study, r, "mask") for study, r in PRUNED}
+    found = set(chains.glob("results/checkpoints/*/*/*/imp/*"))
     assert found == expected
-    assert (finished / "resources/tiny.h5").is_file()
+    assert (chains / "resources/tiny.h5").is_file()
 
 
 @pytest.mark.parametrize(("study", "round_"), RUNS)
-def test_every_file_says_what_it_is(finished: Path, study: str, round_: int) -> None:
-    data = open_prepared(finished / "resources/tiny.h5")
+def test_every_file_says_what_it_is(chains: Path, study: str, round_: int) -> None:
+    data = open_prepared(chains / "resources/tiny.h5")
     for kind in ("ticket", "trained", *["mask"] * (round_ > 0)):
-        found = checkpoint.read(file_of(finished, study, round_, kind), kind=kind)
+        found = checkpoint.read(file_of(chains, study, round_, kind), kind=kind)
         assert (found.study, found.seed, found.round, found.arm) == (study, 0, round_, "imp")
         assert found.attrs["format"] == "ticketlens"
         spec = Spec.from_json(found.attrs["spec"])
@@ -63,23 +88,23 @@ def test_every_file_says_what_it_is(finished: Path, study: str, round_: int) -> 
             assert len(found.best_validation) == len(found.layers)
 
 
-@pytest.mark.parametrize(("study", "round_"), [run for run in RUNS if run[1]])
+@pytest.mark.parametrize(("study", "round_"), PRUNED)
 def test_a_ticket_of_the_chain_is_the_mask_times_theta_0_bit_for_bit(
-    finished: Path, study: str, round_: int
+    chains: Path, study: str, round_: int
 ) -> None:
-    theta, ticket = (layers(finished, study, r, "ticket") for r in (0, round_))
+    theta, ticket = (layers(chains, study, r, "ticket") for r in (0, round_))
     for dense, layer in zip(theta, ticket, strict=True):
         wanted = np.where(layer.mask, dense.weight, np.float32(0))
         assert layer.weight.tobytes() == wanted.tobytes()
         assert layer.bias.tobytes() == dense.bias.tobytes()
 
 
-@pytest.mark.parametrize(("study", "round_"), [run for run in RUNS if run[1]])
+@pytest.mark.parametrize(("study", "round_"), PRUNED)
 def test_each_round_removes_the_smallest_trained_weights_in_exact_number(
-    finished: Path, study: str, round_: int
+    chains: Path, study: str, round_: int
 ) -> None:
-    before = layers(finished, study, round_ - 1, "trained")
-    after = layers(finished, study, round_, "mask")
+    before = layers(chains, study, round_ - 1, "trained")
+    after = layers(chains, study, round_, "mask")
     for old, new in zip(before, after, strict=True):
         rate = 0.1 if old.name == "readout" else 0.2
         kept = np.count_nonzero(old.mask)
@@ -90,8 +115,8 @@ def test_each_round_removes_the_smallest_trained_weights_in_exact_number(
 
 
 @pytest.mark.parametrize(("study", "round_"), RUNS)
-def test_training_moves_kept_weights_only(finished: Path, study: str, round_: int) -> None:
-    ticket, trained = (layers(finished, study, round_, kind) for kind in ("ticket", "trained"))
+def test_training_moves_kept_weights_only(chains: Path, study: str, round_: int) -> None:
+    ticket, trained = (layers(chains, study, round_, kind) for kind in ("ticket", "trained"))
     for before, after in zip(ticket, trained, strict=True):
         assert np.array_equal(before.mask, after.mask)
         assert not after.weight[~after.mask].any()
@@ -107,8 +132,8 @@ def test_every_table_starts_with_its_keys_in_order(finished: Path) -> None:
         assert keys == columns[: len(keys)], path.name
 
 
-def test_the_accuracy_table_has_one_row_per_run_and_the_promised_columns(finished: Path) -> None:
-    table = pd.read_csv(finished / "results/tables/accuracy.csv")
+def test_the_accuracy_table_has_one_row_per_run_and_the_promised_columns(chains: Path) -> None:
+    table = pd.read_csv(chains / ACCURACY)
     runs = table[table["arm"] == "imp"]
     assert sorted(zip(runs["study"], runs["round"], strict=True)) == sorted(RUNS)
     promised = {"test_accuracy", "test_accuracy_best_validation", "validation_accuracy"}
@@ -116,7 +141,7 @@ def test_the_accuracy_table_has_one_row_per_run_and_the_promised_columns(finishe
     assert promised <= set(table.columns)
     for study, round_ in RUNS:
         row = runs[(runs["study"] == study) & (runs["round"] == round_)].iloc[0]
-        path = file_of(finished, study, round_, "trained")
+        path = file_of(chains, study, round_, "trained")
         found = checkpoint.read(path)
         assert row["density"] == found.density
         assert row["test_accuracy"] == found.history["final_test_accuracy"]
@@ -142,25 +167,30 @@ def test_a_second_run_has_nothing_to_do(finished: Path) -> None:
     assert "Nothing to be done" in snakemake(finished, "-n", "all")
 
 
-def test_the_bank_rebuilds_tickets_and_tables_elsewhere_without_data_or_training(
-    finished: Path, tmp_path: Path
+def test_the_bank_rebuilds_tickets_and_tables_elsewhere_and_only_for_the_same_settings(
+    chains: Path, tmp_path: Path
 ) -> None:
-    first = copy_run(finished, tmp_path / "first")
-    snakemake(first, "bank", "--cores", "1")
-    second = tiny_clone(tmp_path / "second")
-    shutil.copytree(first / "resources/tickets", second / "resources/tickets")
-    shutil.rmtree(second / "images")
-    banked = overlay(tmp_path, {"studies": {study: {"tickets": "bank"} for study in CHAINS}})
+    folder = tiny_clone(tmp_path / "elsewhere")
+    shutil.copytree(chains / "resources/tickets", folder / "resources/tickets")
+    shutil.rmtree(folder / "images")
+    studies = {study: {"tickets": "bank", **LONGER["studies"][study]} for study in CHAINS}
+    banked = overlay(tmp_path, {"studies": studies})
     tickets = [str(file_of(Path(), *run, "ticket")) for run in RUNS]
-    target = "results/tables/accuracy.csv"
-    planned = {job.rule for job in plan(second, *tickets, target, overlays=banked)}
-    assert planned == {"rebuild", "tabulate_accuracy"}
-
-    snakemake(second, *tickets, target, "--cores", "1", overlays=banked)
+    output = snakemake(folder, *tickets, ACCURACY, "--cores", "1", overlays=banked)
+    assert set(re.findall(r"^(?:local)?rule (\w+):$", output, flags=re.MULTILINE)) == {
+        "rebuild",
+        "tabulate_accuracy",
+    }
     for run in RUNS:
-        ours, theirs = (checkpoint.read(file_of(d, *run, "ticket")) for d in (second, first))
+        ours, theirs = (checkpoint.read(file_of(d, *run, "ticket")) for d in (folder, chains))
         assert ours.content_sha256 == theirs.content_sha256
-    assert (second / target).read_bytes() == (first / target).read_bytes()
+    assert (folder / ACCURACY).read_bytes() == (chains / ACCURACY).read_bytes()
+
+    other = overlay(tmp_path, {"studies": studies, "training": {"learning_rate": 0.5}})
+    targets = (tickets[0], ACCURACY, "--cores", "1", "--keep-going")
+    refused = failing_snakemake(folder, *targets, overlays=other)
+    message = "seed 0: training.learning_rate is 0.01, the config says 0.5; change the config, or"
+    assert refused.count(f"BankError: bank of fcnet-normal {message}") >= 2
 
 
 def test_late_rewinding_puts_the_weights_of_epoch_k_on_the_mask(
@@ -173,7 +203,7 @@ def test_late_rewinding_puts_the_weights_of_epoch_k_on_the_mask(
     ticket = checkpoint.read(folder / target, kind="ticket")
     theta_0 = layers(folder, "fcnet-normal", 0, "ticket")
     theta_k = checkpoint.read(file_of(folder, "fcnet-normal", 0, "theta_k"), kind="trained")
-    assert json.loads(ticket.attrs["spec"])["pruning"]["rewind_epoch"] == 1
+    assert ticket.spec.pruning.rewind_epoch == 1
     for layer, late_layer, dense in zip(ticket.layers, theta_k.layers, theta_0, strict=True):
         wanted = np.where(layer.mask, late_layer.weight, np.float32(0))
         assert layer.weight.tobytes() == wanted.tobytes()

@@ -27,6 +27,11 @@ def snakemake(folder: Path, *arguments: str) -> str:
     return result.stdout
 
 
+def plan(folder: Path, *arguments: str) -> str:
+    """The job counts of a dry run."""
+    return snakemake(folder, *arguments, "-n", "--quiet", "rules")
+
+
 def counts(output: str) -> dict[str, int]:
     """Number of jobs by rule, from the table of a dry run."""
     table = output.rpartition("Job stats:\n")[2]
@@ -49,8 +54,7 @@ def trainings(*overlays: str) -> int:
 @pytest.mark.parametrize(
     ("arguments", "overlays"),
     [
-        (["all"], []),
-        (["--profile", "slurm", "all"], []),
+        (["--cores", "8", "all"], []),
         (["--profile", "slurm"], []),
         (["--configfile", "config/quick.yaml"], ["config/quick.yaml"]),
         (["--configfile", "config/cpu.yaml"], ["config/cpu.yaml"]),
@@ -60,13 +64,13 @@ def trainings(*overlays: str) -> int:
 def test_commands_resolve_in_a_fresh_clone(
     fresh: Path, arguments: list[str], overlays: list[str]
 ) -> None:
-    found = counts(snakemake(fresh, "-n", *arguments))
+    found = counts(plan(fresh, *arguments))
     assert found["train"] >= trainings(*overlays)
     assert found["prepare_dataset"] == 1
 
 
 def test_a_figure_is_a_target_and_needs_no_further_option(fresh: Path) -> None:
-    found = counts(snakemake(fresh, "results/accuracy.png", "-n"))
+    found = counts(plan(fresh, "results/accuracy.png"))
     assert found["plot_accuracy"] == 1
     assert "plot_training_curves" not in found
 
@@ -74,7 +78,7 @@ def test_a_figure_is_a_target_and_needs_no_further_option(fresh: Path) -> None:
 def test_overlays_combine_and_figures_of_a_trial_are_targets_too(fresh: Path) -> None:
     (fresh / "more.yaml").write_text("{results: results/trial, pruning: {rounds: 1}}")
     overlays = ("--configfile", "config/quick.yaml", "more.yaml")
-    found = counts(snakemake(fresh, "results/trial/accuracy.png", "-n", *overlays))
+    found = counts(plan(fresh, "results/trial/accuracy.png", *overlays))
     assert found["train"] < trainings("config/quick.yaml")
 
 

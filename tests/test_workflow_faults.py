@@ -35,7 +35,7 @@ TRAINED = f"{CHAIN}/round00/imp/trained.h5"
 PARTIAL = f"{CHAIN}/round00/imp/training.partial.h5"
 LOG = "results/logs/train/fcnet-normal/seed0/round00/imp.log"
 SCREEN = 24  # lines
-MINUTES = 10
+MINUTES = 30
 
 
 @pytest.fixture(scope="module")
@@ -161,8 +161,6 @@ def test_damaged_checkpoints_in_the_chain_are_refused_by_name(folder: Path) -> N
         "results/checkpoints/fcnet-normal/seed0/round02/imp/mask.h5",
         "results/checkpoints/convnet-normal/seed0/round01/imp/mask.h5",
     ]
-    for target in targets:
-        (folder / target).unlink()
     output = failing_snakemake(folder, *targets, "--cores", "1", "--keep-going")
     for path in (truncated, flipped):
         assert f"CheckpointError: {path}: " in output

@@ -125,12 +125,12 @@ def existing(root: Path, planned: list[Job]) -> list[Job]:
 def test_an_extra_round_plans_the_new_round_and_the_tables_over_rounds(
     finished: Path, tmp_path: Path
 ) -> None:
-    longer = overlay(tmp_path, {"pruning": {"rounds": 3}})
+    longer = overlay(tmp_path, {"pruning": {"rounds": 2}})
     planned = plan(finished, "all", overlays=longer)
     again = existing(finished, planned)
     new = [job for job in planned if job not in again]
     assert {"prune", "rewind", "train"} <= {job.rule for job in new}
-    assert all("fcnet-normal/seed0/round03" in name for job in new for name in job.outputs)
+    assert all("fcnet-normal/seed0/round02" in name for job in new for name in job.outputs)
     assert {"tabulate_accuracy", "plot_accuracy"} <= {job.rule for job in again}
     assert all("round" not in job.wildcards for job in again)
 
@@ -138,12 +138,12 @@ def test_an_extra_round_plans_the_new_round_and_the_tables_over_rounds(
 def test_an_extra_seed_plans_the_new_chain_and_the_tables_over_seeds(
     finished: Path, tmp_path: Path
 ) -> None:
-    wider = overlay(tmp_path, {"studies": {"convnet-normal": {"seeds": [0, 1]}}})
+    wider = overlay(tmp_path, {"studies": {"fcnet-normal": {"seeds": [0, 1]}}})
     planned = plan(finished, "all", overlays=wider)
     again = existing(finished, planned)
     new = [job for job in planned if job not in again]
     assert {"init", "prune", "rewind", "train"} <= {job.rule for job in new}
-    assert all("convnet-normal/seed1" in name for job in new for name in job.outputs)
+    assert all("fcnet-normal/seed1" in name for job in new for name in job.outputs)
     assert {"tabulate_accuracy", "plot_accuracy"} <= {job.rule for job in again}
     assert all("seed" not in job.wildcards for job in again)
 

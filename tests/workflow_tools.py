@@ -1,7 +1,7 @@
 """Tools of the workflow tests: a copy of the workflow with tiny data, and Snakemake runs in it.
 
-Every test works in a copy of its own. The finished tiny run that many of them start from is made
-once per test session, whatever the number of test processes.
+Every test that changes something works in a copy of its own. The finished tiny run that many of
+them start from is made once per test session.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
-from PIL import Image
+
+from core_tools import write_images
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PARTS = ("Snakefile", "workflow", "config", "envs", "profiles", "slurm", "resources")
 # What a clone does not have: prepared data, downloads, caches. The ticket bank stays behind, too.
 NOT_CLONED = shutil.ignore_patterns("__pycache__", "*.h5", "cifar10", "tickets", "*.zip")
-CLASSES, SIDE, TRAIN_IMAGES, TEST_IMAGES = 3, 8, 20, 5
 TINY = """
 dataset: {name: tiny, source: folder, path: images, validation: 15}
 networks:
@@ -33,9 +33,9 @@ networks:
 studies:
   fcnet-normal: {seeds: [0]}
   fcnet-orthogonal: null
-  convnet-normal: {seeds: [0], pruning: {rounds: 1}}
+  convnet-normal: {seeds: [0], pruning: {rounds: 0}}
 training: {epochs: 2, batch_size: 9}
-pruning: {rounds: 2}
+pruning: {rounds: 1}
 """
 
 
@@ -72,21 +72,9 @@ def clone(folder: Path) -> Path:
 def tiny_clone(folder: Path) -> Path:
     """A clone with tiny.yaml, an overlay that trains small networks on a few small images."""
     clone(folder)
-    write_images(folder / "images")
+    write_images(folder / "images", train=20, test=5, size=(8, 8))
     (folder / "tiny.yaml").write_text(TINY, encoding="utf-8")
     return folder
-
-
-def write_images(folder: Path) -> None:
-    """Write noisy images of a few classes, told apart by their brightness."""
-    rng = np.random.default_rng(0)
-    for part, count in (("train", TRAIN_IMAGES), ("test", TEST_IMAGES)):
-        for label in range(CLASSES):
-            (folder / part / f"class{label}").mkdir(parents=True)
-            for index in range(count):
-                pixels = rng.integers(0, 120, (SIDE, SIDE, 3)) + 60 * label
-                image = Image.fromarray(pixels.astype(np.uint8))
-                image.save(folder / part / f"class{label}" / f"{index}.png")
 
 
 def snakemake_command(*arguments: str, overlays: tuple[str, ...] = ()) -> list[str]:
@@ -110,7 +98,7 @@ def run(folder: Path, command: list[str]) -> subprocess.CompletedProcess[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=600,
+        timeout=1800,
     )
 
 
@@ -158,23 +146,33 @@ def jobs(output: str) -> list[Job]:
     return found
 
 
-def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone in which the tiny config has been run to the end.
+def shared(
+    tmp_path_factory: pytest.TempPathFactory, name: str, build: Callable[[Path], object]
+) -> Path:
+    """A folder that `build` fills once per test session, whatever the number of processes.
 
     Never change it: dry runs are fine, all else happens in a copy.
     """
     root = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         root = root.parent
-    folder, done = root / "finished-run", root / "finished-run.done"
-    with open(root / "finished-run.lock", "w") as lock:
+    folder, done = root / name, root / f"{name}.done"
+    with open(root / f"{name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not done.exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            tiny_clone(folder)
-            done.with_suffix(".log").write_text(snakemake(folder, "all", "--cores", "2"))
+            assert not folder.exists(), f"{name} failed before, see the first test that failed"
+            build(folder)
             done.touch()
     return folder
+
+
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone in which the tiny config has been run to the end (see `shared`)."""
+
+    def build(folder: Path) -> None:
+        snakemake(tiny_clone(folder), "all", "--cores", "2")
+
+    return shared(tmp_path_factory, "finished-run", build)
 
 
 def copy_run(source: Path, target: Path) -> Path:

@@ -232,7 +232,9 @@ def jacobian_support(
 ) -> tuple[float, float]:
     """Edges (lower, upper) of the continuous part of the law of s², atoms left out.
 
-    lower is 0 for smooth slopes (tanh, erf) and may be positive for slopes in {0, 1}.
+    lower is 0 for smooth slopes (tanh, erf) and may be positive for slopes in {0, 1}. The largest
+    s² of a finite network scatters about upper, by some 5 % for tanh, depth 7 and width 800: mostly
+    because its N slopes per layer are a sample of their law.
     Arguments as `jacobian_moments`; raises ValueError also where there is no continuous part.
     """
     lower, upper = _log_edges(_continuous_product(q_per_layer, sigma_w, weights, activation))
