@@ -361,6 +361,16 @@ def test_a_saved_state_comes_back_bit_for_bit(tmp_path_factory, arrays):
     assert Saver(path, "other").load() is None
 
 
+def test_a_flipped_bit_in_the_key_is_damage_not_another_configuration(tmp_path, caplog):
+    path = tmp_path / "partial.h5"
+    Saver(path, "the key of this run").save({"x": np.zeros(2)})
+    raw = path.read_bytes()
+    path.write_bytes(raw.replace(b"the key", b"the kex"))
+    with caplog.at_level(logging.INFO, logger="ticketlens"):
+        assert Saver(path, "the key of this run").load() is None
+    assert "is damaged (the bytes are not those that were written)" in caplog.text
+
+
 def test_saving_costs_at_most_a_twentieth_of_the_time(tmp_path, monkeypatch):
     now = [1000.0]
     monkeypatch.setattr(resume.time, "monotonic", lambda: now[0])

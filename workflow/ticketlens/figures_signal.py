@@ -95,7 +95,7 @@ def qmap_theory(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
             _draw_theory(axis, own[own["round"] == number])
             plotting.layer_axis(axis, own["layer"])
             axis.set_yscale("log")
-            plotting.frame(axis, own["q"], [3.5 * own["q"].max()])
+            plotting.frame(axis, own["q"], [0.4 * own["q"].min()])
             plotting.plain_ticks(axis, (1, 3))
             axis.set_ylabel(r"$q^l$" if column == 0 else "")
             if number != shown[study][-1]:
@@ -115,7 +115,7 @@ def _draw_theory(axis: Axes, rows: pd.DataFrame) -> None:
             axis, intervals["layer"], intervals, colour, label=label, lw=1.1, **style
         )
     text = f"density {rows['density'].mean():.2g}"
-    axis.text(0.97, 0.86, text, transform=axis.transAxes, ha="right")
+    axis.text(0.03, 0.06, text, transform=axis.transAxes)
 
 
 def qmap_ladder(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:

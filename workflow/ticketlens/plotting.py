@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import matplotlib as mpl
 
@@ -21,7 +21,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, ListedColormap, LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from ticketlens.atomic import replacing
 from ticketlens.inference import t_interval
@@ -265,9 +265,21 @@ def hide_x(axis: Axes) -> None:
 
 
 def plain_ticks(axis: Axes, steps: Sequence[int] = (1, 2, 5)) -> None:
-    """Write the values of a logarithmic y axis as plain numbers, at `steps` of each decade."""
-    axis.yaxis.set_major_locator(LogLocator(subs=steps))
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    """Label a logarithmic y axis, whose limits are set, with at most about eight values.
+
+    Plain numbers at `steps` of each decade where few decades are shown, else powers of ten.
+    """
+    low, high = np.log10(axis.get_ylim())
+    decades = np.arange(np.floor(low), np.ceil(high) + 1)
+    if len(steps) * (high - low) <= 8:
+        ticks = [step * 10.0**decade for decade in decades for step in steps]
+        form: Callable[[float], str] = "{:g}".format
+    else:
+        stride = int(np.ceil((high - low) / 6))
+        ticks = [10.0**decade for decade in decades if decade % stride == 0]
+        form = lambda value: f"$10^{{{round(np.log10(value))}}}$"  # noqa: E731
+    axis.yaxis.set_major_locator(FixedLocator(ticks))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: form(value)))
     axis.yaxis.set_minor_locator(NullLocator())
 
 
