@@ -24,6 +24,7 @@ from ticketlens.checkpoint import Checkpoint, Layer
 from ticketlens.dataset import PreparedDataset, read_part
 from ticketlens.masks import InvariantError
 from ticketlens.networks import build
+from ticketlens.optimization import learning_rate, optimizer, prepare_device
 from ticketlens.seeds import stream
 from ticketlens.spec import TrainingSpec
 
@@ -77,7 +78,7 @@ def train(
             f"pruning.rewind_epoch is {ticket.spec.pruning.rewind_epoch}; allowed: at most "
             f"training.epochs ({spec.epochs})"
         )
-    device = _device(spec)
+    device = prepare_device(spec)
     run = _Run(ticket, spec, build(ticket, spec.kernel).to(device), device)
     train_data, validation = (_load(data, part, device) for part in ("train", "validation"))
     steps = len(train_data.labels) // spec.batch_size
@@ -118,23 +119,6 @@ def train(
     return trained, run.theta_k()
 
 
-def learning_rate(spec: TrainingSpec, step: int, steps_per_epoch: int) -> float:
-    """Return the rate of the step number `step` (from 0) of a whole run.
-
-    Warm-up is linear over `warmup_epochs`; then constant, or a half cosine to 0 at the run's end
-    (Loshchilov & Hutter 2017, arXiv:1608.03983).
-    """
-    warmup, total = spec.warmup_epochs * steps_per_epoch, spec.epochs * steps_per_epoch
-    if step < warmup:
-        return spec.learning_rate * (step + 1) / warmup
-    if spec.schedule == "constant":
-        return spec.learning_rate
-    if spec.schedule == "cosine":
-        progress = (step - warmup) / max(1, total - warmup)
-        return spec.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
-    raise ValueError(f"training.schedule is {spec.schedule!r}; allowed: ['constant', 'cosine']")
-
-
 def evaluate(model: nn.Module, data: Batches) -> tuple[float, float]:
     """Return mean cross-entropy and accuracy over all of `data`."""
     loss = torch.zeros((), dtype=torch.float64, device=data.labels.device)
@@ -167,7 +151,7 @@ class _Run:
             for weight, mask in zip(self.weights, self.masks, strict=True)
             if not mask.all()
         ]
-        self.optimizer = _optimizer(spec, self.parameters)
+        self.optimizer = optimizer(spec, self.parameters)
         self.epoch = self.step = 0  # finished epochs; finished steps of the next one
         self.running = torch.zeros(2, dtype=torch.float64, device=device)  # loss sum, correct
         self.history: dict[str, float | np.ndarray] = {
@@ -383,32 +367,6 @@ def _with_parameters(layers: tuple[Layer, ...], values: list[np.ndarray]) -> tup
         replace(layer, weight=weight, bias=bias)
         for layer, weight, bias in zip(layers, values[::2], values[1::2], strict=True)
     )
-
-
-def _optimizer(spec: TrainingSpec, parameters: list[Tensor]) -> torch.optim.Optimizer:
-    """One fused pass over parameters, momenta and gradients."""
-    common = {"lr": spec.learning_rate, "weight_decay": spec.weight_decay, "fused": True}
-    if spec.optimizer == "sgd":
-        return torch.optim.SGD(parameters, momentum=spec.momentum, **common)
-    if spec.optimizer == "adam":
-        return torch.optim.Adam(parameters, betas=(spec.momentum, 0.999), **common)
-    raise ValueError(f"training.optimizer is {spec.optimizer!r}; allowed: ['adam', 'sgd']")
-
-
-def _device(spec: TrainingSpec) -> torch.device:
-    """Choose the device and set what can change bits: threads and TF32.
-
-    Raises ValueError if a GPU is asked for and there is none.
-    """
-    torch.set_num_threads(spec.threads)
-    torch.backends.cuda.matmul.allow_tf32 = spec.tf32
-    torch.backends.cudnn.allow_tf32 = spec.tf32
-    has_gpu = torch.cuda.is_available()
-    if spec.device == "auto":
-        return torch.device("cuda" if has_gpu else "cpu")
-    if spec.device == "cuda" and not has_gpu:
-        raise ValueError("training.device is 'cuda', but torch sees no GPU; allowed: auto, cpu")
-    return torch.device(spec.device)
 
 
 def _load(data: PreparedDataset, part: str, device: torch.device) -> Batches:
