@@ -36,6 +36,7 @@ studies:
   convnet-normal: {seeds: [0], pruning: {rounds: 1}}
 training: {epochs: 2, batch_size: 9}
 pruning: {rounds: 2}
+interventions: {rounds: []}
 """
 
 

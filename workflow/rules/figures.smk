@@ -5,7 +5,8 @@
 rule tabulate_accuracy:
     """Collect accuracies, losses and training curves of all runs."""
     input:
-        trained=of_studies("trained.h5", TRAINED),
+        trained=of_studies("trained.h5", TRAINED)
+        + of_arms("checkpoints", "trained.h5", config["studies"]),
         banks=banks(BANKED),
     output:
         accuracy="<results>/tables/accuracy.csv",
