@@ -319,9 +319,7 @@ def test_variance_follows_density_in_degree_or_sigma_w(family: str) -> None:
         ("scaled", lambda layer: layer.fan_in / 2.24**2),
         ("fresh", lambda layer: layer.fan_in / 1.4**2),
     ):
-        for layer in made(
-            spec, mask="shuffle-layer", **recipe("", weights) | {"mask": "rewire"}
-        ).layers:
+        for layer in made(spec, **recipe("rewire", weights)).layers:
             standard = layer.weight.astype(float) ** 2 * scale(layer)
             found = standard[layer.mask].mean()
             assert abs(found - 1) < 5 * np.sqrt(2 / np.count_nonzero(layer.mask)), weights
