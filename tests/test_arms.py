@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from ticketlens import arm_masks, arm_weights, checkpoint, construction
+from ticketlens.arm_config import arm_rounds
 from ticketlens.arm_masks import MASKS, PER_LAYER, check_masks, erk_counts
 from ticketlens.arm_weights import WEIGHTS
 from ticketlens.arms import OPTIONS, Arm, Material, needs
 from ticketlens.checkpoint import Checkpoint, Layer
+from ticketlens.config import checked
 from ticketlens.construction import construct
 from ticketlens.initialization import initial_layers
 from ticketlens.mask_sources import NotApplicable
@@ -441,6 +446,35 @@ def test_a_layer_without_survivors_has_no_law() -> None:
 def test_delta_orthogonal_convolutions_have_no_signs_to_keep(options: dict) -> None:
     with pytest.raises(NotApplicable, match="exactly 0 and have no sign"):
         made(DELTA, **options)
+
+
+# --- the worked example of docs/extending.md ------------------------------------------------------
+
+
+@pytest.fixture
+def example(monkeypatch) -> dict:
+    """The page's arm, its mask source registered as the page says; the config of the page."""
+    page = (Path(__file__).resolve().parent.parent / "docs" / "extending.md").read_text("utf-8")
+    _, example = page.split("## Worked example", 1)
+    code = re.search(r"```python\n(.*?)```", example, flags=re.DOTALL)[1]
+    monkeypatch.setattr(arm_masks, "PER_LAYER", arm_masks.PER_LAYER)
+    monkeypatch.setitem(MASKS, "block", None)  # taken back after the test
+    exec(compile(code, "docs/extending.md", "exec"), vars(arm_masks))
+    yield yaml.safe_load(re.search(r"```yaml\n(.*?)```", example, flags=re.DOTALL)[1])
+    del arm_masks.block
+
+
+def test_the_worked_example_adds_an_arm(example: dict) -> None:
+    config = yaml.safe_load(
+        (Path(__file__).resolve().parent.parent / "config" / "config.yaml").read_text("utf-8")
+    )
+    valid = checked(config | {"arms": config["arms"] | example["arms"]})
+    assert arm_rounds(valid, "block", "fcnet-normal") == [3, 7, 10]
+    source = material(**valid["arms"]["block"])
+    for layer, own in zip(construct("block", source).layers, source.ticket.layers, strict=True):
+        assert np.array_equal(in_degrees(layer), in_degrees(own))
+        edges = layer.mask != np.roll(layer.mask, 1, axis=1)
+        assert (np.count_nonzero(edges, axis=1) <= 2).all(), "one block of neighbours"
 
 
 # --- the registries ------------------------------------------------------------------------------
