@@ -182,6 +182,15 @@ BAD = {
     ),
     "interventions: {studies: [fcnet]}": "interventions.studies has 'fcnet', which studies does",
     "interventions: {donor_offset: 0}": "interventions.donor_offset is 0; allowed: at least 1",
+    "contrasts: {arms: [rewired]}": (
+        "contrasts.arms has 'rewired', which is no arm to compare with imp (defined: imp-other-seed"
+    ),
+    "contrasts: {arms: [a, b, c, d, e, f, g]}": (
+        "contrasts.arms is ['a', 'b', 'c', 'd', 'e', 'f', 'g']; allowed: at most 6 entries"
+    ),
+    "contrasts: {round: 8}": (
+        "contrasts.round is 8, at which arm 'imp-other-seed' is not made; allowed: 3, 7, 10"
+    ),
     "measure: {arms: [chi]}": "measure.arms.0 is 'chi'; allowed: signal, weights, degrees,",
     "arms: {x: {mask: uniform, weights: fresh, rounds: [0], studies: [fcnet-normal]}}": (
         "arms.x in study fcnet-normal: mask 'uniform' at round 0, where every weight is kept"
@@ -199,8 +208,8 @@ BAD = {
     "arms: {x: {mask: uniform, weights: inverse-cdf, source_round: 16, studies: [fcnet-normal]}}": (
         "arms.x in study fcnet-normal: source_round is 16; allowed: at most 15, the study's last"
     ),
-    "{arms: {imp-sign-kept: null, x: {mask: imp, weights: sign-redrawn, studies: "
-    "[convnet-normal]}}, studies: {convnet-normal: {init: orthogonal}}}": (
+    "{contrasts: {arms: []}, arms: {imp-sign-kept: null, x: {mask: imp, weights: sign-redrawn, "
+    "studies: [convnet-normal]}}, studies: {convnet-normal: {init: orthogonal}}}": (
         "arms.x in study convnet-normal: weights 'sign-redrawn' need a sign for every weight"
     ),
     "{interventions: {donor_offset: 1}, studies: {fcnet-orthogonal: {seeds: [3, 5]}, "

@@ -17,10 +17,12 @@ PLANNED = (
     "uniform-bimodal",
 )  # fmt: skip
 TABLES = ("results/tables/accuracy.csv", "results/tables/qmap.csv")
+FIGURE = "results/zero_shot.png"
 OVERLAY = {
     "studies": {"convnet-normal": None},
     "pruning": {"rounds": 1},
     "interventions": {"rounds": [1], "donor_offset": 7},
+    "contrasts": {"arms": ["transplant"], "round": 1},
     "arms": {
         **dict.fromkeys(PLANNED),
         "transplant": {"mask": "imp-other-seed", "weights": "inverse-cdf"},
@@ -44,7 +46,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A chain of one round with two arms and their donor. Never change it: dry runs are fine."""
     folder = tiny_clone(tmp_path_factory.mktemp("arms") / "run")
     overlays = overlay(folder, OVERLAY)
-    snakemake(folder, *TABLES, "arms", "--cores", "2", overlays=overlays)
+    snakemake(folder, *TABLES, FIGURE, "arms", "--cores", "2", overlays=overlays)
     return folder
 
 
@@ -78,9 +80,21 @@ def test_arms_are_made_trained_measured_and_tabulated(finished: Path) -> None:
     assert set(qmap[qmap["arm"] == "imp"]["state"]) == {"init", "trained"}
 
 
+def test_arms_are_compared_with_imp(finished: Path) -> None:
+    accuracy = pd.read_csv(finished / TABLES[0]).set_index(["round", "arm"])["test_accuracy"]
+    table = pd.read_csv(finished / "results/tables/contrasts.csv")
+    rows = table[table["quantity"] == "test_accuracy"].set_index("arm")
+    assert sorted(rows.index) == list(ARMS)
+    for arm in ARMS:
+        wanted = 100 * (accuracy[1, arm] - accuracy[1, "imp"])
+        assert abs(rows.loc[arm, "mean"] - wanted) < 1e-9
+        assert rows.loc[arm, "planned"] == (arm == "transplant")
+    assert (finished / FIGURE).stat().st_size > 1000
+
+
 def test_what_is_made_is_not_made_again(finished: Path) -> None:
     overlays = overlay(finished, OVERLAY)
-    output = snakemake(finished, "-n", *TABLES, "arms", overlays=overlays)
+    output = snakemake(finished, "-n", *TABLES, FIGURE, "arms", overlays=overlays)
     assert "Nothing to be done" in output
 
 

@@ -224,7 +224,15 @@ MEASURED = [
     for table in KINDS
     if table != "histograms" and (FULLY_CONNECTED or table != "jacobian_spectrum")
 ]
-TABLES = ["accuracy", "training_curves", "histograms", *MEASURED]
+ANY_ARM = bool(of_arms("", "", config["studies"]))
+CONTRASTS = {"arms": [], "round": 0, "margin": 0.5, **config.get("contrasts", {})}
+TABLES = [
+    "accuracy",
+    "training_curves",
+    *(["contrasts"] if ANY_ARM else []),
+    "histograms",
+    *MEASURED,
+]
 FIGURES = [
     "accuracy",
     "training_curves",
@@ -243,6 +251,7 @@ FIGURES = [
     "cmap",
     *(["jacobian_spectrum"] if FULLY_CONNECTED else []),
     "isometry",
+    *(["zero_shot"] if ANY_ARM else []),
 ]
 
 

@@ -67,6 +67,31 @@ def problems(config: Config) -> Iterator[str]:
         for study in arm_studies(config, name):
             if arm_rounds(config, name, study):
                 yield from _study_problems(config, name, arm, study)
+    yield from _contrast_problems(config)
+
+
+def _contrast_problems(config: Config) -> Iterator[str]:
+    """Yield planned contrasts that could not be looked at."""
+    plan = config.get("contrasts", {"arms": [], "round": 0})
+    for name in plan["arms"]:
+        if name not in recipes(config):
+            near = difflib.get_close_matches(name, recipes(config), n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            yield (
+                f"contrasts.arms has {name!r}, which is no arm to compare with imp (defined: "
+                f"{', '.join(recipes(config)) or 'none'}){hint}"
+            )
+            return
+    made = {
+        name: {number for study in config["studies"] for number in arm_rounds(config, name, study)}
+        for name in recipes(config)
+    }
+    unseen = [name for name in plan["arms"] if made[name] and plan["round"] not in made[name]]
+    if unseen:
+        yield (
+            f"contrasts.round is {plan['round']}, at which arm {unseen[0]!r} is not made; allowed: "
+            f"{', '.join(map(str, sorted(made[unseen[0]])))}"
+        )
 
 
 def _entries(config: Config) -> list[tuple[str, Mapping[str, Any]]]:

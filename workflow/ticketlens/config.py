@@ -180,6 +180,7 @@ def _allowed(error: Any) -> str:
         "exclusiveMinimum": lambda value: f"more than {value}",
         "exclusiveMaximum": lambda value: f"less than {value}",
         "minItems": lambda value: f"{value} or more entries",
+        "maxItems": lambda value: f"at most {value} entries",
         "uniqueItems": lambda value: "no entry twice",
         "minProperties": lambda value: f"{value} or more entries",
         "const": lambda value: repr(value),
