@@ -21,6 +21,7 @@ pathvars:
 include: "workflow/rules/dataset.smk"
 include: "workflow/rules/tickets.smk"
 include: "workflow/rules/training.smk"
+include: "workflow/rules/interventions.smk"
 include: "workflow/rules/measurements.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/targets.smk"
@@ -32,10 +33,12 @@ localrules:
     tables,
     fcnet,
     convnet,
+    arms,
     bank,
     init,
     prune,
     rewind,
+    construct,
     rebuild,
     export_bank,
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from snakemake.utils import update_config
 
 from ticketlens import spec
+from ticketlens.arm_config import arm_rounds, donor_seed
 from ticketlens.config import SCHEMA, ConfigError, checked, rounds, study_spec
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
@@ -147,6 +148,74 @@ BAD = {
         "studies.fcnet-normal: training.warmup_epochs is 60; allowed: less than training.epochs"
     ),
     "arms: {imp: null}": "missing key arms.imp",
+    "arms: {x: {mask: unifrom, weights: fresh}}": (
+        "arms.x.mask is 'unifrom'; allowed: imp, imp-other-seed, shuffle-layer, shuffle-in-degree, "
+        "rewire, uniform, erk, one-shot, magnitude-at-init, snip, grasp, synflow; did you mean "
+        "'uniform'?"
+    ),
+    "arms: {x: {mask: uniform, weights: freshh}}": "arms.x.weights is 'freshh'; allowed: rewind,",
+    "arms: {x: {mask: uniform}}": "missing key arms.x.weights",
+    "arms: {x: {mask: uniform, weights: fresh, sigma: 1}}": (
+        "unknown key arms.x.sigma; did you mean 'sigma_w'?"
+    ),
+    "arms: {x: {mask: uniform, weights: fresh, biases: keep}}": (
+        "arms.x.biases is 'keep'; allowed: kept, drawn"
+    ),
+    "arms: {x: {mask: imp, weights: rewind}}": (
+        "arms.x is {mask: imp, weights: rewind}, the IMP ticket itself; allowed: imp"
+    ),
+    "arms: {x: {mask: uniform, weights: scaled}}": "missing key arms.x.sigma_w, which weights",
+    "arms: {x: {mask: uniform, weights: fresh, sigma_w: 2}}": (
+        "arms.x.sigma_w has no effect with weights 'fresh'; allowed with: scaled"
+    ),
+    "arms: {x: {mask: uniform, weights: fresh-matched, signs: kept}}": (
+        "arms.x.signs has no effect with weights 'fresh-matched'; allowed with: inverse-cdf"
+    ),
+    "arms: {x: {mask: uniform, weights: fresh, rounds: [3, 16]}}": (
+        "arms.x.rounds has 16; allowed: at most 15, the last round of fcnet-normal, "
+    ),
+    "arms: {x: {mask: uniform, weights: fresh, rounds: [3, 3]}}": (
+        "arms.x.rounds is [3, 3]; allowed: no entry twice"
+    ),
+    "arms: {x: {mask: uniform, weights: fresh, studies: [fcnet-norml]}}": (
+        "arms.x.studies has 'fcnet-norml', which studies does not define (defined: fcnet-normal, "
+    ),
+    "interventions: {studies: [fcnet]}": "interventions.studies has 'fcnet', which studies does",
+    "interventions: {donor_offset: 0}": "interventions.donor_offset is 0; allowed: at least 1",
+    "contrasts: {arms: [rewired]}": (
+        "contrasts.arms has 'rewired', which is no arm to compare with imp (defined: imp-other-seed"
+    ),
+    "contrasts: {arms: [a, b, c, d, e, f, g]}": (
+        "contrasts.arms is ['a', 'b', 'c', 'd', 'e', 'f', 'g']; allowed: at most 6 entries"
+    ),
+    "contrasts: {round: 8}": (
+        "contrasts.round is 8, at which arm 'imp-other-seed' is not made; allowed: 3, 7, 10"
+    ),
+    "measure: {arms: [chi]}": "measure.arms.0 is 'chi'; allowed: signal, weights, degrees,",
+    "arms: {x: {mask: uniform, weights: fresh, rounds: [0], studies: [fcnet-normal]}}": (
+        "arms.x in study fcnet-normal: mask 'uniform' at round 0, where every weight is kept"
+    ),
+    "arms: {x: {mask: one-shot, weights: fresh, rounds: [1], studies: [fcnet-normal]}}": (
+        "arms.x in study fcnet-normal: mask 'one-shot' at round 1 is the IMP mask; allowed: rounds"
+    ),
+    "arms: {x: {mask: erk, weights: shuffled-values, studies: [fcnet-normal]}}": (
+        "arms.x in study fcnet-normal: weights 'shuffled-values' need as many places as values in "
+        "every layer, which mask 'erk' does not keep; allowed: imp, imp-other-seed, shuffle-layer"
+    ),
+    "arms: {x: {mask: imp, weights: fresh, biases: drawn, studies: [fcnet-orthogonal]}}": (
+        "arms.x in study fcnet-orthogonal: biases 'drawn', but sigma_b is 0; allowed: kept"
+    ),
+    "arms: {x: {mask: uniform, weights: inverse-cdf, source_round: 16, studies: [fcnet-normal]}}": (
+        "arms.x in study fcnet-normal: source_round is 16; allowed: at most 15, the study's last"
+    ),
+    "{contrasts: {arms: []}, arms: {imp-sign-kept: null, x: {mask: imp, weights: sign-redrawn, "
+    "studies: [convnet-normal]}}, studies: {convnet-normal: {init: orthogonal}}}": (
+        "arms.x in study convnet-normal: weights 'sign-redrawn' need a sign for every weight"
+    ),
+    "{interventions: {donor_offset: 1}, studies: {fcnet-orthogonal: {seeds: [3, 5]}, "
+    "convnet-normal: {seeds: [3]}}}": (
+        "arms.imp-other-seed in study fcnet-normal: donor seed 1 is a seed of the study; allowed: "
+    ),
     "1: 2": "unknown key 1 (allowed: ",
 }
 
@@ -193,6 +262,48 @@ def test_all_problems_are_reported_at_once() -> None:
 def test_a_message_about_every_study_still_fits_on_a_screen() -> None:
     found = problems(merged("{training: {epochs: 1}, pruning: {rewind_epoch: 1}}"))
     assert len(found) == len(merged()["studies"])
+
+
+def test_a_magnitude_at_init_mask_is_no_rival_where_it_is_the_criterion() -> None:
+    found = problems(
+        merged(
+            "{pruning: {criterion: magnitude-at-init}, arms: {x: {mask: magnitude-at-init, "
+            "weights: fresh, studies: [fcnet-normal]}}}"
+        )
+    )
+    assert found == [
+        "arms.x in study fcnet-normal: mask 'magnitude-at-init' is the IMP mask with this "
+        "pruning.criterion"
+    ]
+
+
+def test_arms_are_made_at_the_rounds_that_a_study_has() -> None:
+    config = checked(merged("{studies: {convnet-normal: {pruning: {rounds: 5}}}}"))
+    assert arm_rounds(config, "rewire", "fcnet-normal") == [3, 7, 10]
+    assert arm_rounds(config, "rewire", "convnet-normal") == [3]
+    own = "{arms: {rewire: {rounds: [12, 2], studies: [fcnet-normal]}}}"
+    config = checked(merged(own, "{interventions: {studies: [convnet-normal]}}"))
+    assert arm_rounds(config, "rewire", "fcnet-normal") == [2, 12]
+    assert arm_rounds(config, "rewire", "convnet-normal") == []
+    assert arm_rounds(config, "uniform-density", "fcnet-normal") == []
+
+
+def test_donor_seeds_lie_outside_the_study() -> None:
+    config = checked(merged())
+    for study in config["studies"].values():
+        assert not {donor_seed(config, seed) for seed in study["seeds"]} & set(study["seeds"])
+
+
+def test_a_config_without_interventions_makes_no_arms() -> None:
+    config = merged()
+    del config["interventions"]
+    assert arm_rounds(checked(config), "rewire", "fcnet-normal") == []
+
+
+def test_the_planned_comparison_has_eight_arms_at_three_rounds() -> None:
+    config = checked(merged())
+    assert len(config["arms"]) == 8
+    assert config["interventions"]["rounds"] == [3, 7, 10]
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "quick.yaml", "cpu.yaml"])

@@ -10,6 +10,8 @@ from snakemake.exceptions import WorkflowError
 
 from ticketlens import config as ticketlens_config
 from ticketlens.architecture import layer_shapes
+from ticketlens.arm_config import arm_rounds, donor_seed, recipes
+from ticketlens.arms import SALIENCIES, WHERE, needs
 from ticketlens.fingerprint import fingerprint
 
 ticketlens_config.export_library_path()
@@ -39,12 +41,14 @@ def rounds(study, first=0):
     return [f"{number:02d}" for number in range(first, ticketlens_config.rounds(config, study) + 1)]
 
 
+def of_imp(file, study, seed, number):
+    """Path of `file` on the imp arm at one round."""
+    return f"<results>/checkpoints/{study}/seed{seed}/round{int(number):02d}/imp/{file}"
+
+
 def of_chain(file, study, seed, first=0):
     """Paths of `file` on the imp arm of one chain, over its rounds."""
-    return [
-        f"<results>/checkpoints/{study}/seed{seed}/round{number}/imp/{file}"
-        for number in rounds(study, first)
-    ]
+    return [of_imp(file, study, seed, number) for number in rounds(study, first)]
 
 
 def of_studies(file, studies, first=0):
@@ -54,6 +58,17 @@ def of_studies(file, studies, first=0):
         for study in studies
         for seed in config["studies"][study]["seeds"]
         for path in of_chain(file, study, seed, first)
+    ]
+
+
+def of_arms(folder, file, studies):
+    """Paths of `file` on all arms but imp: over studies, seeds and the rounds of each arm."""
+    return [
+        f"<results>/{folder}/{study}/seed{seed}/round{number:02d}/{arm}/{file}"
+        for study in studies
+        for arm in ARMS
+        for number in arm_rounds(config, arm, study)
+        for seed in config["studies"][study]["seeds"]
     ]
 
 
@@ -93,21 +108,47 @@ def measured(table, suffix="csv"):
             for number in rounds(study)
             for state in states
         ]
-    return files
+    on_arms = [study for study in studies if KINDS[table] in measure(study).get("arms", ["signal"])]
+    return files + of_arms(f"measurements/{table}", f"init.{suffix}", on_arms)
+
+
+def measure(study):
+    """The config's `measure` with what a study changes."""
+    return {**config["measure"], **config["studies"][study].get("measure", {})}
 
 
 def images(purpose):
     """Params function: how many images a measurement of the study uses."""
-    return lambda wildcards: {
-        **config["measure"],
-        **config["studies"][wildcards.study].get("measure", {}),
-    }[purpose]
+    return lambda wildcards: measure(wildcards.study)[purpose]
 
 
 def theta(wildcards):
     """Weights to rewind to: theta_0, or theta_k of round 0's training."""
     file = "theta_k.h5" if wildcards.study in LATE else "ticket.h5"
     return of_chain(file, wildcards.study, wildcards.seed)[0]
+
+
+def material(wildcards):
+    """Files that the sources of an arm draw on, by the names that they go by in the library."""
+    study, seed, arm = wildcards.study, wildcards.seed, ARMS[wildcards.arm]
+    donor = donor_seed(config, int(seed))
+    source = int(wildcards.round) if arm.source_round is None else arm.source_round
+    file = "trained.h5" if arm.source_state == "trained" else "ticket.h5"
+    places = {
+        "ticket": of_imp("ticket.h5", study, seed, wildcards.round),
+        "theta": theta(wildcards),
+        "donor": of_imp("ticket.h5", study, donor, wildcards.round),
+        "dense": of_imp("trained.h5", study, seed, 0),
+        "survivors": of_imp(file, study, seed, source),
+        "dataset": DATASET,
+    }
+    return {name: places[name] for name in needs(arm)}
+
+
+def recipe(wildcards):
+    """An arm's entry in the config, without where it is made: a new round remakes no other."""
+    entry = config["arms"][wildcards.arm]
+    return {key: value for key, value in entry.items() if key not in WHERE}
 
 
 def dataset_files(wildcards):
@@ -160,21 +201,38 @@ CONVOLUTIONAL = [
 FULLY_CONNECTED = [name for name in config["studies"] if name not in CONVOLUTIONAL]
 LATE = [name for name in TRAINED if study_spec(name).pruning.rewind_epoch]
 
+ARMS = recipes(config)
+
+# Kind of measurement, as `measure.arms` names it, of every table over checkpoints.
+KINDS = {
+    "weight_statistics": "weights",
+    "histograms": "weights",
+    "degrees": "degrees",
+    "spectra": "spectra",
+    "spectral_densities": "spectra",
+    "ladder": "ladder",
+    "decomposition": "ladder",
+    "qmap": "signal",
+    "chi": "signal",
+    "cmap": "signal",
+    "jacobian": "jacobian",
+    "isometry": "jacobian",
+    "jacobian_spectrum": "jacobian",
+}
 MEASURED = [
-    "weight_statistics",
-    "degrees",
-    "spectra",
-    "spectral_densities",
-    "ladder",
-    "decomposition",
-    "qmap",
-    "chi",
-    "cmap",
-    "jacobian",
-    "isometry",
-    *(["jacobian_spectrum"] if FULLY_CONNECTED else []),
+    table
+    for table in KINDS
+    if table != "histograms" and (FULLY_CONNECTED or table != "jacobian_spectrum")
 ]
-TABLES = ["accuracy", "training_curves", "histograms", *MEASURED]
+ANY_ARM = bool(of_arms("", "", config["studies"]))
+CONTRASTS = {"arms": [], "round": 0, "margin": 0.5, **config.get("contrasts", {})}
+TABLES = [
+    "accuracy",
+    "training_curves",
+    *(["contrasts"] if ANY_ARM else []),
+    "histograms",
+    *MEASURED,
+]
 FIGURES = [
     "accuracy",
     "training_curves",
@@ -193,6 +251,7 @@ FIGURES = [
     "cmap",
     *(["jacobian_spectrum"] if FULLY_CONNECTED else []),
     "isometry",
+    *(["zero_shot"] if ANY_ARM else []),
 ]
 
 

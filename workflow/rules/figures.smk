@@ -5,7 +5,8 @@
 rule tabulate_accuracy:
     """Collect accuracies, losses and training curves of all runs."""
     input:
-        trained=of_studies("trained.h5", TRAINED),
+        trained=of_studies("trained.h5", TRAINED)
+        + of_arms("checkpoints", "trained.h5", config["studies"]),
         banks=banks(BANKED),
     output:
         accuracy="<results>/tables/accuracy.csv",
@@ -23,6 +24,43 @@ rule tabulate_accuracy:
         ],
     script:
         "../scripts/tabulate_accuracy.py"
+
+
+rule tabulate_contrasts:
+    """Each arm against IMP, paired by seed: intervals, and verdicts on the planned contrasts."""
+    input:
+        table="<results>/tables/accuracy.csv",
+    output:
+        table="<results>/tables/contrasts.csv",
+    log:
+        "<logs>/tabulate_contrasts.log",
+    conda:
+        "../../envs/analyse.yaml"
+    params:
+        code=code("tabulate_contrasts"),
+        planned=CONTRASTS["arms"],
+        round=CONTRASTS["round"],
+        margin=CONTRASTS["margin"],
+    script:
+        "../scripts/tabulate_contrasts.py"
+
+
+rule plot_zero_shot:
+    """Accuracy of every arm minus IMP's, with intervals."""
+    input:
+        table="<results>/tables/contrasts.csv",
+    output:
+        png=report("<results>/zero_shot.png", caption="../report/zero_shot.rst", category="Arms"),
+        pdf="<results>/zero_shot.pdf",
+    log:
+        "<logs>/plot_zero_shot.log",
+    conda:
+        "../../envs/analyse.yaml"
+    params:
+        code=code("plot_zero_shot"),
+        titles=titles(),
+    script:
+        "../scripts/plot_zero_shot.py"
 
 
 rule plot_accuracy:

@@ -25,6 +25,12 @@ rule convnet:
         of_studies("trained.h5", [study for study in CONVOLUTIONAL if study in TRAINED]),
 
 
+rule arms:
+    """All arms of all studies, trained."""
+    input:
+        of_arms("checkpoints", "trained.h5", config["studies"]),
+
+
 rule bank:
     """Ticket bank: each finished chain as one small file."""
     input:

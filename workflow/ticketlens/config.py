@@ -28,13 +28,19 @@ def checked(config: Mapping[str, Any]) -> dict[str, Any]:
     sets to null is removed. Raises ConfigError listing every problem: the key, the value, what is
     allowed, and for an unknown key the nearest known one.
     """
+    from ticketlens import arm_config  # which reads configs with this module's functions
+
     pruned = {
         key: {name: entry for name, entry in value.items() if entry is not None}
         if key in ("networks", "inits", "studies", "arms") and isinstance(value, Mapping)
         else value
         for key, value in config.items()
     }
-    problems = list(_schema_problems(pruned)) or list(_reference_problems(pruned))
+    problems = (
+        list(_schema_problems(pruned))
+        or list(_reference_problems(pruned))
+        or list(arm_config.problems(pruned))
+    )
     if problems:
         lines = "\n".join(f"  - {problem}" for problem in problems)
         raise ConfigError(
@@ -72,6 +78,17 @@ def rounds(config: Mapping[str, Any], study: str) -> int:
     return int({**config["pruning"], **config["studies"][study].get("pruning", {})}["rounds"])
 
 
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of the config; an arm's sources are those of the registries."""
+    from ticketlens import arm_config
+
+    document = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    recipe = document["properties"]["arms"]["additionalProperties"]["properties"]
+    recipe["mask"] = {"enum": arm_config.mask_names()}
+    recipe["weights"] = {"enum": arm_config.weight_names()}
+    return document
+
+
 def _schema_problems(config: Mapping[str, Any]) -> Iterator[str]:
     # Imported here: Snakemake imports it anyway, the jobs that read a config do not need it.
     import jsonschema
@@ -88,7 +105,7 @@ def _schema_problems(config: Mapping[str, Any]) -> Iterator[str]:
         }
     )
     strict = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=types)
-    validator = strict(json.loads(SCHEMA.read_text(encoding="utf-8")))
+    validator = strict(schema())
     errors = sorted(
         validator.iter_errors(_document(config)), key=lambda error: list(map(str, error.path))
     )
@@ -163,6 +180,7 @@ def _allowed(error: Any) -> str:
         "exclusiveMinimum": lambda value: f"more than {value}",
         "exclusiveMaximum": lambda value: f"less than {value}",
         "minItems": lambda value: f"{value} or more entries",
+        "maxItems": lambda value: f"at most {value} entries",
         "uniqueItems": lambda value: "no entry twice",
         "minProperties": lambda value: f"{value} or more entries",
         "const": lambda value: repr(value),

@@ -1,0 +1,19 @@
+"""Make the ticket of an arm: see ticketlens.construction."""
+
+from ticketlens.arms import Arm, Material
+from ticketlens.checkpoint import read, write
+from ticketlens.construction import construct
+from ticketlens.joblog import job_log, log
+
+
+def main(snakemake) -> None:
+    files = {name: read(path) for name, path in snakemake.input.items()}
+    material = Material(Arm.from_config(snakemake.params.arm), **files)
+    ticket = construct(snakemake.wildcards.arm, material)
+    write(snakemake.output.ticket, ticket)
+    log.info("arm %s, round %d: density %.4f", ticket.arm, ticket.round, ticket.density)
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):  # noqa: F821
+        main(snakemake)  # noqa: F821

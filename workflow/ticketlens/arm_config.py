@@ -1,0 +1,181 @@
+"""Arms in the config: which are made where, and what cannot work, said before anything runs."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ticketlens.arm_masks import MASKS, keeps_layers
+from ticketlens.arm_weights import WEIGHTS
+from ticketlens.arms import OPTIONS, SALIENCIES, Arm
+from ticketlens.config import rounds, study_spec
+
+Config = Mapping[str, Any]
+DONOR_OFFSET = 1000
+SIGNED = ("sign-kept", "sign-redrawn")
+
+
+def mask_names() -> list[str]:
+    """Return the names that an arm's `mask` may have."""
+    return [*MASKS, *SALIENCIES]
+
+
+def weight_names() -> list[str]:
+    """Return the names that an arm's `weights` may have."""
+    return list(WEIGHTS)
+
+
+def recipes(config: Config) -> dict[str, Arm]:
+    """Return the arms by name, `imp` left out."""
+    return {name: Arm.from_config(entry) for name, entry in config["arms"].items() if name != "imp"}
+
+
+def arm_studies(config: Config, name: str) -> list[str]:
+    """Return the studies that an arm is made in: its own, or those of `interventions`, or all."""
+    default = config.get("interventions", {}).get("studies", list(config["studies"]))
+    return list(config["arms"][name].get("studies", default))
+
+
+def arm_rounds(config: Config, name: str, study: str) -> list[int]:
+    """Return the rounds of a study at which an arm is made, in ascending order.
+
+    They are the arm's own `rounds`, or those of `interventions`, as far as the study goes.
+    """
+    if study not in arm_studies(config, name):
+        return []
+    default = config.get("interventions", {}).get("rounds", [])
+    wanted = config["arms"][name].get("rounds", default)
+    return sorted(number for number in wanted if number <= rounds(config, study))
+
+
+def donor_seed(config: Config, seed: int) -> int:
+    """Return the seed of the chain that lends its masks to the arms of `seed`."""
+    return seed + config.get("interventions", {}).get("donor_offset", DONOR_OFFSET)
+
+
+def problems(config: Config) -> Iterator[str]:
+    """Yield what the schema cannot say about arms, one line per problem."""
+    places = [("interventions", config.get("interventions", {})), *_entries(config)]
+    unknown = [line for place, entry in places for line in _unknown_studies(config, place, entry)]
+    if unknown:
+        yield from unknown
+        return
+    for name, arm in recipes(config).items():
+        yield from _recipe_problems(name, arm)
+        yield from _round_problems(config, name)
+        for study in arm_studies(config, name):
+            if arm_rounds(config, name, study):
+                yield from _study_problems(config, name, arm, study)
+    yield from _contrast_problems(config)
+
+
+def _contrast_problems(config: Config) -> Iterator[str]:
+    """Yield planned contrasts that could not be looked at."""
+    plan = config.get("contrasts", {"arms": [], "round": 0})
+    for name in plan["arms"]:
+        if name not in recipes(config):
+            near = difflib.get_close_matches(name, recipes(config), n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            yield (
+                f"contrasts.arms has {name!r}, which is no arm to compare with imp (defined: "
+                f"{', '.join(recipes(config)) or 'none'}){hint}"
+            )
+            return
+    made = {
+        name: {number for study in config["studies"] for number in arm_rounds(config, name, study)}
+        for name in recipes(config)
+    }
+    unseen = [name for name in plan["arms"] if made[name] and plan["round"] not in made[name]]
+    if unseen:
+        yield (
+            f"contrasts.round is {plan['round']}, at which arm {unseen[0]!r} is not made; allowed: "
+            f"{', '.join(map(str, sorted(made[unseen[0]])))}"
+        )
+
+
+def _entries(config: Config) -> list[tuple[str, Mapping[str, Any]]]:
+    return [(f"arms.{name}", entry) for name, entry in config["arms"].items()]
+
+
+def _unknown_studies(config: Config, place: str, entry: Mapping[str, Any]) -> Iterator[str]:
+    for study in entry.get("studies", ()):
+        if study not in config["studies"]:
+            near = difflib.get_close_matches(study, config["studies"], n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            yield (
+                f"{place}.studies has {study!r}, which studies does not define (defined: "
+                f"{', '.join(config['studies'])}){hint}"
+            )
+
+
+def _recipe_problems(name: str, arm: Arm) -> Iterator[str]:
+    """Yield what is wrong with a recipe wherever it is made."""
+    if arm == Arm("imp", "rewind"):
+        yield f"arms.{name} is {{mask: imp, weights: rewind}}, the IMP ticket itself; allowed: imp"
+    heeded = OPTIONS.get(arm.weights, ())
+    for option in ("sigma_w", "source_round", "source_state", "signs"):
+        if getattr(arm, option) != getattr(Arm("", ""), option) and option not in heeded:
+            takers = [source for source, options in OPTIONS.items() if option in options]
+            yield (
+                f"arms.{name}.{option} has no effect with weights {arm.weights!r}; allowed with: "
+                f"{', '.join(takers)}"
+            )
+    if arm.weights == "scaled" and arm.sigma_w is None:
+        yield f"missing key arms.{name}.sigma_w, which weights 'scaled' needs"
+
+
+def _round_problems(config: Config, name: str) -> Iterator[str]:
+    """Yield rounds that an arm asks for by itself and that none of its studies has."""
+    studies = arm_studies(config, name)
+    last = max((rounds(config, study) for study in studies), default=0)
+    beyond = [number for number in config["arms"][name].get("rounds", []) if number > last]
+    if beyond:
+        yield (
+            f"arms.{name}.rounds has {beyond[0]}; allowed: at most {last}, the last round of "
+            f"{', '.join(studies)}"
+        )
+
+
+def _study_problems(config: Config, name: str, arm: Arm, study: str) -> Iterator[str]:
+    """Yield why an arm does not apply to a study."""
+    spec, numbers = study_spec(config, study), arm_rounds(config, name, study)
+    where = f"arms.{name} in study {study}"
+    pruning = spec.pruning
+    if arm.mask != "imp" and 0 in numbers:
+        yield f"{where}: mask {arm.mask!r} at round 0, where every weight is kept; allowed: imp"
+    if arm.mask == "one-shot" and 1 in numbers and pruning.criterion == "magnitude":
+        yield f"{where}: mask 'one-shot' at round 1 is the IMP mask; allowed: rounds from 2"
+    if arm.mask == "magnitude-at-init" == pruning.criterion and pruning.scope == "layer":
+        yield f"{where}: mask 'magnitude-at-init' is the IMP mask with this pruning.criterion"
+    if arm.weights == "shuffled-values" and not keeps_layers(arm.mask, pruning.scope):
+        yield (
+            f"{where}: weights 'shuffled-values' need as many places as values in every layer, "
+            f"which mask {arm.mask!r} does not keep; allowed: "
+            f"{', '.join(mask for mask in MASKS if keeps_layers(mask, pruning.scope))}"
+        )
+    signed = arm.weights in SIGNED or arm.signs == "kept"
+    if signed and spec.network.family == "convolutional" and spec.init.scheme == "orthogonal":
+        yield (
+            f"{where}: weights {arm.weights!r} need a sign for every weight; delta-orthogonal "
+            "convolutions are 0 off the kernel's centre; list other studies in "
+            f"arms.{name}.studies"
+        )
+    if arm.biases == "drawn" and spec.init.sigma_b == 0:
+        yield f"{where}: biases 'drawn', but sigma_b is 0; allowed: kept"
+    if arm.source_round is not None and arm.source_round > rounds(config, study):
+        yield (
+            f"{where}: source_round is {arm.source_round}; allowed: at most "
+            f"{rounds(config, study)}, the study's last round"
+        )
+    if arm.mask == "imp-other-seed":
+        yield from _donor_problems(config, where, config["studies"][study]["seeds"])
+
+
+def _donor_problems(config: Config, where: str, seeds: Sequence[int]) -> Iterator[str]:
+    inside = sorted({donor_seed(config, seed) for seed in seeds} & set(seeds))
+    if inside:
+        yield (
+            f"{where}: donor seed {inside[0]} is a seed of the study; allowed: an "
+            "interventions.donor_offset that leads outside of its seeds"
+        )
