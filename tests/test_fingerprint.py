@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ticketlens.fingerprint import fingerprint
+from ticketlens.fingerprint import fingerprint, folder_digest
 
 WORKFLOW = Path(__file__).resolve().parent.parent / "workflow"
 SCRIPT = '''
@@ -173,3 +173,14 @@ def test_the_workflows_fingerprints_depend_on_neither_place_nor_working_director
     here = {script.name: fingerprint(script) for script in (WORKFLOW / "scripts").glob("*.py")}
     assert dict(line.split() for line in found.stdout.splitlines()) == here
     assert len(set(here.values())) == len(here)
+
+
+def test_the_digest_of_a_folder_changes_with_its_files_alone(tmp_path):
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "1.png").write_bytes(b"one")
+    before = folder_digest(tmp_path)
+    assert folder_digest(tmp_path) == before
+    (tmp_path / "train" / "2.png").write_bytes(b"two")
+    added = folder_digest(tmp_path)
+    (tmp_path / "train" / "1.png").unlink()
+    assert len({before, added, folder_digest(tmp_path)}) == 3

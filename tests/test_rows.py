@@ -92,6 +92,9 @@ def test_ladder_rows_hold_the_measured_q_and_every_rung_in_both_modes(dense, ima
     table = pd.DataFrame(signal_rows.ladder_rows(dense, images))
     assert set(table["rung"]) == {"measured", *signal_rows.ladder.RUNGS}
     assert (table.groupby(["rung", "mode"]).size() == 4).all()
+    measured = table[table["rung"] == "measured"]
+    gaussian = measured["activation_square_gaussian"]
+    np.testing.assert_allclose(measured["activation_square"], gaussian, rtol=0.2)
     q = table.pivot_table(index="layer", columns=["rung", "mode"], values="q")
     np.testing.assert_allclose(q["naive", "free"], q["second_moment", "free"], rtol=0.02)
 
@@ -118,6 +121,15 @@ def test_free_probability_stands_beside_the_dense_ticket_only(dense, ticket, ima
     assert sum(row["density_theory"] > 0 for row in spectrum) > 10
     _, pruned = jacobian_rows.jacobian_rows(ticket, images[:2])
     assert all(np.isnan(row["density_theory"]) for row in pruned)
+
+
+def test_jacobian_statistics_of_tickets_stand_beside_those_of_their_nulls(ticket, images):
+    statistics, spectrum = jacobian_rows.jacobian_rows(ticket, images[:2])
+    hidden_networks = {row["network"] for row in statistics if row["jacobian"] == "hidden"}
+    assert hidden_networks == {"ticket", *jacobian_rows.spectra.NULLS}
+    assert {row["network"] for row in spectrum} == {"ticket"}
+    trained, _ = jacobian_rows.jacobian_rows(replace(ticket, kind="trained"), images[:2])
+    assert {row["network"] for row in trained} == {"ticket"}
 
 
 def test_isometry_rows_hold_the_ticket_and_its_nulls(ticket, images):

@@ -126,6 +126,14 @@ def remove_test(path):
     shutil.rmtree(path / "test")
 
 
+def unlabelled(path):
+    shutil.copy(path / "train/ant/1.png", path / "train/stray.png")
+
+
+def other_format(path):
+    Image.open(path / "train/ant/1.png").save(path / "train/ant/1.bmp")
+
+
 def damage(path):
     file = path / "train" / "bee" / "1.png"
     file.write_bytes(file.read_bytes()[:60])
@@ -176,6 +184,8 @@ def bomb(path):
         (missing_test_class, r"class 'bee' has no images under test/"),
         (unknown_test_class, r"class test/dog has no images under train/"),
         (one_class, r"1 classes with images found under train/; expected the layout"),
+        (unlabelled, r"train/stray\.png is not in the layout .*without a label"),
+        (other_format, r"train/ant/1\.bmp is not in the layout .*another format"),
         (damage, r"train/bee/1\.png is not a readable image"),
         (resize, r"test/ant/1\.png is 7×6 pixels; expected 6×6"),
         (deep_colour, r"train/ant/2\.png has more than 8 bits a channel"),

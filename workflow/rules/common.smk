@@ -12,7 +12,7 @@ from ticketlens import config as ticketlens_config
 from ticketlens.architecture import layer_shapes
 from ticketlens.arm_config import arm_rounds, donor_seed, recipes
 from ticketlens.arms import SALIENCIES, WHERE, needs
-from ticketlens.fingerprint import fingerprint
+from ticketlens.fingerprint import fingerprint, folder_digest
 
 ticketlens_config.export_library_path()
 try:
@@ -72,10 +72,10 @@ def of_arms(folder, file, studies):
     ]
 
 
-def banks(studies):
-    """Ticket bank files of studies."""
+def banks(studies, folder):
+    """Ticket bank files of studies in `folder`."""
     return [
-        f"{BANK}/{study}/seed{seed}.h5"
+        f"{folder}/{study}/seed{seed}.h5"
         for study in studies
         for seed in config["studies"][study]["seeds"]
     ]
@@ -157,7 +157,14 @@ def dataset_files(wildcards):
     return path if os.path.isfile(path) else []
 
 
-def figures(studies=None):
+def dataset_folder(wildcards):
+    """Digest of the files of a folder of images: a rerun trigger, as a folder is no input."""
+    path = config["dataset"]["path"]
+    is_read = config["dataset"]["source"] != "torchvision" and os.path.isdir(path)
+    return folder_digest(path) if is_read else ""
+
+
+def figures():
     """Figures of the config."""
     return [f"<results>/{name}.png" for name in FIGURES]
 

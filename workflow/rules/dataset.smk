@@ -21,6 +21,7 @@ rule prepare_dataset:
         name=config["dataset"]["name"],
         source=config["dataset"]["source"],
         path=lambda wildcards: config["dataset"]["path"],
+        files=dataset_folder,
         validation=config["dataset"]["validation"],
         split_seed=config["dataset"].get("split_seed", 0),
     script:

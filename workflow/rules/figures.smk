@@ -7,7 +7,7 @@ rule tabulate_accuracy:
     input:
         trained=of_studies("trained.h5", TRAINED)
         + of_arms("checkpoints", "trained.h5", config["studies"]),
-        banks=banks(BANKED),
+        banks=banks(BANKED, "resources/tickets"),
     output:
         accuracy="<results>/tables/accuracy.csv",
         curves="<results>/tables/training_curves.csv",
@@ -18,7 +18,7 @@ rule tabulate_accuracy:
     params:
         code=code("tabulate_accuracy"),
         chains=[
-            (study, seed, study_spec(study).to_json())
+            (study, seed, int(rounds(study)[-1]), study_spec(study).to_json())
             for study in BANKED
             for seed in config["studies"][study]["seeds"]
         ],

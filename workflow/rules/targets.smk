@@ -34,4 +34,4 @@ rule arms:
 rule bank:
     """Ticket bank: each finished chain as one small file."""
     input:
-        banks([study for study in TRAINED if study not in LATE]),
+        banks([study for study in TRAINED if study not in LATE], "<bank>"),

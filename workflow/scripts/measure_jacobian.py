@@ -1,7 +1,7 @@
 """Measure the Jacobian of one fully connected checkpoint: spectrum, isometry, nulls."""
 
 from ticketlens.checkpoint import read
-from ticketlens.dataset import measurement_images, open_prepared
+from ticketlens.dataset import images_of
 from ticketlens.jacobian_rows import isometry_rows, jacobian_rows
 from ticketlens.joblog import job_log
 from ticketlens.tables import write_rows
@@ -9,13 +9,13 @@ from ticketlens.tables import write_rows
 
 def main(snakemake) -> None:
     checkpoint = read(snakemake.input.checkpoint)
-    data = open_prepared(snakemake.input.dataset)
+    spec, data = checkpoint.spec.dataset, snakemake.input.dataset
     statistics, spectrum = jacobian_rows(
-        checkpoint, measurement_images(data, snakemake.params.spectrum_images)
+        checkpoint, images_of(spec, data, snakemake.params.spectrum_images)
     )
     write_rows(snakemake.output.jacobian, statistics)
     write_rows(snakemake.output.spectrum, spectrum)
-    images = measurement_images(data, snakemake.params.isometry_images)
+    images = images_of(spec, data, snakemake.params.isometry_images)
     write_rows(snakemake.output.isometry, isometry_rows(checkpoint, images))
 
 

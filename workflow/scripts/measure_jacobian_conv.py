@@ -1,7 +1,7 @@
 """Measure the Jacobian of one convolutional checkpoint: leading values, isometry, nulls."""
 
 from ticketlens.checkpoint import read
-from ticketlens.dataset import measurement_images, open_prepared
+from ticketlens.dataset import images_of
 from ticketlens.jacobian_conv_rows import isometry_rows, jacobian_rows
 from ticketlens.joblog import job_log
 from ticketlens.tables import write_rows
@@ -9,8 +9,7 @@ from ticketlens.tables import write_rows
 
 def main(snakemake) -> None:
     checkpoint = read(snakemake.input.checkpoint)
-    data = open_prepared(snakemake.input.dataset)
-    images = measurement_images(data, snakemake.params.images)
+    images = images_of(checkpoint.spec.dataset, snakemake.input.dataset, snakemake.params.images)
     write_rows(snakemake.output.jacobian, jacobian_rows(checkpoint, images))
     write_rows(snakemake.output.isometry, isometry_rows(checkpoint, images))
 

@@ -1,7 +1,7 @@
 """Predict q of one checkpoint by every rung of the ladder; decompose the measured q."""
 
 from ticketlens.checkpoint import read
-from ticketlens.dataset import measurement_images, open_prepared
+from ticketlens.dataset import images_of
 from ticketlens.joblog import job_log
 from ticketlens.signal_rows import decomposition_rows, ladder_rows
 from ticketlens.tables import write_rows
@@ -9,7 +9,7 @@ from ticketlens.tables import write_rows
 
 def main(snakemake) -> None:
     checkpoint = read(snakemake.input.checkpoint)
-    images = measurement_images(open_prepared(snakemake.input.dataset), snakemake.params.images)
+    images = images_of(checkpoint.spec.dataset, snakemake.input.dataset, snakemake.params.images)
     write_rows(snakemake.output.ladder, ladder_rows(checkpoint, images))
     write_rows(snakemake.output.decomposition, decomposition_rows(checkpoint, images))
 

@@ -1,7 +1,7 @@
 """Measure q, chi and correlations in one convolutional checkpoint."""
 
 from ticketlens.checkpoint import read
-from ticketlens.dataset import measurement_images, open_prepared
+from ticketlens.dataset import images_of
 from ticketlens.joblog import job_log
 from ticketlens.seeds import stream
 from ticketlens.signal_conv import measure
@@ -10,7 +10,7 @@ from ticketlens.signal_rows import write_signal
 
 def main(snakemake) -> None:
     checkpoint = read(snakemake.input.checkpoint)
-    images = measurement_images(open_prepared(snakemake.input.dataset), snakemake.params.images)
+    images = images_of(checkpoint.spec.dataset, snakemake.input.dataset, snakemake.params.images)
     rng = stream(checkpoint.seed, "perturbation")
     signal = measure(checkpoint.layers, checkpoint.spec, images, rng)
     write_signal(snakemake.output, checkpoint, signal, images)

@@ -9,9 +9,9 @@ from ticketlens.tables import accuracy, training_curves, write_csv
 def main(snakemake) -> None:
     runs = [checkpoint.read_summary(path) for path in snakemake.input.trained]
     for path, chain in zip(snakemake.input.banks, snakemake.params.chains, strict=True):
-        study, seed, spec = chain
+        study, seed, rounds, spec = chain
         bank.check_chain(bank.read_bank(path), study, seed, Spec.from_json(spec))
-        runs += bank.read_summaries(path)
+        runs += bank.read_summaries(path)[: rounds + 1]
     write_csv(snakemake.output.accuracy, accuracy(runs))
     write_csv(snakemake.output.curves, training_curves(runs))
 

@@ -181,6 +181,22 @@ def measurement_images(data: PreparedDataset, limit: int = MEASUREMENT_IMAGES) -
     return read_part(data, "validation", limit)[0]
 
 
+def images_of(
+    spec: DatasetSpec, path: str | os.PathLike, limit: int = MEASUREMENT_IMAGES
+) -> np.ndarray:
+    """Return the measurement images of the data set at `path`, for a ticket made on `spec`.
+
+    Raises DatasetError if the ticket was made on another data set.
+    """
+    data = open_prepared(path)
+    if data.spec != spec:
+        raise DatasetError(
+            f"{path}: data set {data.name} ({data.sha256[:12]}…) is not the one that the ticket "
+            f"was made on: {spec.name} ({spec.sha256[:12]}…); tickets keep to their images"
+        )
+    return measurement_images(data, limit)
+
+
 def normalise(pixels: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
     """Return (pixel/255 − mean)/std as float32 (n, channels, height, width)."""
     count, height, width, channels = pixels.shape

@@ -8,6 +8,7 @@ mean-field point (sigma_w, sigma_b, activation) of their dense initial networks.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import pairwise
 
 import numpy as np
@@ -326,8 +327,10 @@ def cmap(table: pd.DataFrame, titles: Mapping[str, str], dense: Mapping[str, Mea
         low = min(0.0, own["c"].min() - 0.02)
         x = np.linspace(max(low, -1.0), 1, 60)
         sigma_w, sigma_b, activation = dense[study]
-        q = mf.q_fixed_point(sigma_w, sigma_b, activation)
-        bottom.plot(x, mf.c_map(x, q, sigma_w, sigma_b, activation), color="black", ls="--", lw=1)
+        with suppress(mf.NoFixedPoint):  # ReLU and linear at or beyond criticality have no q*
+            q = mf.q_fixed_point(sigma_w, sigma_b, activation)
+            c = mf.c_map(x, q, sigma_w, sigma_b, activation)
+            bottom.plot(x, c, color="black", ls="--", lw=1)
         bottom.plot(x, x, color="0.5", ls=":", lw=1, zorder=1)
         bottom.set_xlim(low, 1)
         bottom.set_ylim(low, 1)

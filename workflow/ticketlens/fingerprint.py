@@ -92,3 +92,14 @@ def _files(parts: list[str], package: Path) -> list[Path]:
             break
         files.append(folder / "__init__.py")
     return [file for file in files if file.is_file()]
+
+
+def folder_digest(folder: str | Path) -> str:
+    """Return a hex digest of the names, sizes and times of all files below `folder`."""
+    files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    digest = hashlib.sha256()
+    for path in files:
+        status = path.stat()
+        name = path.relative_to(folder).as_posix()
+        digest.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]

@@ -29,6 +29,7 @@ def jacobian_rows(checkpoint: Checkpoint, images: np.ndarray) -> list[Row]:
         {
             **keys(checkpoint),
             "jacobian": "hidden",
+            "network": "ticket",
             "images": len(images),
             "mean_square": float(found.mean.mean()),
             "mean_square_error": float(np.sqrt(np.sum(found.standard_error**2)) / len(images)),

@@ -6,7 +6,8 @@ import numpy as np
 
 from ticketlens import jacobian as spectra
 from ticketlens import ladder, random_matrix
-from ticketlens.checkpoint import Checkpoint
+from ticketlens.checkpoint import Checkpoint, Layer
+from ticketlens.mask_sources import NotApplicable
 from ticketlens.rows import Row, keys
 from ticketlens.seeds import stream
 
@@ -17,49 +18,67 @@ LOG10_S2 = np.linspace(-10, 3, 131)
 def jacobian_rows(checkpoint: Checkpoint, images: np.ndarray) -> tuple[list[Row], list[Row]]:
     """Return (statistics, spectrum) of dh^L/dh^1 and dlogits/dx on `images`, mean over images.
 
-    The spectrum is a histogram of log10 s² over the non-structural values, as a density that
-    integrates to their share; `density_theory` is free probability's for the dense round 0 of a
-    fully connected ticket, with the measured q of each factor.
+    Column `network`: the ticket itself, and for tickets one draw of each null N1 to N6 (hidden
+    Jacobian, statistics only). The spectrum is a histogram of log10 s² over the non-structural
+    values, as a density that integrates to their share; `density_theory` is free probability's for
+    the dense round 0, with the measured q of each factor.
     """
     activation = checkpoint.spec.network.activation
     statistics_rows, spectrum_rows = [], []
-    centres = (LOG10_S2[1:] + LOG10_S2[:-1]) / 2
     for jacobian, measure in (
         ("hidden", spectra.hidden_spectrum),
         ("logits", spectra.logit_spectrum),
     ):
         s, found = measure(checkpoint.layers, activation, images)
-        labels = {**keys(checkpoint), "jacobian": jacobian}
-        statistics_rows.append(
-            {
-                **labels,
-                "values": s.shape[1],
-                "images": s.shape[0],
-                "mean_square": float(found.mean_square.mean()),
-                "log_mean_square": float(found.log_mean_square.mean()),
-                "relative_variance": float(found.relative_variance.mean()),
-                "largest": float(found.largest.mean()),
-                "log_mean": float(found.log_mean.mean()),
-                "log_sd": float(found.log_std.mean()),
-                "nullity": found.nullity,
-            }
-        )
-        positive = s[s > 0]
-        counts, _ = np.histogram(2 * np.log10(positive), LOG10_S2)
-        density = counts / (s.size * np.diff(LOG10_S2))
+        labels = {**keys(checkpoint), "jacobian": jacobian, "network": "ticket"}
+        statistics_rows.append({**labels, **_statistics(s, found)})
+        centres = (LOG10_S2[1:] + LOG10_S2[:-1]) / 2
         theory = np.full(len(centres), np.nan)
         if jacobian == "hidden" and checkpoint.round == 0 and checkpoint.kind == "ticket":
             theory = _free_probability(checkpoint, images, centres)
-            moments = _predicted_moments(checkpoint, images)
+            mean, variance = _predicted_moments(checkpoint, images)
             statistics_rows[-1] |= {
-                "mean_square_theory": moments[0],
-                "relative_variance_theory": moments[1] / moments[0] ** 2,
+                "mean_square_theory": mean,
+                "relative_variance_theory": variance / mean**2,
             }
+        counts, _ = np.histogram(2 * np.log10(s[s > 0]), LOG10_S2)
+        density = counts / (s.size * np.diff(LOG10_S2))
         spectrum_rows += [
             {**labels, "log10_s2": float(x), "density_log10": float(y), "density_theory": float(t)}
             for x, y, t in zip(centres, density, theory, strict=True)
         ]
+    if checkpoint.kind == "ticket":
+        for name, layers in _nulls(checkpoint).items():
+            labels = {**keys(checkpoint), "jacobian": "hidden", "network": name}
+            found = _statistics(*spectra.hidden_spectrum(layers, activation, images))
+            statistics_rows.append({**labels, **found})
     return statistics_rows, spectrum_rows
+
+
+def _statistics(s: np.ndarray, found: spectra.SpectrumStatistics) -> Row:
+    return {
+        "values": s.shape[1],
+        "images": s.shape[0],
+        "mean_square": float(found.mean_square.mean()),
+        "log_mean_square": float(found.log_mean_square.mean()),
+        "relative_variance": float(found.relative_variance.mean()),
+        "largest": float(found.largest.mean()),
+        "log_mean": float(found.log_mean.mean()),
+        "log_sd": float(found.log_std.mean()),
+        "nullity": found.nullity,
+    }
+
+
+def _nulls(checkpoint: Checkpoint) -> dict[str, tuple[Layer, ...]]:
+    """Return one network of each null that applies: the first draw of `isometry_rows`."""
+    networks = {}
+    for name, null in spectra.NULLS.items():
+        rng = stream(checkpoint.seed, "null", checkpoint.round, name, 0)
+        try:
+            networks[name] = null(checkpoint.layers, checkpoint.spec, rng)
+        except NotApplicable:
+            continue
+    return networks
 
 
 def _factors(checkpoint: Checkpoint, images: np.ndarray) -> tuple[np.ndarray, float, str]:

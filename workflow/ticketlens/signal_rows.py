@@ -104,7 +104,15 @@ def ladder_rows(checkpoint: Checkpoint, images: np.ndarray) -> list[Row]:
     conv = checkpoint.layers[0].kind == "conv"
     network = checkpoint.spec.network
     measured = ladder.measured_q(checkpoint.layers, images, network=network)
-    rows = per_layer(checkpoint, {"rung": "measured", "mode": "measured"}, q=measured.mean(axis=0))
+    moments = ladder.activation_moments(checkpoint.layers, images, network=network)
+    rows = per_layer(
+        checkpoint,
+        {"rung": "measured", "mode": "measured"},
+        q=measured.mean(axis=0),
+        activation_square=moments.measured,
+        activation_square_gaussian=moments.gaussian,
+        activation_square_gaussian_per_neuron=moments.gaussian_per_neuron,
+    )
     for rung in ladder.RUNGS:
         if conv and rung in ("degree", "empirical_law"):
             continue

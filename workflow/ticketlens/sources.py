@@ -18,6 +18,7 @@ from PIL import Image
 
 PARTS = ("train", "test")
 SUFFIXES = (".png", ".jpg", ".jpeg")
+OTHER_SUFFIXES = (".bmp", ".gif", ".tif", ".tiff", ".webp")
 MAX_SIDE = 1024
 MAX_FILE_BYTES = 50_000_000
 HOW_TO_GET = (
@@ -126,7 +127,7 @@ def _folder_entries(path: Path) -> list[str]:
     return [
         file.relative_to(path).as_posix()
         for part in PARTS
-        for file in sorted((path / part).glob("*/*"))
+        for file in sorted((path / part).rglob("*"))
         if file.is_file()
     ]
 
@@ -147,10 +148,16 @@ def _read_tree(where: str, entries: list[str], load: Callable[[str], bytes]) -> 
     files: dict[tuple[str, str], list[str]] = {}
     for entry in entries:
         parts = PurePosixPath(entry).parts
-        if len(parts) != 3 or parts[0] not in PARTS or any(p.startswith((".", "_")) for p in parts):
+        suffix = PurePosixPath(entry).suffix.lower()
+        is_hidden = any(part.startswith((".", "_")) for part in parts)
+        if parts[0] not in PARTS or is_hidden or suffix not in (*SUFFIXES, *OTHER_SUFFIXES):
             continue
-        if PurePosixPath(entry).suffix.lower() in SUFFIXES:
-            files.setdefault((parts[0], parts[1]), []).append(entry)
+        if len(parts) != 3 or suffix in OTHER_SUFFIXES:
+            raise DatasetError(
+                f"{where}: {entry} is not in the layout {{train,test}}/<class>/*.png|jpg: an image "
+                "without a label, or of another format"
+            )
+        files.setdefault((parts[0], parts[1]), []).append(entry)
     classes = tuple(sorted({name for part, name in files if part == "train"}))
     if len(classes) < 2:
         raise DatasetError(

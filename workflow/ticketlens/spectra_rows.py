@@ -9,7 +9,7 @@ from ticketlens.checkpoint import Checkpoint
 from ticketlens.rows import Row, hidden, keys
 from ticketlens.seeds import stream
 
-NULL_DRAWS = 3
+NULL_DRAWS = 19  # a layer of the null itself has an outlier with probability 1/(draws + 1) = 5 %
 EIGENVALUES = np.linspace(0, 8, 161)
 
 

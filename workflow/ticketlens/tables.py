@@ -51,7 +51,7 @@ def concatenated(paths: Sequence[str | os.PathLike]) -> pd.DataFrame:
     """Return the rows of all files, which `write_rows` wrote."""
     import pandas as pd
 
-    frames = [pd.read_csv(path) for path in paths]
+    frames = [pd.read_csv(path, keep_default_na=False, na_values=[""]) for path in paths]
     return pd.concat(frames, ignore_index=True)
 
 

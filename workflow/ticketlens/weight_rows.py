@@ -95,5 +95,7 @@ def degree_rows(checkpoint: Checkpoint) -> list[Row]:
             }
         for direction in ("in", "out"):
             summary = asdict(degrees.degree_summary(layer.mask, direction))
-            rows.append({**keys(checkpoint, number), "name": layer.name, **summary, **shared})
+            # Dead neurons and the like belong to the layer's own units, its outputs.
+            own = shared if direction == "in" else {}
+            rows.append({**keys(checkpoint, number), "name": layer.name, **summary, **own})
     return rows
