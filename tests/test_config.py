@@ -306,7 +306,7 @@ def test_the_planned_comparison_has_eight_arms_at_three_rounds() -> None:
     assert config["interventions"]["rounds"] == [3, 7, 10]
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "quick.yaml", "cpu.yaml"])
+@pytest.mark.parametrize("name", ["config.yaml", "quick.yaml", "cpu.yaml", "bank.yaml"])
 def test_shipped_configs_are_valid_and_describe_runs(name: str) -> None:
     config = checked(overlay_file(name))
     for study in config["studies"]:
