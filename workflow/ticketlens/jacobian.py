@@ -8,6 +8,7 @@ float64 on fully connected layers; `signal_conv` has the convolutions.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -343,6 +344,27 @@ density, its degrees, all. N4 keeps mask and magnitudes, N5 mask and E w², N6 t
 new weights of the study's own scheme. All keep the biases."""
 
 
+def null_networks(
+    layers: Sequence[Layer],
+    spec: Spec,
+    seed: int,
+    round_: int,
+    draw: int = 0,
+    names: Iterable[str] = tuple(NULLS),
+) -> dict[str, tuple[Layer, ...]]:
+    """Return one network of each null, of the stream (seed, "null", round, name, draw).
+
+    No entry for a null that is not applicable. Raises ValueError for an unknown name.
+    """
+    networks = {}
+    for name in names:
+        if name not in NULLS:
+            raise ValueError(f"null is {name!r}; allowed: {list(NULLS)}")
+        with suppress(NotApplicable):
+            networks[name] = NULLS[name](layers, spec, stream(seed, "null", round_, name, draw))
+    return networks
+
+
 def isometry_of_nulls(
     layers: Sequence[Layer],
     spec: Spec,
@@ -353,27 +375,16 @@ def isometry_of_nulls(
     names: Iterable[str] = tuple(NULLS),
     probes: int | None = PROBES,
 ) -> dict[str, tuple[Isometry, ...]]:
-    """Measure the isometry of `draws` networks of each null; no entry for one not applicable.
+    """Measure the isometry of `draws` networks of each null (see `null_networks`).
 
-    A draw uses the stream (seed, "null", round, name, draw), and the random vectors of the
-    estimate the stream (seed, "null-probes", round), the same for all: give it to `isometry` of the
-    ticket too, and comparisons are paired. Raises ValueError for an unknown name.
+    The random vectors of the estimate use the stream (seed, "null-probes", round), the same for
+    all: give it to `isometry` of the ticket too, and comparisons are paired. Raises ValueError for
+    an unknown name.
     """
-    found = {}
-    for name in names:
-        if name not in NULLS:
-            raise ValueError(f"null is {name!r}; allowed: {list(NULLS)}")
-        try:
-            drawn = [
-                NULLS[name](layers, spec, stream(seed, "null", round_, name, draw))
-                for draw in range(draws)
-            ]
-        except NotApplicable:
-            continue
-        found[name] = tuple(
-            isometry(
-                null, spec.network.activation, images, stream(seed, "null-probes", round_), probes
-            )
-            for null in drawn
-        )
+    found: dict[str, tuple[Isometry, ...]] = {}
+    for draw in range(draws):
+        for name, null in null_networks(layers, spec, seed, round_, draw, names).items():
+            rng = stream(seed, "null-probes", round_)
+            measured = isometry(null, spec.network.activation, images, rng, probes)
+            found[name] = (*found.get(name, ()), measured)
     return found

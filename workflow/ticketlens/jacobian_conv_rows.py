@@ -10,8 +10,7 @@ import numpy as np
 
 from ticketlens import signal_conv
 from ticketlens.checkpoint import Checkpoint, Layer
-from ticketlens.jacobian import NULLS
-from ticketlens.mask_sources import NotApplicable
+from ticketlens.jacobian import null_networks
 from ticketlens.rows import Row, keys
 from ticketlens.seeds import stream
 
@@ -44,12 +43,7 @@ def isometry_rows(checkpoint: Checkpoint, images: np.ndarray) -> list[Row]:
     spec = checkpoint.spec
     networks: dict[str, tuple[Layer, ...]] = {"ticket": checkpoint.layers}
     if checkpoint.kind == "ticket":
-        for name, null in NULLS.items():
-            rng = stream(checkpoint.seed, "null", checkpoint.round, name, 0)
-            try:
-                networks[name] = null(checkpoint.layers, spec, rng)
-            except NotApplicable:
-                continue
+        networks |= null_networks(checkpoint.layers, spec, checkpoint.seed, checkpoint.round)
     rows = []
     for name, layers in networks.items():
         rng = stream(checkpoint.seed, "null-probes", checkpoint.round)

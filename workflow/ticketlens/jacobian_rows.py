@@ -6,8 +6,7 @@ import numpy as np
 
 from ticketlens import jacobian as spectra
 from ticketlens import ladder, random_matrix
-from ticketlens.checkpoint import Checkpoint, Layer
-from ticketlens.mask_sources import NotApplicable
+from ticketlens.checkpoint import Checkpoint
 from ticketlens.rows import Row, keys
 from ticketlens.seeds import stream
 
@@ -48,7 +47,11 @@ def jacobian_rows(checkpoint: Checkpoint, images: np.ndarray) -> tuple[list[Row]
             for x, y, t in zip(centres, density, theory, strict=True)
         ]
     if checkpoint.kind == "ticket":
-        for name, layers in _nulls(checkpoint).items():
+        # The first draw of `isometry_rows`.
+        nulls = spectra.null_networks(
+            checkpoint.layers, checkpoint.spec, checkpoint.seed, checkpoint.round
+        )
+        for name, layers in nulls.items():
             labels = {**keys(checkpoint), "jacobian": "hidden", "network": name}
             found = _statistics(*spectra.hidden_spectrum(layers, activation, images))
             statistics_rows.append({**labels, **found})
@@ -67,18 +70,6 @@ def _statistics(s: np.ndarray, found: spectra.SpectrumStatistics) -> Row:
         "log_sd": float(found.log_std.mean()),
         "nullity": found.nullity,
     }
-
-
-def _nulls(checkpoint: Checkpoint) -> dict[str, tuple[Layer, ...]]:
-    """Return one network of each null that applies: the first draw of `isometry_rows`."""
-    networks = {}
-    for name, null in spectra.NULLS.items():
-        rng = stream(checkpoint.seed, "null", checkpoint.round, name, 0)
-        try:
-            networks[name] = null(checkpoint.layers, checkpoint.spec, rng)
-        except NotApplicable:
-            continue
-    return networks
 
 
 def _factors(checkpoint: Checkpoint, images: np.ndarray) -> tuple[np.ndarray, float, str]:
