@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ticketlens import arm_masks, arm_weights, checkpoint, construction
+from ticketlens.architecture import of_weight_count, weight_count
 from ticketlens.arm_config import arm_rounds
-from ticketlens.arm_masks import MASKS, PER_LAYER, check_masks, erk_counts
+from ticketlens.arm_masks import MASKS, PER_LAYER, SMALL, check_masks, erk_counts, small_theta
 from ticketlens.arm_weights import WEIGHTS
 from ticketlens.arms import OPTIONS, Arm, Material, needs
 from ticketlens.checkpoint import Checkpoint, Layer
@@ -112,6 +115,63 @@ COMBINATIONS = [
 ]
 
 
+# --- dense-small ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", SPECS)
+@pytest.mark.parametrize("weights", ["rewind", "fresh", "inverse-cdf", "fresh-matched"])
+def test_a_small_dense_network_has_about_as_many_weights_as_the_ticket(
+    family: str, weights: str
+) -> None:
+    source = material(SPECS[family], mask=SMALL, weights=weights)
+    wanted = sum(counts(source.ticket))
+    small = construct("small", source)
+    assert small.density == 1.0
+    assert small.spec.replace(network=source.ticket.spec.network) == source.ticket.spec
+    found = weight_count(small.spec)
+    assert found == sum(counts(small))
+    for width in (small.spec.network.width - 1, small.spec.network.width + 1):
+        network = replace(small.spec.network, width=width)
+        assert abs(weight_count(small.spec.replace(network=network)) - wanted) >= abs(
+            found - wanted
+        )
+
+
+@given(count=st.integers(1, 10_000), family=st.sampled_from(list(SPECS)))
+def test_no_width_comes_nearer_to_a_count_than_the_one_chosen(count: int, family: str) -> None:
+    spec = SPECS[family]
+    off = {
+        width: abs(weight_count(spec.replace(network=replace(spec.network, width=width))) - count)
+        for width in range(1, 60)
+    }
+    chosen = of_weight_count(spec, count).network.width
+    assert chosen >= 59 or off[chosen] == min(off.values())
+
+
+def test_laws_copied_into_a_small_network_keep_their_mean_field_scale() -> None:
+    """fan_in · E w² is the survivors', although a layer of the small network has fewer inputs."""
+    for weights, tolerance in (("fresh-matched", 1e-5), ("inverse-cdf", 0.25)):
+        source = material(mask=SMALL, weights=weights, seed=3)
+        for layer, survivors in zip(
+            construct("small", source).layers, source.survivors.layers, strict=True
+        ):
+            found, wanted = (x.fan_in * np.mean(kept(x) ** 2.0) for x in (layer, survivors))
+            assert found == pytest.approx(wanted, rel=tolerance), (weights, layer.name)
+
+
+def test_a_small_network_has_no_theta_k() -> None:
+    late = DENSE.replace(pruning=PruningSpec(rewind_epoch=1))
+    with pytest.raises(NotApplicable, match="no theta_k"):
+        small_theta(chain(late, 0))
+
+
+def test_a_small_network_of_another_width_is_caught() -> None:
+    source = material(mask=SMALL)
+    masks = [np.ones(layer.mask.shape, bool) for layer in source.theta.layers]
+    with pytest.raises(InvariantError, match="dense-small: not a dense network of"):
+        check_masks(SMALL, masks, source.ticket)
+
+
 # --- every arm -----------------------------------------------------------------------------------
 
 
@@ -126,12 +186,14 @@ def test_every_combination_of_sources_is_a_valid_ticket(
     found = checkpoint.read(tmp_path / "ticket.h5", kind="ticket")
     assert (found.study, found.seed, found.round, found.arm) == ("tiny", 0, ROUND, "rival")
     assert found.extra["arm_mask"] == mask and found.extra["arm_weights"] == weights
-    assert sum(counts(found)) == sum(counts(source.ticket))
-    assert counts(found)[-1] == counts(source.ticket)[-1], "the readout keeps its own number"
+    if mask != SMALL:
+        assert sum(counts(found)) == sum(counts(source.ticket))
+        assert counts(found)[-1] == counts(source.ticket)[-1], "the readout keeps its own number"
     if mask in PER_LAYER:
         assert counts(found) == counts(source.ticket)
-    for layer, theta in zip(found.layers, source.theta.layers, strict=True):
-        assert layer.bias.tobytes() == theta.bias.tobytes()
+    theta = small_theta(source.ticket) if mask == SMALL else source.theta
+    for layer, other in zip(found.layers, theta.layers, strict=True):
+        assert layer.bias.tobytes() == other.bias.tobytes()
     assert not same_weights(found, source.ticket)
 
 
@@ -163,7 +225,7 @@ def test_an_arm_that_is_the_imp_ticket_is_refused() -> None:
 
 
 def test_an_unknown_source_is_named() -> None:
-    with pytest.raises(ValueError, match=r"arms\.x\.mask is 'none'; allowed: \['erk'"):
+    with pytest.raises(ValueError, match=r"arms\.x\.mask is 'none'; allowed: \['dense-small'"):
         construct("x", material(mask="none"))
     with pytest.raises(ValueError, match=r"arms\.x\.weights is 'none'; allowed: \['fresh'"):
         construct("x", material(weights="none"))

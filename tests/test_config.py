@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from snakemake.utils import update_config
 
 from ticketlens import spec
-from ticketlens.arm_config import arm_rounds, donor_seed
+from ticketlens.arm_config import arm_rounds, arm_seeds, donor_seed, recipes, shown_arms
 from ticketlens.config import SCHEMA, ConfigError, checked, rounds, study_spec
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
@@ -150,8 +150,8 @@ BAD = {
     "arms: {imp: null}": "missing key arms.imp",
     "arms: {x: {mask: unifrom, weights: fresh}}": (
         "arms.x.mask is 'unifrom'; allowed: imp, imp-other-seed, shuffle-layer, shuffle-in-degree, "
-        "rewire, uniform, erk, one-shot, magnitude-at-init, snip, grasp, synflow; did you mean "
-        "'uniform'?"
+        "rewire, uniform, erk, one-shot, magnitude-at-init, dense-small, snip, grasp, synflow; "
+        "did you mean 'uniform'?"
     ),
     "arms: {x: {mask: uniform, weights: freshh}}": "arms.x.weights is 'freshh'; allowed: rewind,",
     "arms: {x: {mask: uniform}}": "missing key arms.x.weights",
@@ -171,8 +171,12 @@ BAD = {
     "arms: {x: {mask: uniform, weights: fresh-matched, signs: kept}}": (
         "arms.x.signs has no effect with weights 'fresh-matched'; allowed with: inverse-cdf"
     ),
-    "arms: {x: {mask: uniform, weights: fresh, rounds: [3, 16]}}": (
-        "arms.x.rounds has 16; allowed: at most 15, the last round of fcnet-normal, "
+    "experiments: {bimodal: {arms: [imp, small-bimodel]}}": (
+        "experiments.bimodal.arms has 'small-bimodel', which is not defined; did you mean "
+        "'small-bimodal'?"
+    ),
+    "experiments: {std_experiment: {study: fcnet}}": (
+        "experiments.std_experiment.study has 'fcnet', which is not defined"
     ),
     "arms: {x: {mask: uniform, weights: fresh, rounds: [3, 3]}}": (
         "arms.x.rounds is [3, 3]; allowed: no entry twice"
@@ -214,7 +218,7 @@ BAD = {
     ),
     "{interventions: {donor_offset: 1}, studies: {fcnet-orthogonal: {seeds: [3, 5]}, "
     "convnet-normal: {seeds: [3]}}}": (
-        "arms.imp-other-seed in study fcnet-normal: donor seed 1 is a seed of the study; allowed: "
+        "arms.imp-other-seed in study fcnet-normal: donor seed 1 has arms itself; allowed: "
     ),
     "1: 2": "unknown key 1 (allowed: ",
 }
@@ -281,11 +285,40 @@ def test_arms_are_made_at_the_rounds_that_a_study_has() -> None:
     config = checked(merged("{studies: {convnet-normal: {pruning: {rounds: 5}}}}"))
     assert arm_rounds(config, "rewire", "fcnet-normal") == [3, 7, 10]
     assert arm_rounds(config, "rewire", "convnet-normal") == [3]
-    own = "{arms: {rewire: {rounds: [12, 2], studies: [fcnet-normal]}}}"
-    config = checked(merged(own, "{interventions: {studies: [convnet-normal]}}"))
+    own = "{arms: {rewire: {rounds: [16, 12, 2], studies: [fcnet-normal]}}}"
+    allowed = "{interventions: {studies: [fcnet-normal, convnet-normal]}}"
+    config = checked(merged(own, allowed))
     assert arm_rounds(config, "rewire", "fcnet-normal") == [2, 12]
     assert arm_rounds(config, "rewire", "convnet-normal") == []
-    assert arm_rounds(config, "uniform-density", "fcnet-normal") == []
+    assert arm_rounds(config, "uniform-density", "convnet-normal") == [3, 7, 10]
+    assert arm_rounds(config, "uniform-density", "fcnet-orthogonal") == []
+
+
+def test_without_studies_in_interventions_no_arm_is_made() -> None:
+    config = checked(merged("{interventions: {studies: []}}"))
+    for name in recipes(config):
+        assert not any(arm_rounds(config, name, study) for study in config["studies"])
+    assert shown_arms(config, "bimodal") == ["imp"]
+
+
+def test_arms_are_made_for_the_seeds_that_they_or_interventions_name() -> None:
+    config = checked(merged("{interventions: {seeds: [0, 2, 99]}, arms: {rewire: {seeds: [1]}}}"))
+    assert arm_seeds(config, "uniform-density", "fcnet-normal") == [0, 2]
+    assert arm_seeds(config, "rewire", "fcnet-normal") == [1]
+    assert arm_seeds(checked(merged()), "rewire", "fcnet-orthogonal") == [0, 1, 2]
+
+
+def test_donors_may_be_seeds_of_the_study_that_have_no_arms() -> None:
+    config = merged("{interventions: {seeds: [0, 1, 2, 3], donor_offset: 4}}")
+    assert checked(config)["studies"]["fcnet-normal"]["seeds"] == list(range(8))
+
+
+def test_an_experiment_shows_the_arms_that_are_made() -> None:
+    config = checked(merged("{pruning: {rounds: 6}, contrasts: {round: 3}}"))
+    assert shown_arms(config, "std_experiment") == ["imp"]
+    assert shown_arms(config, "bimodal") == config["experiments"]["bimodal"]["arms"]
+    del config["experiments"]
+    assert shown_arms(config, "bimodal") == []
 
 
 def test_donor_seeds_lie_outside_the_study() -> None:
@@ -302,8 +335,12 @@ def test_a_config_without_interventions_makes_no_arms() -> None:
 
 def test_the_planned_comparison_has_eight_arms_at_three_rounds() -> None:
     config = checked(merged())
-    assert len(config["arms"]) == 8
-    assert config["interventions"]["rounds"] == [3, 7, 10]
+    planned = [
+        name
+        for name in recipes(config)
+        if {3, 7, 10} <= set(arm_rounds(config, name, "fcnet-orthogonal"))
+    ]
+    assert len(planned) == 7
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "quick.yaml", "cpu.yaml", "bank.yaml"])
@@ -337,12 +374,12 @@ def test_checking_leaves_the_config_as_it_was() -> None:
 
 def test_a_study_overrides_training_and_pruning_of_the_config() -> None:
     config = checked(
-        merged("studies: {fcnet-normal: {training: {epochs: 7}, pruning: {rounds: 3, rate: 0.5}}}")
+        merged("studies: {fcnet-normal: {training: {epochs: 7}, pruning: {rounds: 5, rate: 0.5}}}")
     )
     study, other = (study_spec(config, name) for name in ("fcnet-normal", "convnet-normal"))
     assert (study.training.epochs, study.pruning.rate) == (7, 0.5)
     assert (other.training.epochs, other.pruning.rate) == (50, 0.2)
-    assert (rounds(config, "fcnet-normal"), rounds(config, "convnet-normal")) == (3, 15)
+    assert (rounds(config, "fcnet-normal"), rounds(config, "convnet-normal")) == (5, 15)
 
 
 def test_the_number_of_rounds_is_no_part_of_the_spec() -> None:

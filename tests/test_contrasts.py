@@ -58,9 +58,20 @@ def test_one_seed_gives_no_interval_and_no_verdict_but_inconclusive() -> None:
 
 def test_a_missing_seed_is_named() -> None:
     table = accuracies(worse=-0.05)
-    gone = (table["seed"] == 3) & (table["arm"] == "worse")
-    with pytest.raises(ValueError, match=r"s, arm worse against imp: seeds only in a: \[\].*\[3\]"):
+    gone = (table["seed"] == 3) & (table["arm"] == "imp")
+    with pytest.raises(ValueError, match=r"s, arm worse against imp: seeds only in a: \[3\]"):
         contrasts(table[~gone], ["worse"], 7, 0.5)
+
+
+def test_an_arm_of_some_seeds_is_compared_over_those() -> None:
+    table = accuracies(worse=-0.05)
+    kept = table[(table["arm"] == "imp") | table["seed"].isin([1, 3])]
+    found = contrasts(kept, ["worse"], 7, 0.5)
+    assert set(found["n"]) == {2}
+    runs = kept[(kept["round"] == 7) & kept["seed"].isin([1, 3])]
+    wide = runs.pivot(index="seed", columns="arm", values=QUANTITIES[0])
+    row = found[(found["round"] == 7) & (found["quantity"] == QUANTITIES[0])].iloc[0]
+    assert row["mean"] == pytest.approx(100 * (wide["worse"] - wide["imp"]).mean())
 
 
 def test_a_table_without_arms_has_nothing_to_compare() -> None:

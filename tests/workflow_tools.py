@@ -36,7 +36,7 @@ studies:
   convnet-normal: {seeds: [0], pruning: {rounds: 0}}
 training: {epochs: 2, batch_size: 9}
 pruning: {rounds: 1}
-interventions: {rounds: []}
+interventions: {studies: []}
 """
 
 

@@ -10,8 +10,8 @@ from snakemake.exceptions import WorkflowError
 
 from ticketlens import config as ticketlens_config
 from ticketlens.architecture import layer_shapes
-from ticketlens.arm_config import arm_rounds, donor_seed, recipes
-from ticketlens.arms import SALIENCIES, WHERE, needs
+from ticketlens.arm_config import arm_rounds, arm_seeds, donor_seed, recipes
+from ticketlens.arms import ASIDE, SALIENCIES, needs
 from ticketlens.fingerprint import fingerprint, folder_digest
 
 ticketlens_config.export_library_path()
@@ -68,7 +68,7 @@ def of_arms(folder, file, studies):
         for study in studies
         for arm in ARMS
         for number in arm_rounds(config, arm, study)
-        for seed in config["studies"][study]["seeds"]
+        for seed in arm_seeds(config, arm, study)
     ]
 
 
@@ -146,9 +146,9 @@ def material(wildcards):
 
 
 def recipe(wildcards):
-    """An arm's entry in the config, without where it is made: a new round remakes no other."""
+    """An arm's entry in the config, without what is aside: a new round remakes no other."""
     entry = config["arms"][wildcards.arm]
-    return {key: value for key, value in entry.items() if key not in WHERE}
+    return {key: value for key, value in entry.items() if key not in ASIDE}
 
 
 def dataset_files(wildcards):

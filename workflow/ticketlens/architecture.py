@@ -7,6 +7,8 @@ is named readout.
 
 from __future__ import annotations
 
+import bisect
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
@@ -70,6 +72,28 @@ def layer_shapes(spec: Spec) -> tuple[LayerShape, ...]:
     if family not in FAMILIES:
         raise ValueError(f"network family is {family!r}; allowed: {sorted(FAMILIES)}")
     return FAMILIES[family](spec.network, spec.dataset.shape, spec.dataset.classes)
+
+
+def weight_count(spec: Spec) -> int:
+    """Return the number of weights of the dense network, biases left out."""
+    return sum(prod(layer.shape) for layer in layer_shapes(spec))
+
+
+def of_weight_count(spec: Spec, count: int) -> Spec:
+    """Return `spec` with the width whose dense network's number of weights is nearest to `count`.
+
+    A tie goes to the narrower network; the width is at least 1.
+    """
+
+    def wide(width: int) -> Spec:
+        return spec.replace(network=dataclasses.replace(spec.network, width=width))
+
+    # The number of weights grows with the width: the first width that reaches it, or the one below.
+    reaching = bisect.bisect_left(
+        range(1, count + 1), count, key=lambda width: weight_count(wide(width))
+    )
+    near = [wide(width) for width in (reaching, reaching + 1) if width >= 1]
+    return min(near, key=lambda small: abs(weight_count(small) - count))
 
 
 def parameter_count(spec: Spec) -> int:

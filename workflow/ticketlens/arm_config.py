@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ticketlens.arm_masks import MASKS, keeps_layers
+from ticketlens.arm_masks import MASKS, SMALL, keeps_layers
 from ticketlens.arm_weights import WEIGHTS
 from ticketlens.arms import OPTIONS, SALIENCIES, Arm
 from ticketlens.config import rounds, study_spec
@@ -32,9 +32,13 @@ def recipes(config: Config) -> dict[str, Arm]:
 
 
 def arm_studies(config: Config, name: str) -> list[str]:
-    """Return the studies that an arm is made in: its own, or those of `interventions`, or all."""
-    default = config.get("interventions", {}).get("studies", list(config["studies"]))
-    return list(config["arms"][name].get("studies", default))
+    """Return the studies that an arm is made in: of those of `interventions`, its own.
+
+    Without `studies` in either place these are all.
+    """
+    allowed = config.get("interventions", {}).get("studies", list(config["studies"]))
+    own = config["arms"][name].get("studies", allowed)
+    return [study for study in allowed if study in own]
 
 
 def arm_rounds(config: Config, name: str, study: str) -> list[int]:
@@ -47,6 +51,18 @@ def arm_rounds(config: Config, name: str, study: str) -> list[int]:
     default = config.get("interventions", {}).get("rounds", [])
     wanted = config["arms"][name].get("rounds", default)
     return sorted(number for number in wanted if number <= rounds(config, study))
+
+
+def arm_seeds(config: Config, name: str, study: str) -> list[int]:
+    """Return the seeds of a study for which an arm is made.
+
+    They are the arm's own `seeds`, or those of `interventions`, as far as the study has them, or
+    all.
+    """
+    seeds = config["studies"][study]["seeds"]
+    default = config.get("interventions", {}).get("seeds", seeds)
+    wanted = config["arms"][name].get("seeds", default)
+    return [seed for seed in seeds if seed in wanted]
 
 
 def donor_seed(config: Config, seed: int) -> int:
@@ -63,11 +79,39 @@ def problems(config: Config) -> Iterator[str]:
         return
     for name, arm in recipes(config).items():
         yield from _recipe_problems(name, arm)
-        yield from _round_problems(config, name)
         for study in arm_studies(config, name):
             if arm_rounds(config, name, study):
                 yield from _study_problems(config, name, arm, study)
     yield from _contrast_problems(config)
+    for experiment, entry in config.get("experiments", {}).items():
+        yield from _experiment_problems(config, f"experiments.{experiment}", entry)
+
+
+def _experiment_problems(config: Config, where: str, entry: Mapping[str, Any]) -> Iterator[str]:
+    """Yield names in an experiment that nothing defines."""
+    names = [("study", entry["study"], config["studies"])]
+    names += [("arms", name, config["arms"]) for name in entry["arms"]]
+    for key, name, known in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            yield f"{where}.{key} has {name!r}, which is not defined{hint}"
+
+
+def shown_arms(config: Config, experiment: str) -> list[str]:
+    """Return the arms of an experiment that are made in its study, at its round if it has one.
+
+    `imp` is always made. Without the experiment in the config there are none.
+    """
+    entry = config.get("experiments", {}).get(experiment)
+    if entry is None:
+        return []
+
+    def is_made(name: str) -> bool:
+        found = arm_rounds(config, name, entry["study"])
+        return name == "imp" or (entry["round"] in found if "round" in entry else bool(found))
+
+    return [name for name in entry["arms"] if is_made(name)]
 
 
 def _contrast_problems(config: Config) -> Iterator[str]:
@@ -125,18 +169,6 @@ def _recipe_problems(name: str, arm: Arm) -> Iterator[str]:
         yield f"missing key arms.{name}.sigma_w, which weights 'scaled' needs"
 
 
-def _round_problems(config: Config, name: str) -> Iterator[str]:
-    """Yield rounds that an arm asks for by itself and that none of its studies has."""
-    studies = arm_studies(config, name)
-    last = max((rounds(config, study) for study in studies), default=0)
-    beyond = [number for number in config["arms"][name].get("rounds", []) if number > last]
-    if beyond:
-        yield (
-            f"arms.{name}.rounds has {beyond[0]}; allowed: at most {last}, the last round of "
-            f"{', '.join(studies)}"
-        )
-
-
 def _study_problems(config: Config, name: str, arm: Arm, study: str) -> Iterator[str]:
     """Yield why an arm does not apply to a study."""
     spec, numbers = study_spec(config, study), arm_rounds(config, name, study)
@@ -148,6 +180,11 @@ def _study_problems(config: Config, name: str, arm: Arm, study: str) -> Iterator
         yield f"{where}: mask 'one-shot' at round 1 is the IMP mask; allowed: rounds from 2"
     if arm.mask == "magnitude-at-init" == pruning.criterion and pruning.scope == "layer":
         yield f"{where}: mask 'magnitude-at-init' is the IMP mask with this pruning.criterion"
+    if arm.mask == SMALL and pruning.rewind_epoch:
+        yield (
+            f"{where}: mask {SMALL!r} with pruning.rewind_epoch {pruning.rewind_epoch}: the small "
+            "network has no theta_k; allowed: rewind_epoch 0"
+        )
     if arm.weights == "shuffled-values" and not keeps_layers(arm.mask, pruning.scope):
         yield (
             f"{where}: weights 'shuffled-values' need as many places as values in every layer, "
@@ -169,13 +206,13 @@ def _study_problems(config: Config, name: str, arm: Arm, study: str) -> Iterator
             f"{rounds(config, study)}, the study's last round"
         )
     if arm.mask == "imp-other-seed":
-        yield from _donor_problems(config, where, config["studies"][study]["seeds"])
+        yield from _donor_problems(config, where, arm_seeds(config, name, study))
 
 
 def _donor_problems(config: Config, where: str, seeds: Sequence[int]) -> Iterator[str]:
     inside = sorted({donor_seed(config, seed) for seed in seeds} & set(seeds))
     if inside:
         yield (
-            f"{where}: donor seed {inside[0]} is a seed of the study; allowed: an "
-            "interventions.donor_offset that leads outside of its seeds"
+            f"{where}: donor seed {inside[0]} has arms itself; allowed: an "
+            "interventions.donor_offset that leads outside of the seeds that have arms"
         )

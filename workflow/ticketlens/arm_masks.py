@@ -3,23 +3,27 @@
 A mask source is one function (material, rng) -> masks with an entry in `MASKS`. Every mask has the
 number of weights of the IMP ticket: per layer if the source is in `PER_LAYER`, else over all hidden
 layers, the readout apart, as it is pruned at its own rate. `check_masks` asserts that, and that the
-mask is not the IMP ticket's own.
+mask is not the IMP ticket's own. `dense-small` alone is of another shape: full masks of a narrower
+network, `small_theta`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from ticketlens import mask_sources
-from ticketlens.architecture import READOUT
+from ticketlens.architecture import READOUT, layer_shapes, of_weight_count
 from ticketlens.arms import Material
 from ticketlens.checkpoint import Checkpoint, Layer
+from ticketlens.initialization import initial_layers
 from ticketlens.mask_sources import NotApplicable
 from ticketlens.masks import InvariantError, remove_lowest
 
 Masks = tuple[np.ndarray, ...]
+SMALL = "dense-small"
 MaskSource = Callable[[Material, np.random.Generator], Masks]
 
 
@@ -100,6 +104,23 @@ def magnitude_at_init(material: Material, rng: np.random.Generator) -> Masks:
     return highest_per_layer(scores, material.ticket.layers)
 
 
+def dense_small(material: Material, rng: np.random.Generator) -> Masks:
+    """All weights of a dense network that is as much narrower: see `small_theta`."""
+    return tuple(layer.mask for layer in small_theta(material.ticket).layers)
+
+
+def small_theta(ticket: Checkpoint) -> Checkpoint:
+    """Return theta_0 of the dense network whose number of weights is nearest to the ticket's.
+
+    It differs from the ticket's own network in width alone, and has its study's scheme and seed.
+    Raises NotApplicable for a ticket that rewinds to theta_k: the small network has none.
+    """
+    if ticket.spec.pruning.rewind_epoch:
+        raise NotApplicable("dense-small: the small network has no theta_k to rewind to")
+    spec = of_weight_count(ticket.spec, sum(_kept(layer.mask) for layer in ticket.layers))
+    return replace(ticket, round=0, spec=spec, layers=initial_layers(spec, ticket.seed), extra={})
+
+
 MASKS: dict[str, MaskSource] = {
     "imp": imp,
     "imp-other-seed": imp_other_seed,
@@ -110,6 +131,7 @@ MASKS: dict[str, MaskSource] = {
     "erk": erk,
     "one-shot": one_shot,
     "magnitude-at-init": magnitude_at_init,
+    SMALL: dense_small,
 }
 
 PER_LAYER = frozenset(
@@ -128,6 +150,9 @@ def check_masks(source: str, masks: Sequence[np.ndarray], ticket: Checkpoint) ->
     Raises InvariantError naming the layer, and NotApplicable where the source cannot but give the
     IMP ticket's mask.
     """
+    if source == SMALL:
+        _check_small(masks, ticket)
+        return
     own = [layer.mask for layer in ticket.layers]
     for mask, layer in zip(masks, ticket.layers, strict=True):
         if mask.shape != layer.mask.shape or mask.dtype != bool:
@@ -151,6 +176,14 @@ def check_masks(source: str, masks: Sequence[np.ndarray], ticket: Checkpoint) ->
         raise InvariantError("imp: the mask is not the IMP ticket's")
     if source != "imp" and same:
         raise NotApplicable(f"{source} gives the IMP ticket's own mask at round {ticket.round}")
+
+
+def _check_small(masks: Sequence[np.ndarray], ticket: Checkpoint) -> None:
+    """Assert that masks are full and of the width that comes nearest to the ticket's count."""
+    count = sum(_kept(layer.mask) for layer in ticket.layers)
+    shapes = [layer.shape for layer in layer_shapes(of_weight_count(ticket.spec, count))]
+    if [mask.shape for mask in masks] != shapes or not all(mask.all() for mask in masks):
+        raise InvariantError(f"{SMALL}: not a dense network of {count} weights")
 
 
 # --- ranking and allocation ----------------------------------------------------------------------

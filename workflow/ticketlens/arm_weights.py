@@ -94,8 +94,12 @@ def masked_orthogonal(
 def fresh_matched(
     masks: Sequence[np.ndarray], material: Material, rng: np.random.Generator
 ) -> Layers:
-    """Normal weights with the survivors' E w² per layer. Uses the ticket: not zero-shot."""
-    return weights.gaussian_matched(masks, _survivors(material), material.theta.spec, rng)
+    """Normal weights with the survivors' fan_in · E w² per layer. It uses the ticket."""
+    sources = [
+        replace(layer, weight=layer.weight * np.float32(np.sqrt(layer.fan_in / theta.fan_in)))
+        for layer, theta in zip(_survivors(material), material.theta.layers, strict=True)
+    ]
+    return weights.gaussian_matched(masks, sources, material.theta.spec, rng)
 
 
 def inverse_cdf(

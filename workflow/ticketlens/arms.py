@@ -14,8 +14,8 @@ from typing import Any
 
 from ticketlens.checkpoint import Checkpoint
 
-WHERE = ("rounds", "studies")
-"""Keys of an arm in the config that say where it is made, and so are no part of its recipe."""
+ASIDE = ("rounds", "seeds", "studies", "title")
+"""Keys of an arm in the config that say where it is made and what figures call it: no recipe."""
 
 SALIENCIES = ("snip", "grasp", "synflow")
 """Mask sources of `saliency`, which needs torch and so is not imported to read a config."""
@@ -50,8 +50,8 @@ class Arm:
 
     @classmethod
     def from_config(cls, entry: Mapping[str, Any]) -> Arm:
-        """Build from an entry of the config's `arms`; where it is made is left out."""
-        return cls(**{key: value for key, value in entry.items() if key not in WHERE})
+        """Build from an entry of the config's `arms`."""
+        return cls(**{key: value for key, value in entry.items() if key not in ASIDE})
 
     def attributes(self) -> dict[str, str | int | float]:
         """Return the recipe as attributes of a checkpoint, options that are not set left out."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ticketlens.arm_masks import MASKS, MaskSource, check_masks
+from ticketlens.arm_masks import MASKS, SMALL, MaskSource, check_masks, small_theta
 from ticketlens.arm_weights import WEIGHTS
 from ticketlens.arms import Material
 from ticketlens.checkpoint import Checkpoint, Layer
@@ -26,14 +26,16 @@ def construct(name: str, material: Material, mask_source: MaskSource | None = No
     Raises ValueError for an unknown source, NotApplicable if the arm does not exist for this
     ticket, InvariantError if it breaks a claim.
     """
-    arm, ticket, theta = material.arm, material.ticket, material.theta
+    arm, ticket = material.arm, material.ticket
     known = MASKS if mask_source is None else {arm.mask: mask_source}
     for key, source, registry in (("mask", arm.mask, known), ("weights", arm.weights, WEIGHTS)):
         if source not in registry:
             raise ValueError(f"arms.{name}.{key} is {source!r}; allowed: {sorted(registry)}")
     if (ticket.kind, ticket.arm) != ("ticket", "imp"):
         raise InvariantError(f"arm {name} starts from a {ticket.kind} of arm {ticket.arm}, not imp")
-    check_theta(ticket, theta)
+    check_theta(ticket, material.theta)
+    if arm.mask == SMALL:
+        material = replace(material, theta=small_theta(ticket))
 
     def random(purpose: str, *of: str) -> np.random.Generator:
         return stream(ticket.seed, "arm", purpose, *of, ticket.round)
@@ -43,7 +45,8 @@ def construct(name: str, material: Material, mask_source: MaskSource | None = No
     layers = WEIGHTS[arm.weights](masks, material, random("weights", arm.weights))
     layers = _with_biases(layers, material, random("biases"))
     check_arm(name, layers, masks, material)
-    return replace(ticket, arm=name, layers=layers, extra=arm.attributes())
+    spec = material.theta.spec
+    return replace(ticket, arm=name, spec=spec, layers=layers, extra=arm.attributes())
 
 
 def check_arm(

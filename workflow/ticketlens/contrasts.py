@@ -22,7 +22,7 @@ def contrasts(
     t-interval. Only the `planned` arms at round `round_` have a verdict: they are the family, per
     study and quantity, over which Holm's correction runs; equality is within ±`margin`. A diverged
     run counts, at chance accuracy.
-    Raises ValueError if an arm and IMP do not have the same seeds, or if there is no arm at all.
+    Raises ValueError if an arm has a seed that IMP lacks, or if there is no arm at all.
     """
     import pandas as pd
 
@@ -39,7 +39,7 @@ def contrasts(
                     {
                         "study": study,
                         "round": number,
-                        "density": runs.loc[runs["arm"] == arm, "density"].mean(),
+                        "density": runs.loc[runs["arm"] == "imp", "density"].mean(),
                         "arm": arm,
                         "quantity": quantity,
                         "mean": interval.mean,
@@ -62,7 +62,7 @@ def _differences(study: str, runs: pd.DataFrame, arm: str, quantity: str) -> Seq
         100 * runs[runs["arm"] == name].set_index("seed")[quantity] for name in (arm, "imp")
     )
     try:
-        return paired_difference(one, imp)
+        return paired_difference(one, imp[imp.index.isin(one.index)])
     except ValueError as error:
         raise ValueError(f"{study}, arm {arm} against imp: {error}") from error
 
