@@ -24,6 +24,7 @@ include: "workflow/rules/training.smk"
 include: "workflow/rules/interventions.smk"
 include: "workflow/rules/measurements.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/experiments.smk"
 include: "workflow/rules/targets.smk"
 
 

@@ -10,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 
 from ticketlens import config as ticketlens_config
 from ticketlens.architecture import layer_shapes
-from ticketlens.arm_config import arm_rounds, arm_seeds, donor_seed, recipes
+from ticketlens.arm_config import arm_items, arm_rounds, arm_seeds, donor_seed, recipes, shown_arms
 from ticketlens.arms import ASIDE, SALIENCIES, needs
 from ticketlens.fingerprint import fingerprint, folder_digest
 
@@ -145,6 +145,24 @@ def material(wildcards):
     return {name: places[name] for name in needs(arm)}
 
 
+def experiment_title(experiment):
+    """Panel title of the study of an experiment."""
+    study = EXPERIMENTS.get(experiment, {}).get("study")
+    return config["studies"].get(study, {}).get("title", study)
+
+
+def bimodal_material(wildcards):
+    """A ticket with bimodal weights, and the checkpoint whose law they follow: first arm and seed."""
+    study, arm = EXPERIMENTS["bimodal"]["study"], BIMODAL[0]
+    seed, number = arm_seeds(config, arm, study)[0], arm_rounds(config, arm, study)[0]
+    source = number if ARMS[arm].source_round is None else ARMS[arm].source_round
+    file = "trained.h5" if ARMS[arm].source_state == "trained" else "ticket.h5"
+    return {
+        "survivors": of_imp(file, study, seed, source),
+        "arm": f"<results>/checkpoints/{study}/seed{seed}/round{number:02d}/{arm}/ticket.h5",
+    }
+
+
 def recipe(wildcards):
     """An arm's entry in the config, without what is aside: a new round remakes no other."""
     entry = config["arms"][wildcards.arm]
@@ -232,11 +250,17 @@ MEASURED = [
     if table != "histograms" and (FULLY_CONNECTED or table != "jacobian_spectrum")
 ]
 ANY_ARM = bool(of_arms("", "", config["studies"]))
+EXPERIMENTS = config.get("experiments", {})
+SHOWN = {
+    name: shown_arms(config, name) for name in ("std_experiment", "bimodal", "variance_adjusted")
+}
+BIMODAL = [name for name in SHOWN["bimodal"] if config["arms"][name]["weights"] == "inverse-cdf"]
 CONTRASTS = {"arms": [], "round": 0, "margin": 0.5, **config.get("contrasts", {})}
 TABLES = [
     "accuracy",
     "training_curves",
     *(["contrasts"] if ANY_ARM else []),
+    *(["bimodal_law"] if BIMODAL else []),
     "histograms",
     *MEASURED,
 ]
@@ -259,6 +283,9 @@ FIGURES = [
     *(["jacobian_spectrum"] if FULLY_CONNECTED else []),
     "isometry",
     *(["zero_shot"] if ANY_ARM else []),
+    *[name for name in ("std_experiment", "variance_adjusted") if len(SHOWN[name]) > 1],
+    *(["bimodal_cdf"] if BIMODAL else []),
+    *(["bimodal_accuracy"] if len(SHOWN["bimodal"]) > 1 else []),
 ]
 
 

@@ -114,6 +114,17 @@ def shown_arms(config: Config, experiment: str) -> list[str]:
     return [name for name in entry["arms"] if is_made(name)]
 
 
+def arm_items(config: Config, names: Sequence[str]) -> list[str]:
+    """Return `name|mask|law|title` of arms, which is what figures need to know of them."""
+    items = []
+    for name in names:
+        entry = config["arms"][name]
+        law = f"{entry['weights']} {entry.get('sigma_w', '')}".strip()
+        title = entry.get("title", "IMP ticket" if name == "imp" else name)
+        items.append(f"{name}|{entry['mask']}|{law}|{title}")
+    return items
+
+
 def _contrast_problems(config: Config) -> Iterator[str]:
     """Yield planned contrasts that could not be looked at."""
     plan = config.get("contrasts", {"arms": [], "round": 0})

@@ -115,14 +115,7 @@ def inverse_cdf(
     result = []
     theta = rewind(masks, material, rng)
     for layer, survivors in zip(theta, _survivors(material), strict=True):
-        values = survivors.weight[survivors.mask] * np.sqrt(survivors.fan_in, dtype=np.float64)
-        if not values.any():
-            raise NotApplicable(
-                f"inverse-cdf: layer {layer.name} has no survivors to take a law of"
-            )
-        reach = np.abs(values).max()
-        edges = np.linspace(-reach, reach, BINS + 1)
-        law = rv_histogram((np.histogram(values, edges)[0], edges), density=False)
+        law = rv_histogram(law_histogram(survivors), density=False)
         sample = law.ppf(rng.random(np.count_nonzero(layer.mask)))
         _check_law(layer, sample, law)
         drawn = (sample / np.sqrt(layer.fan_in)).astype(np.float32)
@@ -133,6 +126,21 @@ def inverse_cdf(
         weight[layer.mask] = drawn
         result.append(replace(layer, weight=weight))
     return tuple(result)
+
+
+def law_histogram(survivors: Layer) -> tuple[np.ndarray, np.ndarray]:
+    """Return counts (BINS,) and edges (BINS + 1,) of the kept weights, in units of 1/√fan_in.
+
+    Raises NotApplicable if there are none, or zeros only.
+    """
+    values = survivors.weight[survivors.mask] * np.sqrt(survivors.fan_in, dtype=np.float64)
+    if not values.any():
+        raise NotApplicable(
+            f"inverse-cdf: layer {survivors.name} has no survivors to take a law of"
+        )
+    reach = np.abs(values).max()
+    edges = np.linspace(-reach, reach, BINS + 1)
+    return np.histogram(values, edges)[0], edges
 
 
 WEIGHTS: dict[str, WeightSource] = {

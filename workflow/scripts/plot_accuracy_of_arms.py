@@ -1,0 +1,19 @@
+"""Draw the accuracy of the arms of an experiment: see ticketlens.figures_experiments."""
+
+import pandas as pd
+
+from ticketlens.figures_experiments import accuracy_of_arms, shown
+from ticketlens.joblog import job_log
+from ticketlens.plotting import save
+
+
+def main(snakemake) -> None:
+    params = snakemake.params
+    table = pd.read_csv(snakemake.input.table)
+    figure = accuracy_of_arms(table, shown(params.arms), params.study, params.title)
+    save(figure, snakemake.output.png, snakemake.output.pdf)
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):  # noqa: F821
+        main(snakemake)  # noqa: F821
