@@ -11,8 +11,18 @@ from scipy import stats
 
 from ticketlens import mask_sources
 from ticketlens.checkpoint import Layer
-from ticketlens.mask_sources import MASK_SOURCES, NotApplicable
+from ticketlens.mask_sources import NotApplicable
 from ticketlens.masks import InvariantError
+
+MASK_SOURCES = {
+    function.__name__: function
+    for function in (
+        mask_sources.shuffle_layer,
+        mask_sources.shuffle_in_degree,
+        mask_sources.rewire,
+        mask_sources.uniform,
+    )
+}
 
 
 def make_layers(*masks):
@@ -52,8 +62,8 @@ def networks(draw):
 
 
 KEPT = {
-    "shuffle-layer": [np.count_nonzero],
-    "shuffle-in-degree": [in_degrees],
+    "shuffle_layer": [np.count_nonzero],
+    "shuffle_in_degree": [in_degrees],
     "rewire": [in_degrees, out_degrees],
 }
 
@@ -149,7 +159,7 @@ def test_rewiring_forgets_its_source():
 def test_a_shuffled_layer_overlaps_its_source_by_chance_only():
     rng = np.random.default_rng(6)
     layers = random_layers(rng, 0.2, ((80, 100), (80, 80)))
-    for name in ("shuffle-layer", "shuffle-in-degree"):
+    for name in ("shuffle_layer", "shuffle_in_degree"):
         for mask, layer in zip(MASK_SOURCES[name](layers, rng), layers, strict=True):
             noise = 4 * np.sqrt(0.2 * 0.8 / mask.sum())
             assert (mask & layer.mask).sum() / mask.sum() == pytest.approx(layer.density, abs=noise)
@@ -209,8 +219,8 @@ def test_no_swap_agrees_with_a_search_for_checkerboards_on_all_small_masks():
 @pytest.mark.parametrize(
     ("name", "function"),
     [
-        ("shuffle-layer", "_permuted"),
-        ("shuffle-in-degree", "_permuted_rows"),
+        ("shuffle_layer", "_permuted"),
+        ("shuffle_in_degree", "_permuted_rows"),
         ("rewire", "rewired"),
     ],
 )
@@ -223,8 +233,8 @@ def test_a_shuffle_that_is_the_identity_is_caught(monkeypatch, name, function):
 @pytest.mark.parametrize(
     ("name", "function", "broken"),
     [
-        ("shuffle-layer", "_permuted", lambda matrix, rng: rng.random(matrix.shape) < 0.5),
-        ("shuffle-in-degree", "_permuted_rows", lambda matrix, rng: rng.permuted(matrix, axis=0)),
+        ("shuffle_layer", "_permuted", lambda matrix, rng: rng.random(matrix.shape) < 0.5),
+        ("shuffle_in_degree", "_permuted_rows", lambda matrix, rng: rng.permuted(matrix, axis=0)),
         ("rewire", "rewired", lambda matrix, rng: rng.permuted(matrix, axis=1)),
         ("rewire", "rewired", lambda matrix, rng: rng.permuted(matrix, axis=0)),
     ],

@@ -13,8 +13,15 @@ from ticketlens.checkpoint import Checkpoint, Layer
 from ticketlens.mask_sources import NotApplicable
 from ticketlens.masks import InvariantError
 from ticketlens.spec import DatasetSpec, InitSpec, NetworkSpec, Spec
-from ticketlens.weights import WEIGHTS
 
+WEIGHTS = {
+    "shuffled-values": weights.shuffled_values,
+    "sign-redrawn": weights.signs_redrawn,
+    "sign-kept": weights.sign_kept,
+    "fresh-matched": weights.gaussian_matched,
+    "fresh": weights.fresh,
+    "masked-orthogonal": weights.masked_orthogonal,
+}
 DENSE = Spec(
     network=NetworkSpec(hidden_layers=3, width=12), dataset=DatasetSpec(shape=(3, 3, 2), classes=4)
 )

@@ -1,9 +1,9 @@
 """Randomised masks: what a ticket's graph keeps, and what chance takes away.
 
-A mask source is one function (layers, rng) -> masks with an entry in `MASK_SOURCES`. Only `mask`
-and `name` of a layer are read, so that layers of a mask file will do. A convolution (out, in, k, k)
-is read as the matrix (out, in·k²): its in-degree is that of an output channel, its out-degree that
-of an input channel at one position of the kernel.
+Each is one function (layers, rng) -> masks; arms (`arm_masks`) and nulls (`jacobian`) use them.
+Only `mask` and `name` of a layer are read, so that layers of a mask file will do. A convolution
+(out, in, k, k) is read as the matrix (out, in·k²): its in-degree is that of an output channel, its
+out-degree that of an input channel at one position of the kernel.
 
 Each source draws uniformly among the masks that keep what it claims and are not the source's own;
 it checks both and raises InvariantError otherwise. A layer of which there is only one such mask (a
@@ -19,8 +19,6 @@ import numpy as np
 from ticketlens.architecture import READOUT
 from ticketlens.checkpoint import Layer
 from ticketlens.masks import InvariantError
-
-MaskSource = Callable[[Sequence[Layer], np.random.Generator], tuple[np.ndarray, ...]]
 
 ATTEMPTS = 64
 """Draws until one differs from the source. Chance gives the same mask 64 times with probability
@@ -86,14 +84,6 @@ def uniform(layers: Sequence[Layer], rng: np.random.Generator) -> tuple[np.ndarr
     if found != wanted:
         raise InvariantError(f"uniform: {found} weights kept, the ticket has {wanted}")
     return masks
-
-
-MASK_SOURCES: dict[str, MaskSource] = {
-    "shuffle-layer": shuffle_layer,
-    "shuffle-in-degree": shuffle_in_degree,
-    "rewire": rewire,
-    "uniform": uniform,
-}
 
 
 # --- degree-preserving rewiring ------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Ways to draw the weights of a ticket on a given mask.
 
-A weight source is one function (masks, layers, spec, rng) -> ticket with an entry in `WEIGHTS`.
+Each is one function (masks, layers, spec, rng) -> layers; arms (`arm_weights`) and nulls
+(`jacobian`) use them.
 `layers` is where values, signs or moments come from: a ticket, or theta_0 with full masks, which
 has a value for every position. `masks` may be other masks than those of `layers`. All sources keep
 the biases of `layers` and put exactly 0.0 off the mask; each checks that what it claims to keep is
@@ -22,10 +23,6 @@ from ticketlens.initialization import initial_layers
 from ticketlens.mask_sources import ATTEMPTS, NotApplicable
 from ticketlens.masks import InvariantError
 from ticketlens.spec import Spec
-
-WeightSource = Callable[
-    [Sequence[np.ndarray], Sequence[Layer], Spec, np.random.Generator], tuple[Layer, ...]
-]
 
 MOMENT_TOLERANCE = 1e-6
 """Relative error of E w² that rounding to float32 may leave behind."""
@@ -222,16 +219,6 @@ def masked_orthogonal(
     """Masked orthogonal weights of the study's own sigma_w: `fresh` with the orthogonal scheme."""
     init = dataclasses.replace(spec.init, scheme="orthogonal")
     return fresh(masks, layers, spec.replace(init=init), rng)
-
-
-WEIGHTS: dict[str, WeightSource] = {
-    "shuffled-values": shuffled_values,
-    "sign-redrawn": signs_redrawn,
-    "sign-kept": sign_kept,
-    "fresh-matched": gaussian_matched,
-    "fresh": fresh,
-    "masked-orthogonal": masked_orthogonal,
-}
 
 
 # --- what the sources share ----------------------------------------------------------------------
