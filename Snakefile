@@ -25,6 +25,7 @@ include: "workflow/rules/interventions.smk"
 include: "workflow/rules/measurements.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/experiments.smk"
+include: "workflow/rules/factorial.smk"
 include: "workflow/rules/targets.smk"
 
 
@@ -35,6 +36,8 @@ localrules:
     fcnet,
     convnet,
     arms,
+    factorial,
+    cost,
     bank,
     init,
     prune,

@@ -1,18 +1,22 @@
 # Config, names and paths that the rules share.
 # Needs: config. Makes: the checked config, wildcard constraints, path helpers.
 
+import json
 import os.path
 import sys
+from collections import Counter
 
 sys.path.insert(0, f"{workflow.basedir}/workflow")
 
 from snakemake.exceptions import WorkflowError
 
 from ticketlens import config as ticketlens_config
+from ticketlens import factorial as ticketlens_factorial
 from ticketlens.architecture import layer_shapes
 from ticketlens.arm_config import arm_items, arm_rounds, arm_seeds, donor_seed, recipes, shown_arms
 from ticketlens.arms import ASIDE, SALIENCIES, needs
 from ticketlens.fingerprint import fingerprint, folder_digest
+from ticketlens.predictors import MIN_ARMS, PROPERTIES
 
 ticketlens_config.export_library_path()
 try:
@@ -29,6 +33,13 @@ def code(script):
 def any_of(names):
     """Regular expression that matches exactly these names (nothing if there are none)."""
     return "|".join(names) or "(?!)"
+
+
+def any_arm_of(names):
+    """The same for arms. Cells of the factorial share a prefix: most matches fail at its letter."""
+    cells = [name.removeprefix("f-") for name in names if name not in config["arms"]]
+    own = any_of(name for name in names if name in config["arms"])
+    return f"{own}|f-(?:{any_of(cells)})" if cells else own
 
 
 def study_spec(study):
@@ -81,6 +92,27 @@ def banks(studies, folder):
     ]
 
 
+def chains(studies):
+    """Study, seed, last round and spec of each chain of studies, for what reads ticket banks."""
+    return [
+        (study, seed, int(rounds(study)[-1]), study_spec(study).to_json())
+        for study in studies
+        for seed in config["studies"][study]["seeds"]
+    ]
+
+
+def of_factorial(file):
+    """Paths of `file` of the factorial's cells, and of the IMP tickets that are trained."""
+    arms = [(cell.round, cell.arm) for cell in CELLS if not cell.reason]
+    imp = [(cell.round, "imp") for cell in CELLS if set(FACTORIAL) <= set(TRAINED)]
+    return [
+        f"<results>/checkpoints/{study}/seed{seed}/round{number:02d}/{arm}/{file}"
+        for study in FACTORIAL
+        for number, arm in dict.fromkeys(imp + arms)
+        for seed in config["studies"][study]["seeds"]
+    ]
+
+
 def before(file):
     """Input function: `file` of the same chain, one round earlier."""
     return lambda wildcards: of_chain(
@@ -117,6 +149,17 @@ def measure(study):
     return {**config["measure"], **config["studies"][study].get("measure", {})}
 
 
+def can_rank(study):
+    """Whether some round of a study has enough arms, IMP among them, to rank."""
+    made = [
+        (number, seed)
+        for arm in ARMS
+        for number in arm_rounds(config, arm, study)
+        for seed in arm_seeds(config, arm, study)
+    ]
+    return any(1 + count >= MIN_ARMS for count in Counter(made).values())
+
+
 def images(purpose):
     """Params function: how many images a measurement of the study uses."""
     return lambda wildcards: measure(wildcards.study)[purpose]
@@ -130,7 +173,7 @@ def theta(wildcards):
 
 def material(wildcards):
     """Files that the sources of an arm draw on, by the names that they go by in the library."""
-    study, seed, arm = wildcards.study, wildcards.seed, ARMS[wildcards.arm]
+    study, seed, arm = wildcards.study, wildcards.seed, RECIPES[wildcards.arm]
     donor = donor_seed(config, int(seed))
     source = int(wildcards.round) if arm.source_round is None else arm.source_round
     file = "trained.h5" if arm.source_state == "trained" else "ticket.h5"
@@ -165,7 +208,7 @@ def bimodal_material(wildcards):
 
 def recipe(wildcards):
     """An arm's entry in the config, without what is aside: a new round remakes no other."""
-    entry = config["arms"][wildcards.arm]
+    entry = WITH_FACTORIAL["arms"][wildcards.arm]
     return {key: value for key, value in entry.items() if key not in ASIDE}
 
 
@@ -227,6 +270,11 @@ FULLY_CONNECTED = [name for name in config["studies"] if name not in CONVOLUTION
 LATE = [name for name in TRAINED if study_spec(name).pruning.rewind_epoch]
 
 ARMS = recipes(config)
+# The arms and the factorial's cells: rules can make all of them, `all` asks for the arms alone.
+CELLS = ticketlens_factorial.cells(config)
+FACTORIAL = [ticketlens_factorial.factorial_study(config)] if CELLS else []
+WITH_FACTORIAL = ticketlens_factorial.with_factorial(config)
+RECIPES = recipes(WITH_FACTORIAL)
 
 # Kind of measurement, as `measure.arms` names it, of every table over checkpoints.
 KINDS = {
@@ -255,12 +303,23 @@ SHOWN = {
     name: shown_arms(config, name) for name in ("std_experiment", "bimodal", "variance_adjusted")
 }
 BIMODAL = [name for name in SHOWN["bimodal"] if config["arms"][name]["weights"] == "inverse-cdf"]
+# Tables of properties that rank arms: those measured on arms, where there are enough to rank.
+PREDICTING = [
+    table
+    for table in MEASURED
+    if table in {own.table for own in PROPERTIES.values()}
+    and any(
+        KINDS[table] in measure(study).get("arms", ["signal"]) and can_rank(study)
+        for study in config["studies"]
+    )
+]
 CONTRASTS = {"arms": [], "round": 0, "margin": 0.5, **config.get("contrasts", {})}
 TABLES = [
     "accuracy",
     "training_curves",
     *(["contrasts"] if ANY_ARM else []),
     *(["bimodal_law"] if BIMODAL else []),
+    *(["predictors"] if PREDICTING else []),
     "histograms",
     *MEASURED,
 ]
@@ -286,6 +345,7 @@ FIGURES = [
     *[name for name in ("std_experiment", "variance_adjusted") if len(SHOWN[name]) > 1],
     *(["bimodal_cdf"] if BIMODAL else []),
     *(["bimodal_accuracy"] if len(SHOWN["bimodal"]) > 1 else []),
+    *(["predictors"] if PREDICTING else []),
 ]
 
 
@@ -293,5 +353,5 @@ wildcard_constraints:
     study=any_of(config["studies"]),
     seed=r"0|[1-9]\d*",
     round=r"\d\d",
-    arm=any_of(config["arms"]),
+    arm=any_arm_of(WITH_FACTORIAL["arms"]),
     state="init|trained",

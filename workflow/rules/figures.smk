@@ -17,11 +17,7 @@ rule tabulate_accuracy:
         "../../envs/analyse.yaml"
     params:
         code=code("tabulate_accuracy"),
-        chains=[
-            (study, seed, int(rounds(study)[-1]), study_spec(study).to_json())
-            for study in BANKED
-            for seed in config["studies"][study]["seeds"]
-        ],
+        chains=chains(BANKED),
     script:
         "../scripts/tabulate_accuracy.py"
 

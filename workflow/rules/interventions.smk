@@ -11,7 +11,7 @@ rule construct:
     log:
         "<logs>/construct/{study}/seed{seed}/round{round}/{arm}.log",
     wildcard_constraints:
-        arm=any_of(name for name, arm in ARMS.items() if arm.mask not in SALIENCIES),
+        arm=any_arm_of([name for name, arm in RECIPES.items() if arm.mask not in SALIENCIES]),
     conda:
         "../../envs/analyse.yaml"
     resources:
@@ -32,7 +32,7 @@ rule construct_with_saliency:
     log:
         "<logs>/construct/{study}/seed{seed}/round{round}/{arm}.log",
     wildcard_constraints:
-        arm=any_of(name for name, arm in ARMS.items() if arm.mask in SALIENCIES),
+        arm=any_arm_of([name for name, arm in RECIPES.items() if arm.mask in SALIENCIES]),
     conda:
         "../../envs/train.yaml"
     resources:

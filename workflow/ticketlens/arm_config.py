@@ -8,7 +8,7 @@ from typing import Any
 
 from ticketlens.arm_masks import MASKS, SMALL, keeps_layers
 from ticketlens.arm_weights import WEIGHTS
-from ticketlens.arms import OPTIONS, SALIENCIES, Arm
+from ticketlens.arms import OPTIONS, SALIENCIES, SHUFFLED, Arm
 from ticketlens.config import rounds, study_spec
 
 Config = Mapping[str, Any]
@@ -77,11 +77,8 @@ def problems(config: Config) -> Iterator[str]:
     if unknown:
         yield from unknown
         return
-    for name, arm in recipes(config).items():
-        yield from _recipe_problems(name, arm)
-        for study in arm_studies(config, name):
-            if arm_rounds(config, name, study):
-                yield from _study_problems(config, name, arm, study)
+    for name in recipes(config):
+        yield from arm_problems(config, name)
     yield from _contrast_problems(config)
     for experiment, entry in config.get("experiments", {}).items():
         yield from _experiment_problems(config, f"experiments.{experiment}", entry)
@@ -123,6 +120,15 @@ def arm_items(config: Config, names: Sequence[str]) -> list[str]:
         title = entry.get("title", "IMP ticket" if name == "imp" else name)
         items.append(f"{name}|{entry['mask']}|{law}|{title}")
     return items
+
+
+def arm_problems(config: Config, name: str) -> Iterator[str]:
+    """Yield why one arm does not make sense, or not in a study that it is made in."""
+    arm = Arm.from_config(config["arms"][name])
+    yield from _recipe_problems(name, arm)
+    for study in arm_studies(config, name):
+        if arm_rounds(config, name, study):
+            yield from _study_problems(config, name, arm, study)
 
 
 def _contrast_problems(config: Config) -> Iterator[str]:
@@ -176,6 +182,11 @@ def _recipe_problems(name: str, arm: Arm) -> Iterator[str]:
                 f"arms.{name}.{option} has no effect with weights {arm.weights!r}; allowed with: "
                 f"{', '.join(takers)}"
             )
+    if arm.shuffle and arm.mask not in SHUFFLED:
+        yield (
+            f"arms.{name}.shuffle has no effect with mask {arm.mask!r}; allowed with: "
+            f"{', '.join(SHUFFLED)}"
+        )
     if arm.weights == "scaled" and arm.sigma_w is None:
         yield f"missing key arms.{name}.sigma_w, which weights 'scaled' needs"
 

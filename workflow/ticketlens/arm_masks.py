@@ -186,6 +186,15 @@ def _check_small(masks: Sequence[np.ndarray], ticket: Checkpoint) -> None:
         raise InvariantError(f"{SMALL}: not a dense network of {count} weights")
 
 
+def shuffled(masks: Sequence[np.ndarray], ticket: Checkpoint, rng: np.random.Generator) -> Masks:
+    """A mask source's own masks, in random order within each layer: its layer counts alone.
+
+    Asserts both, as `mask_sources.shuffle_layer` does. Raises NotApplicable if no layer can change.
+    """
+    layers = [replace(layer, mask=m) for layer, m in zip(ticket.layers, masks, strict=True)]
+    return mask_sources.shuffle_layer(layers, rng)
+
+
 # --- ranking and allocation ----------------------------------------------------------------------
 
 

@@ -20,6 +20,9 @@ ASIDE = ("rounds", "seeds", "studies", "title")
 SALIENCIES = ("snip", "grasp", "synflow")
 """Mask sources of `saliency`, which needs torch and so is not imported to read a config."""
 
+SHUFFLED = ("erk", "one-shot", "magnitude-at-init", *SALIENCIES)
+"""Mask sources that heed an arm's `shuffle`: those whose counts per layer are their own."""
+
 NEEDS: dict[str, tuple[str, ...]] = {
     "imp-other-seed": ("donor",),
     "one-shot": ("dense",),
@@ -38,7 +41,10 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Arm:
-    """A recipe. `source_round` None is the arm's own round; `biases` and `signs`: kept or drawn."""
+    """A recipe. `source_round` None is the arm's own round; `biases` and `signs`: kept or drawn.
+
+    `shuffle` puts the places of the mask source's own mask in random order within each layer.
+    """
 
     mask: str
     weights: str
@@ -47,6 +53,7 @@ class Arm:
     source_round: int | None = None
     source_state: str = "init"
     signs: str = "drawn"
+    shuffle: bool = False
 
     @classmethod
     def from_config(cls, entry: Mapping[str, Any]) -> Arm:
@@ -56,7 +63,8 @@ class Arm:
     def attributes(self) -> dict[str, str | int | float]:
         """Return the recipe as attributes of a checkpoint, options that are not set left out."""
         fields = dataclasses.asdict(self)
-        return {f"arm_{key}": value for key, value in fields.items() if value is not None}
+        kept = {key: value for key, value in fields.items() if value is not None}
+        return {f"arm_{key}": value for key, value in kept.items() if value is not False}
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def checked(config: Mapping[str, Any]) -> dict[str, Any]:
     sets to null is removed. Raises ConfigError listing every problem: the key, the value, what is
     allowed, and for an unknown key the nearest known one.
     """
-    from ticketlens import arm_config  # which reads configs with this module's functions
+    from ticketlens import arm_config, factorial  # which read configs with this module's functions
 
     pruned = {
         key: {name: entry for name, entry in value.items() if entry is not None}
@@ -40,6 +40,7 @@ def checked(config: Mapping[str, Any]) -> dict[str, Any]:
         list(_schema_problems(pruned))
         or list(_reference_problems(pruned))
         or list(arm_config.problems(pruned))
+        or list(factorial.problems(pruned))
     )
     if problems:
         lines = "\n".join(f"  - {problem}" for problem in problems)

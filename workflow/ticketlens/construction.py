@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ticketlens.arm_masks import MASKS, SMALL, MaskSource, check_masks, small_theta
+from ticketlens.arm_masks import MASKS, SMALL, MaskSource, check_masks, shuffled, small_theta
 from ticketlens.arm_weights import WEIGHTS
 from ticketlens.arms import Material
 from ticketlens.checkpoint import Checkpoint, Layer
@@ -42,6 +42,9 @@ def construct(name: str, material: Material, mask_source: MaskSource | None = No
 
     masks = known[arm.mask](material, random("mask", arm.mask))
     check_masks(arm.mask, masks, ticket)
+    if arm.shuffle:
+        masks = shuffled(masks, ticket, random("shuffle", arm.mask))
+        check_masks(arm.mask, masks, ticket)
     layers = WEIGHTS[arm.weights](masks, material, random("weights", arm.weights))
     layers = _with_biases(layers, material, random("biases"))
     check_arm(name, layers, masks, material)

@@ -30,11 +30,11 @@ def contrasts(
     for (study, number), runs in accuracy.groupby(["study", "round"], sort=True):
         arms = [arm for arm in dict.fromkeys(runs["arm"]) if arm != "imp"]
         for quantity in QUANTITIES if arms else ():
-            differences = {arm: _differences(study, runs, arm, quantity) for arm in arms}
+            found = {arm: differences(study, runs, arm, quantity) for arm in arms}
             family = [arm for arm in planned if arm in arms] if number == round_ else []
-            judged = _judged({arm: differences[arm] for arm in family}, margin)
+            judged = _judged({arm: found[arm] for arm in family}, margin)
             for arm in arms:
-                interval = t_interval(differences[arm])
+                interval = t_interval(found[arm])
                 rows.append(
                     {
                         "study": study,
@@ -56,8 +56,11 @@ def contrasts(
     return pd.DataFrame(rows)
 
 
-def _differences(study: str, runs: pd.DataFrame, arm: str, quantity: str) -> Sequence[float]:
-    """Return arm − imp per seed, in percentage points."""
+def differences(study: str, runs: pd.DataFrame, arm: str, quantity: str) -> Sequence[float]:
+    """Return arm − imp per seed, in percentage points, in ascending order of the seeds.
+
+    Raises ValueError if the two do not have the same seeds.
+    """
     one, imp = (
         100 * runs[runs["arm"] == name].set_index("seed")[quantity] for name in (arm, "imp")
     )

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from ticketlens import plotting
+from ticketlens.contrasts import QUANTITIES
+from ticketlens.predictors import PROPERTIES
 
 
 def zero_shot(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
@@ -49,11 +54,122 @@ def zero_shot(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     return figure
 
 
+def factorial(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
+    """Heat map: test accuracy of every combination of sources minus IMP's, mean over seeds.
+
+    `table` is factorial_contrasts.csv, of which the last epoch's weights are drawn; one panel per
+    round. Below each mean the half-width of its 95 % t-interval (more than one seed), bold where
+    the interval excludes 0. Combinations that make no sense are grey.
+    """
+    table = table[table["quantity"] == "test_accuracy"]
+    rounds = sorted(set(table["round"]))
+    masks, weights = (list(dict.fromkeys(table[key])) for key in ("mask", "weights"))
+    figure, axes = plotting.plt.subplots(
+        len(rounds),
+        1,
+        figsize=(1.9 + 0.62 * len(weights), len(rounds) * (1.1 + 0.34 * len(masks))),
+        squeeze=False,
+        layout="constrained",
+    )
+    reach = max(0.5, table["mean"].abs().max()) if table["mean"].notna().any() else 0.5
+    norm, colours = Normalize(-reach, reach), plotting.plt.get_cmap("PuOr")
+    for axis, number in zip(axes[:, 0], rounds, strict=True):
+        rows = table[table["round"] == number]
+        grid = np.full((len(masks), len(weights)), np.nan)
+        for row in rows.itertuples():
+            grid[masks.index(row.mask), weights.index(row.weights)] = row.mean
+        axis.set_facecolor("0.88")
+        image = axis.imshow(grid, cmap=colours, norm=norm, aspect="auto")
+        for row in rows[rows["n"] > 0].itertuples():
+            place = (weights.index(row.weights), masks.index(row.mask))
+            _write_cell(axis, place, row, "white" if abs(row.mean) > 0.65 * reach else "black")
+        for row in rows[rows["n"] == 0].itertuples():
+            text = "IMP" if row.arm == "imp" else "–"
+            axis.text(weights.index(row.weights), masks.index(row.mask), text, ha="center",
+                      va="center", fontsize=6.5)  # fmt: skip
+        axis.set_xticks(range(len(weights)), labels=weights, rotation=35, ha="right")
+        axis.set_yticks(range(len(masks)), labels=masks)
+        axis.set_xlabel("weights")
+        axis.set_ylabel("mask")
+        axis.grid(False)
+        axis.spines[:].set_visible(False)
+        axis.set_title(_factorial_title(rows, titles))
+    bar = figure.colorbar(image, ax=list(axes[:, 0]), pad=0.02, aspect=30)
+    bar.set_label("test accuracy, combination − IMP (points)")
+    return figure
+
+
+def _write_cell(axis: Axes, place: tuple[int, int], row: Any, colour: str) -> None:
+    half_width = row.upper - row.mean
+    text = f"{row.mean:+.1f}" + (f"\n±{half_width:.1f}" if np.isfinite(half_width) else "")
+    text = text.replace("-", "\u2212")
+    is_off_zero = row.lower > 0 or row.upper < 0
+    axis.text(*place, text, ha="center", va="center", color=colour, fontsize=6.5,
+              linespacing=0.95, weight="bold" if is_off_zero else "normal")  # fmt: skip
+
+
+def _factorial_title(rows: pd.DataFrame, titles: Mapping[str, str]) -> str:
+    study, number, density = rows.iloc[0][["study", "round", "density"]]
+    seeds = sorted(set(rows.loc[rows["n"] > 0, "n"].astype(int)))
+    count = "–".join(str(n) for n in dict.fromkeys((seeds[0], seeds[-1]))) if seeds else "no"
+    name = titles.get(study, study)
+    plural = "" if seeds[-1:] == [1] else "s"
+    return f"{name}, round {number}, density {density:.2g}, n = {count} seed{plural}"
+
+
+def predictors(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
+    """Kendall's tau between a property of tickets and their accuracy: mean and 95 % t-interval.
+
+    `table` is predictors.csv; one panel per study, a line per property, rounds by colour; filled
+    markers are the last epoch's weights, open ones those of the best validation epoch. The band
+    holds |tau| of one ranking, independent of accuracy, in 95 % of the cases or more.
+    """
+    studies = [study for study in titles if study in set(table["study"])]
+    properties = [name for name in PROPERTIES if name in set(table["property"])]
+    names = [
+        _panel_title(table[table["study"] == study], titles[study], "seeds") for study in studies
+    ]
+    figure, axes = plotting.panels(names, height=0.7 + 0.4 * max(4, len(properties)))
+    for axis, study in zip(axes[0], studies, strict=True):
+        rows = table[table["study"] == study]
+        rounds = sorted(set(rows["round"]))
+        for number, shift in zip(rounds, _shifts(len(rounds)), strict=True):
+            found = rows[rows["round"] == number]
+            colour = plotting.density_colour(found["density"].mean())
+            for quantity, own in found.groupby("quantity"):
+                is_last = quantity == QUANTITIES[0]
+                place = np.array([properties.index(name) for name in own["property"]]) + shift
+                place += -0.05 if is_last else 0.05
+                axis.plot(
+                    [own["lower"], own["upper"]], [place, place], color=colour, alpha=0.5, lw=0.9
+                )
+                axis.plot(own["mean"], place, "o", color=colour, mfc=colour if is_last else "white",
+                          zorder=3 if is_last else 2.9)  # fmt: skip
+            label = f"round {number}, density {found['density'].mean():.2g}"
+            axis.plot([], [], "o", color=colour, label=label)
+        arms, band = int(rows["arms"].min()), rows["band"].max()
+        if np.isfinite(band):
+            axis.axvspan(
+                -band, band, color="0.92", zorder=0, label="5 % level, independent rankings"
+            )
+        axis.plot([], [], "o", color="0.4", mfc="white", label="best validation epoch")
+        axis.axvline(0, color="0.5", lw=0.8, zorder=1)
+        axis.set_xlim(-1.05, 1.05)
+        axis.set_ylim(len(properties) - 0.5, -0.5)
+        labels = [PROPERTIES[name].label for name in properties]
+        axis.set_yticks(
+            range(len(labels)), labels=labels if axis is axes[0][0] else [""] * len(labels)
+        )
+        axis.set_xlabel(rf"Kendall's $\tau$ with test accuracy, {arms} arms")
+    plotting.legend(figure, *plotting.entries(axes[0]))
+    return figure
+
+
 def _shifts(count: int) -> np.ndarray:
     """Return vertical places of `count` rounds around an arm's line."""
     return np.linspace(-0.22, 0.22, count) if count > 1 else np.zeros(1)
 
 
-def _panel_title(rows: pd.DataFrame, name: str) -> str:
-    seeds = int(rows["n"].max())
+def _panel_title(rows: pd.DataFrame, name: str, column: str = "n") -> str:
+    seeds = int(rows[column].max())
     return f"{name}, {seeds}\u00a0seed{'' if seeds == 1 else 's'}"

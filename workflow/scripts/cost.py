@@ -1,0 +1,15 @@
+"""Say what the config costs: see ticketlens.cost."""
+
+import json
+
+from ticketlens.cost import report
+from ticketlens.joblog import job_log
+
+
+def main(snakemake) -> None:
+    print(report(json.loads(snakemake.params.config)), flush=True)
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):  # noqa: F821
+        main(snakemake)  # noqa: F821

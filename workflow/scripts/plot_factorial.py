@@ -1,0 +1,17 @@
+"""Draw the factorial as a heat map: see ticketlens.figures_arms."""
+
+import pandas as pd
+
+from ticketlens.figures_arms import factorial
+from ticketlens.joblog import job_log
+from ticketlens.plotting import by_study, save
+
+
+def main(snakemake) -> None:
+    table, titles = pd.read_csv(snakemake.input.table), by_study(snakemake.params.titles)
+    save(factorial(table, titles), snakemake.output.png, snakemake.output.pdf)
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):  # noqa: F821
+        main(snakemake)  # noqa: F821

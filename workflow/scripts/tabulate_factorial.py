@@ -1,0 +1,20 @@
+"""Compare the cells of the factorial with IMP: see ticketlens.factorial."""
+
+import pandas as pd
+
+from ticketlens.factorial import Cell, contrasts
+from ticketlens.joblog import job_log
+from ticketlens.tables import write_csv
+
+
+def main(snakemake) -> None:
+    cells = [Cell(*cell) for cell in snakemake.params.cells]
+    accuracy = pd.read_csv(snakemake.input.table)
+    by_seed, table = contrasts(accuracy, cells, snakemake.params.study)
+    write_csv(snakemake.output.by_seed, by_seed)
+    write_csv(snakemake.output.table, table)
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):  # noqa: F821
+        main(snakemake)  # noqa: F821

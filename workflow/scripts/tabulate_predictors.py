@@ -1,0 +1,19 @@
+"""Rank arms by properties of their tickets and by accuracy: see ticketlens.predictors."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from ticketlens.joblog import job_log
+from ticketlens.predictors import predictors
+from ticketlens.tables import write_csv
+
+
+def main(snakemake) -> None:
+    tables = {Path(path).stem: pd.read_csv(path) for path in snakemake.input.measured}
+    write_csv(snakemake.output.table, predictors(pd.read_csv(snakemake.input.accuracy), tables))
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):  # noqa: F821
+        main(snakemake)  # noqa: F821
