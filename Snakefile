@@ -34,6 +34,7 @@ localrules:
     tables,
     fcnet,
     convnet,
+    resnet,
     arms,
     bank,
     init,
