@@ -93,7 +93,7 @@ def _draw_lengths(axis: Axes, rows: pd.DataFrame, dense: MeanField) -> None:
     axis.set_xticks(range(count + 1))
     axis.set_xlabel("block (0: the stem)")
     plotting.frame(axis, shown["q"], *(shown[f"q_{name}"] for name in THEORY))
-    plotting.plain_ticks(axis)
+    plotting.plain_ticks(axis, (1, 2, 3, 5))
 
 
 def _draw_ratios(axis: Axes, rows: pd.DataFrame, quantity: str) -> None:
