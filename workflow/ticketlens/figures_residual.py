@@ -16,11 +16,13 @@ from ticketlens.residual import dense_q
 
 GREY = "0.35"
 DENSITIES = 5
+SHIFT = 1.025  # in density, from block to block: keeps their bars apart
 THEORY = {"naive": ("R0 (naive)", ":"), "second_moment": ("R1 (zeros count)", "--")}
+# Colour, marker and its size, label. R1 and the measured chi may coincide: the smaller is on top.
 CHI = {
-    "chi": ("black", "o", r"measured $\chi$"),
-    "chi_naive": (plotting.ORANGE, "s", "R0 (naive)"),
-    "chi_second_moment": (plotting.BLUE, "^", "R1 (zeros count)"),
+    "chi_naive": (plotting.ORANGE, "s", 4, r"$\chi$, R0 (naive)"),
+    "chi_second_moment": (plotting.BLUE, "^", 6.5, r"$\chi$, R1 (zeros count)"),
+    "chi": ("black", "o", 3, r"$\chi$, measured"),
 }
 
 
@@ -50,8 +52,9 @@ def residual(
             _draw_ratios(axis, own, f"log_{name}")
             plotting.hide_x(axis)
         behind = own[own["block"] > 0]
-        for quantity, (colour, marker, label) in CHI.items():
-            plotting.draw_against_density(chi, behind, quantity, colour, marker=marker, label=label)
+        for quantity, (colour, marker, size, label) in CHI.items():
+            style = {"marker": marker, "ms": size, "label": label}
+            plotting.draw_against_density(chi, behind, quantity, colour, **style)
         chi.axhline(1, color="0.4", lw=0.9, ls="--", zorder=1)
         plotting.density_axis(chi, behind["density"])
         per_run = behind.groupby(["seed", "round"])[list(CHI)].mean()
@@ -93,7 +96,7 @@ def _draw_lengths(axis: Axes, rows: pd.DataFrame, dense: MeanField) -> None:
     axis.set_xticks(range(count + 1))
     axis.set_xlabel("block (0: the stem)")
     plotting.frame(axis, shown["q"], *(shown[f"q_{name}"] for name in THEORY))
-    plotting.plain_ticks(axis, (1, 2, 3, 5))
+    plotting.plain_ticks(axis)
 
 
 def _draw_ratios(axis: Axes, rows: pd.DataFrame, quantity: str) -> None:
@@ -103,9 +106,9 @@ def _draw_ratios(axis: Axes, rows: pd.DataFrame, quantity: str) -> None:
     axis.axhline(0, color="0.5", lw=0.8, ls="--", zorder=1)
     for block, group in rows.groupby("block"):
         label = "stem" if block == 0 else f"block {block}"
-        plotting.draw_against_density(
-            axis, group, quantity, shades(block / max(1, count)), marker="o", ms=2.5, label=label
-        )
+        colour, shift = shades(block / max(1, count)), SHIFT ** (block - count / 2)
+        style = {"marker": "o", "ms": 2.5, "label": label}
+        plotting.draw_against_density(axis, group, quantity, colour, shift, **style)
     means = rows.groupby(["block", "seed", "round"])[quantity].mean()
     plotting.frame(axis, means, [0])
     plotting.density_axis(axis, rows["density"])
