@@ -16,7 +16,7 @@ from ticketlens.residual import dense_q
 
 GREY = "0.35"
 DENSITIES = 5
-SHIFT = 1.025  # in density, from block to block: keeps their bars apart
+SHIFT = 0.007  # share of the density axis from block to block: keeps their bars apart
 THEORY = {"naive": ("R0 (naive)", ":"), "second_moment": ("R1 (zeros count)", "--")}
 # Colour, marker and its size, label. R1 and the measured chi may coincide: the smaller is on top.
 CHI = {
@@ -101,12 +101,12 @@ def _draw_lengths(axis: Axes, rows: pd.DataFrame, dense: MeanField) -> None:
 
 def _draw_ratios(axis: Axes, rows: pd.DataFrame, quantity: str) -> None:
     """Draw `quantity` against density, one line per block, deep blocks dark."""
-    count = int(rows["block"].max())
+    count, span = int(rows["block"].max()), rows["density"].max() / rows["density"].min()
     shades = plotting.shades("Purples", 0.35, 1.0)
     axis.axhline(0, color="0.5", lw=0.8, ls="--", zorder=1)
     for block, group in rows.groupby("block"):
         label = "stem" if block == 0 else f"block {block}"
-        colour, shift = shades(block / max(1, count)), SHIFT ** (block - count / 2)
+        colour, shift = shades(block / max(1, count)), span ** (SHIFT * (block - count / 2))
         style = {"marker": "o", "ms": 2.5, "label": label}
         plotting.draw_against_density(axis, group, quantity, colour, shift, **style)
     means = rows.groupby(["block", "seed", "round"])[quantity].mean()
