@@ -35,6 +35,7 @@ localrules:
     tables,
     fcnet,
     convnet,
+    resnet,
     arms,
     factorial,
     cost,

@@ -109,7 +109,7 @@ BAD = {
     "studies: {a--b: {network: fcnet, init: normal, seeds: [0]}}": f"studies: 'a--b' {NAME}",
     "studies: {fcnet-normal: {network: fcent}}": (
         "studies.fcnet-normal.network is 'fcent', which networks does not define (defined: fcnet, "
-        "convnet); did you mean 'fcnet'?"
+        "convnet, resnet-fc, resnet-conv); did you mean 'fcnet'?"
     ),
     "studies: {fcnet-normal: {init: normla}}": (
         "studies.fcnet-normal.init is 'normla', which inits does not define (defined: normal, "
@@ -138,11 +138,19 @@ BAD = {
         "studies.fcnet-normal.tickets is 'banked'; allowed: train, bank; did you mean 'bank'?"
     ),
     "studies: {fcnet-normal: nothing}": "studies.fcnet-normal is 'nothing'; allowed: a mapping",
-    "studies: {fcnet-normal: null, fcnet-orthogonal: null, convnet-normal: null}": (
+    "studies: {fcnet-normal: null, fcnet-orthogonal: null, convnet-normal: null, "
+    "resnet-fc-normal: null, resnet-conv-normal: null}": (
         "studies is {}; allowed: 1 or more entries"
     ),
     "studies: {fcnet-normal: {pruning: {rewind_epoch: 50}}}": (
         "studies.fcnet-normal: pruning.rewind_epoch is 50; allowed: less than training.epochs (50)"
+    ),
+    "networks: {resnet-fc: {hidden_layers: 8}}": (
+        "networks.resnet-fc.hidden_layers is 8; allowed for family 'resnet-fc': odd numbers: a "
+        "stem, 2 per block"
+    ),
+    "networks: {resnet-conv: {stride: 2}}": (
+        "networks.resnet-conv.stride is 2; allowed for family 'resnet-conv': 1"
     ),
     "studies: {fcnet-normal: {training: {warmup_epochs: 60}}}": (
         "studies.fcnet-normal: training.warmup_epochs is 60; allowed: less than training.epochs"
@@ -265,7 +273,8 @@ def test_all_problems_are_reported_at_once() -> None:
 
 def test_a_message_about_every_study_still_fits_on_a_screen() -> None:
     found = problems(merged("{training: {epochs: 1}, pruning: {rewind_epoch: 1}}"))
-    assert len(found) == len(merged()["studies"])
+    inherit = [study for study in merged()["studies"].values() if "training" not in study]
+    assert len(found) == len(inherit) > 1
 
 
 def test_a_magnitude_at_init_mask_is_no_rival_where_it_is_the_criterion() -> None:
@@ -325,6 +334,13 @@ def test_donor_seeds_lie_outside_the_study() -> None:
     config = checked(merged())
     for study in config["studies"].values():
         assert not {donor_seed(config, seed) for seed in study["seeds"]} & set(study["seeds"])
+
+
+def test_arms_are_made_in_residual_networks_only_where_the_config_says_so() -> None:
+    config = checked(merged())
+    assert arm_rounds(config, "rewire", "resnet-fc-normal") == []
+    own = "interventions: {studies: [resnet-fc-normal]}"
+    assert arm_rounds(checked(merged(own)), "rewire", "resnet-fc-normal") == [3, 7, 10]
 
 
 def test_a_config_without_interventions_makes_no_arms() -> None:

@@ -14,7 +14,14 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ticketlens import figures, figures_jacobian, figures_signal, figures_weights, plotting
+from ticketlens import (
+    figures,
+    figures_jacobian,
+    figures_residual,
+    figures_signal,
+    figures_weights,
+    plotting,
+)
 from ticketlens.inference import t_interval
 
 TITLES = {"fc": "FCNet", "conv": "ConvNet (reduced: 8 channels)"}
@@ -39,6 +46,7 @@ DRAW: dict[str, tuple[str, Callable[..., Figure]]] = {
     "cmap": ("cmap", partial(figures_signal.cmap, dense=DENSE)),
     "jacobian_spectrum": ("jacobian_spectrum", figures_jacobian.jacobian_spectrum),
     "isometry": ("isometry", figures_jacobian.isometry),
+    "residual": ("residual", partial(figures_residual.residual, dense=DENSE)),
 }
 # Columns of a table, and what its rows are labelled by besides study, seed, round, arm and state.
 COLUMNS = {
@@ -57,6 +65,9 @@ COLUMNS = {
     "cmap": ["c"],
     "jacobian_spectrum": ["density_log10", "density_theory"],
     "isometry": ["log_frobenius", "excess"],
+    "residual": [
+        *["q", "q_naive", "q_second_moment", "chi", "chi_naive", "chi_second_moment"],
+    ],
 }
 OPTIONAL = {"selection_std_scaled", "variance_ratio", "density_theory"}  # may be missing throughout
 HIDDEN = {"layer": range(1, LAYERS)}
@@ -74,6 +85,7 @@ LABELS: dict[str, dict] = {
     "cmap": HIDDEN,
     "jacobian_spectrum": {"jacobian": ["hidden", "logits"], "log10_s2": np.linspace(-4, 1, 11)},
     "isometry": {"network": ["ticket", "random-mask", "fresh"], "draw": [0, 1]},
+    "residual": {"part": ["inside", "trunk"], "block": range(3)},
 }
 
 

@@ -34,6 +34,8 @@ studies:
   fcnet-normal: {seeds: [0]}
   fcnet-orthogonal: null
   convnet-normal: {seeds: [0], pruning: {rounds: 0}}
+  resnet-fc-normal: null
+  resnet-conv-normal: null
 training: {epochs: 2, batch_size: 9}
 pruning: {rounds: 1}
 interventions: {studies: []}

@@ -12,7 +12,7 @@ from snakemake.exceptions import WorkflowError
 
 from ticketlens import config as ticketlens_config
 from ticketlens import factorial as ticketlens_factorial
-from ticketlens.architecture import layer_shapes
+from ticketlens.architecture import RESIDUAL as RESIDUAL_FAMILIES, layer_shapes
 from ticketlens.arm_config import arm_items, arm_rounds, arm_seeds, donor_seed, recipes, shown_arms
 from ticketlens.arms import ASIDE, SALIENCIES, needs
 from ticketlens.fingerprint import fingerprint, folder_digest
@@ -128,9 +128,22 @@ def checkpoint_of_state(wildcards):
     )
 
 
+def studies_of(table):
+    """Studies that a table has rows of: signal, ladder and Jacobian are those of chains of layers."""
+    if table in ("residual", "jacobian_spectrum"):
+        return RESIDUAL if table == "residual" else FULLY_CONNECTED
+    has_all = KINDS[table] in ("weights", "degrees", "spectra")
+    return [name for name in config["studies"] if has_all or name not in RESIDUAL]
+
+
+def of_family(*families):
+    """Studies whose networks are of these families."""
+    return [name for name in config["studies"] if study_spec(name).network.family in families]
+
+
 def measured(table, suffix="csv"):
     """Measurement files of a table: every ticket, and every trained network that there will be."""
-    studies = FULLY_CONNECTED if table == "jacobian_spectrum" else config["studies"]
+    studies = studies_of(table)
     files = []
     for study in studies:
         states = ["init", "trained"] if study in TRAINED and table != "degrees" else ["init"]
@@ -235,9 +248,13 @@ def tables():
     return [f"<results>/tables/{name}.csv" for name in TABLES]
 
 
-def titles():
+def titles(left_out=()):
     """Panel titles by study, as `study=title` items, in the order of the config."""
-    return [f"{name}={study.get('title', name)}" for name, study in config["studies"].items()]
+    return [
+        f"{name}={study.get('title', name)}"
+        for name, study in config["studies"].items()
+        if name not in left_out
+    ]
 
 
 def mean_field():
@@ -263,10 +280,9 @@ DATASET = f"resources/{config['dataset']['name']}.h5"
 BANK = "resources/tickets" if config["results"] == "results" else f"{config['results']}/tickets"
 TRAINED = [name for name, study in config["studies"].items() if study.get("tickets") != "bank"]
 BANKED = [name for name in config["studies"] if name not in TRAINED]
-CONVOLUTIONAL = [
-    name for name in config["studies"] if study_spec(name).network.family == "convolutional"
-]
-FULLY_CONNECTED = [name for name in config["studies"] if name not in CONVOLUTIONAL]
+FULLY_CONNECTED = of_family("fully-connected")
+CONVOLUTIONAL = of_family("convolutional")
+RESIDUAL = of_family(*RESIDUAL_FAMILIES)
 LATE = [name for name in TRAINED if study_spec(name).pruning.rewind_epoch]
 
 ARMS = recipes(config)
@@ -291,12 +307,9 @@ KINDS = {
     "jacobian": "jacobian",
     "isometry": "jacobian",
     "jacobian_spectrum": "jacobian",
+    "residual": "signal",
 }
-MEASURED = [
-    table
-    for table in KINDS
-    if table != "histograms" and (FULLY_CONNECTED or table != "jacobian_spectrum")
-]
+MEASURED = [table for table in KINDS if table != "histograms" and studies_of(table)]
 ANY_ARM = bool(of_arms("", "", config["studies"]))
 EXPERIMENTS = config.get("experiments", {})
 SHOWN = {
@@ -332,15 +345,14 @@ FIGURES = [
     *[f"histograms-{study}-trained" for study in TRAINED],
     "in_degree",
     "weight_spectra",
-    "qmap",
-    *(["qmap_trained"] if TRAINED else []),
-    "qmap_theory",
-    "qmap_ladder",
-    "qmap_fixed_point",
-    "chi",
-    "cmap",
+    *(
+        ["qmap", "qmap_theory", "qmap_ladder", "qmap_fixed_point", "chi", "cmap", "isometry"]
+        if FULLY_CONNECTED + CONVOLUTIONAL
+        else []
+    ),
+    *(["qmap_trained"] if set(TRAINED) - set(RESIDUAL) else []),
     *(["jacobian_spectrum"] if FULLY_CONNECTED else []),
-    "isometry",
+    *(["residual"] if RESIDUAL else []),
     *(["zero_shot"] if ANY_ARM else []),
     *[name for name in ("std_experiment", "variance_adjusted") if len(SHOWN[name]) > 1],
     *(["bimodal_cdf"] if BIMODAL else []),

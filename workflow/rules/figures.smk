@@ -293,7 +293,7 @@ rule plot_qmap_fixed_point:
         "../../envs/analyse.yaml"
     params:
         code=code("plot_qmap_fixed_point"),
-        titles=titles(),
+        titles=titles(left_out=RESIDUAL),
         dense=mean_field(),
     script:
         "../scripts/plot_qmap_fixed_point.py"
@@ -374,3 +374,22 @@ rule plot_isometry:
         titles=titles(),
     script:
         "../scripts/plot_isometry.py"
+
+
+rule plot_residual:
+    """q and chi of residual blocks, measured and in theory."""
+    input:
+        table="<results>/tables/residual.csv",
+    output:
+        png=report("<results>/residual.png", caption="../report/residual.rst", category="Q-maps"),
+        pdf="<results>/residual.pdf",
+    log:
+        "<logs>/plot_residual.log",
+    conda:
+        "../../envs/analyse.yaml"
+    params:
+        code=code("plot_residual"),
+        titles=titles(),
+        dense=mean_field(),
+    script:
+        "../scripts/plot_residual.py"

@@ -69,6 +69,8 @@ rule measure_ladder:
         decomposition="<results>/measurements/decomposition/{study}/seed{seed}/round{round}/{arm}/{state}.csv",
     log:
         "<logs>/measure_ladder/{study}/seed{seed}/round{round}/{arm}/{state}.log",
+    wildcard_constraints:
+        study=any_of(FULLY_CONNECTED + CONVOLUTIONAL),
     conda:
         "../../envs/analyse.yaml"
     resources:
@@ -126,6 +128,52 @@ rule measure_signal_conv:
         images=images("images"),
     script:
         "../scripts/measure_signal_conv.py"
+
+
+rule measure_residual:
+    """Measured q, chi and correlations per block against theory, fully connected with skips."""
+    input:
+        checkpoint=checkpoint_of_state,
+        dataset=DATASET,
+    output:
+        residual="<results>/measurements/residual/{study}/seed{seed}/round{round}/{arm}/{state}.csv",
+    log:
+        "<logs>/measure_residual/{study}/seed{seed}/round{round}/{arm}/{state}.log",
+    wildcard_constraints:
+        study=any_of(of_family("resnet-fc")),
+    conda:
+        "../../envs/analyse.yaml"
+    resources:
+        mem_mb=2000,
+    params:
+        code=code("measure_residual"),
+        images=images("images"),
+        jacobian_images=images("isometry_images"),
+    script:
+        "../scripts/measure_residual.py"
+
+
+rule measure_residual_conv:
+    """Measured q, chi and correlations per block against theory, convolutional with skips."""
+    input:
+        checkpoint=checkpoint_of_state,
+        dataset=DATASET,
+    output:
+        residual="<results>/measurements/residual/{study}/seed{seed}/round{round}/{arm}/{state}.csv",
+    log:
+        "<logs>/measure_residual/{study}/seed{seed}/round{round}/{arm}/{state}.log",
+    wildcard_constraints:
+        study=any_of(of_family("resnet-conv")),
+    conda:
+        "../../envs/train.yaml"
+    resources:
+        mem_mb=2000,
+    params:
+        code=code("measure_residual_conv"),
+        images=images("images"),
+        jacobian_images=images("isometry_images"),
+    script:
+        "../scripts/measure_residual_conv.py"
 
 
 rule measure_jacobian:

@@ -25,6 +25,12 @@ rule convnet:
         of_studies("trained.h5", [study for study in CONVOLUTIONAL if study in TRAINED]),
 
 
+rule resnet:
+    """All chains of the residual studies, trained."""
+    input:
+        of_studies("trained.h5", [study for study in RESIDUAL if study in TRAINED]),
+
+
 rule arms:
     """All arms of all studies, trained."""
     input:

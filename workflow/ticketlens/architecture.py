@@ -2,7 +2,8 @@
 
 A family is one function from (network, image shape, classes) to layer shapes; `networks` holds the
 forward pass of the same name. Hidden layers are named hidden1, hidden2, …, the linear layer on top
-is named readout.
+is named readout. In a residual network hidden1 is the stem, hidden2 and hidden3 are the two layers
+of the first block, and so on: see `networks.residual_preactivations`.
 """
 
 from __future__ import annotations
@@ -57,10 +58,38 @@ def convolutional(
     return (*hidden, LayerShape(READOUT, "linear", (classes, channels[-1])))
 
 
+def residual(family: Callable[..., tuple[LayerShape, ...]]) -> Callable:
+    """Return `family` with skips: a stem, and blocks of two layers each, all of one width.
+
+    The layers are those of the chain. Raises ValueError where a skip would not fit.
+    """
+
+    def layers(
+        network: NetworkSpec, image_shape: tuple[int, int, int], classes: int
+    ) -> tuple[LayerShape, ...]:
+        for key, is_allowed, allowed in (
+            ("hidden_layers", network.hidden_layers % 2 == 1, "odd numbers: a stem, 2 per block"),
+            ("stride", network.stride == 1, "1: the sum over a skip needs maps of one size"),
+            ("padding", network.padding == "circular", "'circular'"),
+        ):
+            if not is_allowed:
+                raise ValueError(
+                    f"{key} is {getattr(network, key)!r}; allowed for family {network.family!r}: "
+                    f"{allowed}"
+                )
+        return family(network, image_shape, classes)
+
+    return layers
+
+
 FAMILIES: dict[str, Callable[..., tuple[LayerShape, ...]]] = {
     "fully-connected": fully_connected,
     "convolutional": convolutional,
+    "resnet-fc": residual(fully_connected),
+    "resnet-conv": residual(convolutional),
 }
+RESIDUAL = ("resnet-fc", "resnet-conv")
+"""Families with skips; the others are plain chains of layers."""
 
 
 def layer_shapes(spec: Spec) -> tuple[LayerShape, ...]:
@@ -94,6 +123,16 @@ def of_weight_count(spec: Spec, count: int) -> Spec:
     )
     near = [wide(width) for width in (reaching, reaching + 1) if width >= 1]
     return min(near, key=lambda small: abs(weight_count(small) - count))
+
+
+def is_residual(network: NetworkSpec) -> bool:
+    """Whether the network has skips across every two hidden layers."""
+    return network.family in RESIDUAL
+
+
+def is_convolutional(spec: Spec) -> bool:
+    """Whether the hidden layers are convolutions, with or without skips."""
+    return layer_shapes(spec)[0].kind == "conv"
 
 
 def parameter_count(spec: Spec) -> int:

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ticketlens.architecture import RESIDUAL, is_convolutional
 from ticketlens.arm_masks import MASKS, SMALL, keeps_layers
 from ticketlens.arm_weights import WEIGHTS
 from ticketlens.arms import OPTIONS, SALIENCIES, SHUFFLED, Arm
@@ -34,11 +35,24 @@ def recipes(config: Config) -> dict[str, Arm]:
 def arm_studies(config: Config, name: str) -> list[str]:
     """Return the studies that an arm is made in: of those of `interventions`, its own.
 
-    Without `studies` in either place these are all.
+    Without `studies` in either place these are all but those of residual networks, which are a
+    check of the theory.
     """
-    allowed = config.get("interventions", {}).get("studies", list(config["studies"]))
-    own = config["arms"][name].get("studies", allowed)
+    places = config.get("interventions", {})
+    allowed = places.get("studies", list(config["studies"]))
+    default = allowed if "studies" in places else _chains(config)
+    own = config["arms"][name].get("studies", default)
     return [study for study in allowed if study in own]
+
+
+def _chains(config: Config) -> list[str]:
+    """Return the studies whose networks have no skips."""
+    families = {name: network["family"] for name, network in config["networks"].items()}
+    return [
+        name
+        for name, study in config["studies"].items()
+        if families[study["network"]] not in RESIDUAL
+    ]
 
 
 def arm_rounds(config: Config, name: str, study: str) -> list[int]:
@@ -214,7 +228,7 @@ def _study_problems(config: Config, name: str, arm: Arm, study: str) -> Iterator
             f"{', '.join(mask for mask in MASKS if keeps_layers(mask, pruning.scope))}"
         )
     signed = arm.weights in SIGNED or arm.signs == "kept"
-    if signed and spec.network.family == "convolutional" and spec.init.scheme == "orthogonal":
+    if signed and spec.init.scheme == "orthogonal" and is_convolutional(spec):
         yield (
             f"{where}: weights {arm.weights!r} need a sign for every weight; delta-orthogonal "
             "convolutions are 0 off the kernel's centre; list other studies in "

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ticketlens.architecture import layer_shapes
 from ticketlens.spec import Spec
 
 LIBRARY = Path(__file__).resolve().parent.parent
@@ -195,6 +196,11 @@ def _allowed(error: Any) -> str:
 
 def _reference_problems(config: Mapping[str, Any]) -> Iterator[str]:
     """What the schema cannot say: names that must exist, and values that exclude each other."""
+    for name, network in config["networks"].items():
+        try:
+            layer_shapes(Spec.from_mapping({"network": network}))
+        except ValueError as error:
+            yield f"networks.{name}.{error}"
     for name, study in config["studies"].items():
         for kind, table in (("network", "networks"), ("init", "inits")):
             if study[kind] not in config[table]:

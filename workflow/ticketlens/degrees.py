@@ -1,9 +1,10 @@
 """Degrees of a masked network: in and out, dead neurons, live paths, locality of the inputs.
 
 A mask is a boolean array `(out, in)` or `(out, in, k, k)`. A connection is one kept weight: in a
-convolution every kernel position counts, and the units are channels. A list of masks is a plain
-feed-forward chain, in forward order and with the readout last; a residual network, whose skips
-keep every unit alive, is none.
+convolution every kernel position counts, and the units are channels. A list of masks is in forward
+order, with the readout last: a plain chain, or with `residual` a stem and blocks of two layers (as
+in `networks`). There a path may take the skips, so a unit of the trunk that a block leaves alone
+lives on; the units of layer 2k + 1 are those of the trunk behind block k.
 """
 
 from __future__ import annotations
@@ -203,34 +204,47 @@ def degree_assortativity(
     return float(b @ connections @ a) / math.sqrt(float(sources @ a**2) * float(targets @ b**2))
 
 
-def units_reached_from_input(masks: Sequence[np.ndarray]) -> list[np.ndarray]:
+def units_reached_from_input(
+    masks: Sequence[np.ndarray], residual: bool = False
+) -> list[np.ndarray]:
     """Return, for the inputs and each layer's outputs, which units a path of kept weights reaches.
 
     One boolean array per level, len(masks) + 1 of them; the inputs themselves count as reached.
     """
     graphs = _graphs(masks)
     reached = [np.ones(graphs[0].shape[1], dtype=bool)]
-    for graph in graphs:
+    for level, graph in enumerate(graphs, start=1):
         reached.append(graph[:, reached[-1]].any(axis=1))
+        if residual and _has_skip(level - 2, len(masks)):
+            reached[level] |= reached[level - 2]
     return reached
 
 
-def units_reaching_output(masks: Sequence[np.ndarray]) -> list[np.ndarray]:
+def units_reaching_output(masks: Sequence[np.ndarray], residual: bool = False) -> list[np.ndarray]:
     """Return, per level as `units_reached_from_input`, which units a path links to an output."""
     graphs = _graphs(masks)
-    reaching = [np.ones(graphs[-1].shape[0], dtype=bool)]
-    for graph in reversed(graphs):
-        reaching.append(graph[reaching[-1]].any(axis=0))
-    return reaching[::-1]
+    reaching = [np.ones(graph.shape[1], dtype=bool) for graph in graphs]
+    reaching.append(np.ones(graphs[-1].shape[0], dtype=bool))
+    for level in range(len(masks) - 1, -1, -1):
+        reaching[level] = graphs[level][reaching[level + 1]].any(axis=0)
+        if residual and _has_skip(level, len(masks)):
+            reaching[level] |= reaching[level + 2]
+    return reaching
 
 
-def effective_masks(masks: Sequence[np.ndarray]) -> list[np.ndarray]:
+def _has_skip(level: int, layers: int) -> bool:
+    """Whether a skip leads from this level across a block: from odd ones, up to the last trunk."""
+    return level % 2 == 1 and 1 <= level <= layers - 3
+
+
+def effective_masks(masks: Sequence[np.ndarray], residual: bool = False) -> list[np.ndarray]:
     """Return the masks without the weights that lie on no path from an input to an output.
 
     Raises:
         ValueError: no masks, or masks that do not follow one another.
     """
-    sources, targets = units_reached_from_input(masks), units_reaching_output(masks)
+    sources = units_reached_from_input(masks, residual)
+    targets = units_reaching_output(masks, residual)
     live = []
     for mask, source, target in zip(masks, sources[:-1], targets[1:], strict=True):
         ends = target[:, None] & source
@@ -238,25 +252,26 @@ def effective_masks(masks: Sequence[np.ndarray]) -> list[np.ndarray]:
     return live
 
 
-def effective_density(masks: Sequence[np.ndarray]) -> float:
+def effective_density(masks: Sequence[np.ndarray], residual: bool = False) -> float:
     """Return connected weights over all weights of the network (arXiv:2107.02306).
 
     Raises:
         ValueError: no masks, or masks that do not follow one another.
     """
-    connected = sum(int(np.count_nonzero(mask)) for mask in effective_masks(masks))
+    connected = sum(int(np.count_nonzero(mask)) for mask in effective_masks(masks, residual))
     return connected / sum(mask.size for mask in masks)
 
 
-def connectivity(masks: Sequence[np.ndarray]) -> list[LayerConnectivity]:
+def connectivity(masks: Sequence[np.ndarray], residual: bool = False) -> list[LayerConnectivity]:
     """Return the dead units and connected weights of every layer.
 
     Raises:
         ValueError: no masks, or masks that do not follow one another.
     """
-    reached, reaching = units_reached_from_input(masks), units_reaching_output(masks)
-    rows = []
-    for index, (mask, connected) in enumerate(zip(masks, effective_masks(masks), strict=True)):
+    reached = units_reached_from_input(masks, residual)
+    reaching = units_reaching_output(masks, residual)
+    live_masks, rows = effective_masks(masks, residual), []
+    for index, (mask, connected) in enumerate(zip(masks, live_masks, strict=True)):
         last = index == len(masks) - 1
         source, target = reached[index + 1], reaching[index + 1]
         kept = int(np.count_nonzero(mask))

@@ -125,7 +125,7 @@ def histograms(
         axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         peaks = own.groupby(["round", "weight_scaled"])["density_weight"].mean()
         axis.set_ylim(0, room * peaks.max())
-    for axis in axes[-1]:
+    for axis in axes.ravel()[: len(layers)][-columns:]:  # the lowest panel of each column
         axis.set_xlabel(f"weight {WEIGHT}")
     for axis in axes[:, 0]:
         axis.set_ylabel("probability density")

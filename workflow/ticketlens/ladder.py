@@ -189,22 +189,24 @@ def naive(stack: HiddenStack, mode: str, redraws: int, seed: int) -> Prediction:
     This is the theory of a dense network (Poole et al. 2016, arXiv:1606.05340) with sigma_w² read
     off the survivors. The variance is taken about their mean.
     """
-
-    def gain(layer: Layer) -> np.ndarray:
-        kept = layer.weight[layer.mask].astype(float)
-        _, channels, *size = layer.weight.shape
-        return np.full(np.prod(size, dtype=int), channels * kept.var() if kept.size else 0.0)
-
-    return _scalar_map(stack, mode, gain)
+    return _scalar_map(stack, mode, naive_gain)
 
 
 def second_moment(stack: HiddenStack, mode: str, redraws: int, seed: int) -> Prediction:
     """q = (‖W‖_F²/N_out) · p + mean b², with p = E phi² at the q of the layer below."""
+    return _scalar_map(stack, mode, second_moment_gain)
 
-    def gain(layer: Layer) -> np.ndarray:
-        return np.sum(kernel(layer) ** 2, axis=(1, 2)) / len(layer.bias)
 
-    return _scalar_map(stack, mode, gain)
+def naive_gain(layer: Layer) -> np.ndarray:
+    """Return what R0 takes for sigma_w², spread over the kernel's taps: (taps,)."""
+    kept = layer.weight[layer.mask].astype(float)
+    _, channels, *size = layer.weight.shape
+    return np.full(np.prod(size, dtype=int), channels * kept.var() if kept.size else 0.0)
+
+
+def second_moment_gain(layer: Layer) -> np.ndarray:
+    """Return what R1 takes for sigma_w², by taps of the kernel: (taps,)."""
+    return np.sum(kernel(layer) ** 2, axis=(1, 2)) / len(layer.bias)
 
 
 def degree(stack: HiddenStack, mode: str, redraws: int, seed: int) -> Prediction:

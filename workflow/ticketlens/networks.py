@@ -76,9 +76,44 @@ class Convolutional(nn.Module):
         return self.layers[-1](self.activation(self.preactivations(images)[-1]).mean(dim=(2, 3)))
 
 
+class ResidualFullyConnected(FullyConnected):
+    """Residual blocks of linear layers; the readout is on phi of the last trunk."""
+
+    def preactivations(self, images: Tensor) -> list[Tensor]:
+        """Return h of `residual_preactivations`: (samples, neurons) each."""
+        return residual_preactivations(self.layers[:-1], self.activation, images.flatten(1))
+
+
+class ResidualConvolutional(Convolutional):
+    """Residual blocks of convolutions; phi of the last trunk is pooled, then read out."""
+
+    def preactivations(self, images: Tensor) -> list[Tensor]:
+        """Return h of `residual_preactivations`: (samples, channels, height, width) each."""
+        return residual_preactivations(self.layers[:-1], self.activation, images)
+
+
+def residual_preactivations(
+    layers: nn.ModuleList, activation: Callable[[Tensor], Tensor], x: Tensor
+) -> list[Tensor]:
+    """Return the pre-activations of a residual network, one per hidden layer.
+
+    Layer 1 is the stem: the trunk h = W x + b. Layers 2k and 2k + 1 are block k, in pre-activation
+    form: h1 = W1 phi(h) + b1, then the trunk h' = h + W2 phi(h1) + b2. Found for layer 2k is h1,
+    for layer 2k + 1 the trunk behind the block (not the branch alone): as theory tracks them.
+    """
+    stem, *blocks = layers
+    found = [stem(x)]
+    for inner, outer in zip(blocks[::2], blocks[1::2], strict=True):
+        found.append(inner(activation(found[-1])))
+        found.append(found[-2] + outer(activation(found[-1])))
+    return found
+
+
 FAMILIES: dict[str, type[nn.Module]] = {
     "fully-connected": FullyConnected,
     "convolutional": Convolutional,
+    "resnet-fc": ResidualFullyConnected,
+    "resnet-conv": ResidualConvolutional,
 }
 
 

@@ -17,7 +17,7 @@ from math import isqrt
 import numpy as np
 
 from ticketlens.activations import get
-from ticketlens.architecture import READOUT
+from ticketlens.architecture import READOUT, is_residual
 from ticketlens.checkpoint import Layer
 from ticketlens.spec import NetworkSpec
 
@@ -80,16 +80,24 @@ def hidden_stack(
     inputs: np.ndarray,
     activation: str | None = None,
     network: NetworkSpec | None = None,
+    residual: bool = False,
 ) -> HiddenStack:
     """Check the arguments and return the stack.
 
     `inputs` is (samples, features) or (samples, channels, height, width), flattened channel-first
     for linear layers. `network` gives padding and stride of convolutions (default: circular, 1) and
-    the activation unless `activation` is given (default: tanh).
+    the activation unless `activation` is given (default: tanh). `residual` says that the caller
+    heeds skips: the formulas of a chain would be silently wrong there.
     Raises ValueError, saying what is wrong and what is allowed, for layers without weights, shapes
-    that do not fit, an unknown activation or padding, and inputs that are not finite.
+    that do not fit, an unknown activation or padding, inputs that are not finite, and a residual
+    network unless `residual`.
     """
     network = NetworkSpec() if network is None else network
+    if is_residual(network) and not residual:
+        raise ValueError(
+            f"network family is {network.family!r}, which has skips; allowed here: chains of "
+            "layers (ticketlens.residual has residual networks)"
+        )
     activation = network.activation if activation is None else activation
     get(activation)
     if network.padding not in PADDINGS:

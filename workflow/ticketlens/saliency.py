@@ -72,7 +72,8 @@ def synflow(
 ) -> list[np.ndarray]:
     """|w| ∂R/∂|w| with R = 1ᵀ Π|W_l| 1 (Tanaka et al. 2020, arXiv:2006.05467): no data.
 
-    The network is linear, its weights their magnitudes, its biases 0, its input all ones.
+    The network is linear, its weights their magnitudes, its biases 0, its input all ones; paths
+    over the skips of a residual network count.
     """
     linear = theta.spec.replace(network=replace(theta.spec.network, activation="linear"))
     layers = tuple(

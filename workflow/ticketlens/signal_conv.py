@@ -37,10 +37,11 @@ def network(
     """Return the network of `layers` for measurements. Raises ValueError for another family."""
     signal.hidden(layers)
     model = build(Checkpoint("ticket", "", 0, 0, "", spec, tuple(layers)))
-    if not isinstance(model, Convolutional):
+    if type(model) is not Convolutional:  # a subclass has skips
         raise ValueError(
             f"network family is {spec.network.family!r}; allowed here: 'convolutional' "
-            "(ticketlens.signal and ticketlens.jacobian measure fully connected networks)"
+            "(ticketlens.signal and ticketlens.jacobian measure fully connected networks, "
+            "ticketlens.residual_conv residual ones)"
         )
     return model.to(dtype).requires_grad_(False)
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 import numpy as np
 
 from ticketlens import degrees, statistics
+from ticketlens.architecture import is_residual
 from ticketlens.checkpoint import Checkpoint, Layer
 from ticketlens.rows import Row, keys
 from ticketlens.seeds import stream
@@ -70,9 +71,12 @@ def weight_histograms(checkpoint: Checkpoint) -> tuple[np.ndarray, dict[str, sta
 
 
 def degree_rows(checkpoint: Checkpoint) -> list[Row]:
-    """Degrees, dead neurons, effective density and degree correlations, per layer and direction."""
+    """Degrees, dead neurons, effective density and degree correlations, per layer and direction.
+
+    Paths take the skips of a residual network (see `degrees`).
+    """
     masks = [layer.mask for layer in checkpoint.layers]
-    alive = degrees.connectivity(masks)
+    alive = degrees.connectivity(masks, is_residual(checkpoint.spec.network))
     height, width, channels = checkpoint.spec.dataset.shape
     rows = []
     for number, (layer, links) in enumerate(zip(checkpoint.layers, alive, strict=True), start=1):

@@ -1,0 +1,25 @@
+"""Measure q, chi and correlations per block in one convolutional residual checkpoint."""
+
+from ticketlens.checkpoint import read
+from ticketlens.dataset import images_of
+from ticketlens.joblog import job_log
+from ticketlens.residual_conv import measure
+from ticketlens.residual_rows import residual_rows
+from ticketlens.seeds import stream
+from ticketlens.tables import write_rows
+
+
+def main(snakemake) -> None:
+    checkpoint, params = read(snakemake.input.checkpoint), snakemake.params
+    images = images_of(checkpoint.spec.dataset, snakemake.input.dataset, params.images)
+    rngs = (
+        stream(checkpoint.seed, "perturbation"),
+        stream(checkpoint.seed, "probes", checkpoint.round),
+    )
+    signal = measure(checkpoint.layers, checkpoint.spec, images, *rngs, params.jacobian_images)
+    write_rows(snakemake.output.residual, residual_rows(checkpoint, signal, images))
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):  # noqa: F821
+        main(snakemake)  # noqa: F821

@@ -1,0 +1,19 @@
+"""Draw residual: see ticketlens.figures_residual."""
+
+import pandas as pd
+
+from ticketlens.figures_residual import residual
+from ticketlens.figures_signal import mean_field_points
+from ticketlens.joblog import job_log
+from ticketlens.plotting import by_study, save
+
+
+def main(snakemake) -> None:
+    table, titles = pd.read_csv(snakemake.input.table), by_study(snakemake.params.titles)
+    figure = residual(table, titles, mean_field_points(by_study(snakemake.params.dense)))
+    save(figure, snakemake.output.png, snakemake.output.pdf)
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):  # noqa: F821
+        main(snakemake)  # noqa: F821
