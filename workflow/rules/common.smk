@@ -266,6 +266,7 @@ TABLES = [
 ]
 FIGURES = [
     "accuracy",
+    "generalization_gap",
     "training_curves",
     "weight_mean",
     "weight_std",
