@@ -265,7 +265,7 @@ def test_the_readout_is_no_layer() -> None:
     """Its density at 0 over the peak is 9 in the tables."""
     (row,) = judged(BIMODAL, gap_spread=0.0)["kept theta_0"]
     assert row.number == pytest.approx(0.1)
-    assert row.remark == "U < 0.5 in 8 and L > 0.5 in 0 of 8 layers"
+    assert row.remark.startswith("U < 0.5 in 8 and L > 0.5 in 0 of 8 layers; no spread")
 
 
 def test_intervals_are_over_seeds_and_paired() -> None:
@@ -432,9 +432,18 @@ def test_the_page_states_rules_verdicts_intervals_and_what_is_left_out() -> None
     assert "One seed: no interval" in text.split("## Study T")[1]
     assert "- q* rises, then falls: needs round 15; the study's last is 7" in text
     beat = [line for line in text.splitlines() if "tickets beat" in line and "round 7" in line]
-    assert re.search(r"\| 0\.10 \| \[−0\.08, 0\.28\] \| 4 \| \d+ \| inconclusive \|", beat[0])
+    assert re.search(r"\| 0\.10 \| \[−0\.08, 0\.28\] \| 4 \|  \| inconclusive \|", beat[0])
     widths = {len(re.findall(r"(?<!\\)\|", line)) for line in text.splitlines() if "| q*" in line}
     assert widths == {4, 10}, "no cell breaks its table"
+
+
+def test_the_page_says_how_many_seeds_are_missing() -> None:
+    (row,) = judged(BEAT, points=0.5)[LAST]
+    rows = pd.DataFrame([dataclasses.asdict(row)])
+    nothing = pd.DataFrame(columns=["study", "claim", "case", "reason"])
+    assert row.n_needed > SEEDS
+    text = page(rows, nothing, PLAN, {"s": "S"})
+    assert f"| {SEEDS} | {row.n_needed} | inconclusive |" in text
 
 
 def merged(*names: str, overlay: str = "{}") -> dict:

@@ -7,6 +7,7 @@ unit is the seed, and one seed decides nothing.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 
@@ -253,18 +254,20 @@ def signs_align(study: Study, plan: Plan) -> Iterator[Case]:
 
 def property_suffices(study: Study, plan: Plan) -> Iterator[Case]:
     """A rival ticket trains as well as IMP's. Equality is Holm's over the planned arms."""
-    for weights, column in WEIGHTS.items():
-        numbers: dict[str, list[Number]] = {arm: [] for arm in plan.planned}
-        for round_ in plan.suffices:
-            imp = study.accuracy(column, round_)
-            losses = {arm: minus(study.accuracy(column, round_, arm), imp) for arm in plan.planned}
-            family = {arm: values for arm, values in losses.items() if not values.empty}
-            found = planned_comparisons(family, plan.margin) if family else {}
-            for arm, values in losses.items():
-                text, absent = f"{arm} − imp, round {round_}", study.absence(round_, arm=arm)
-                numbers[arm].append(_against_imp(text, values, found.get(arm), absent, plan))
-        for arm, at_rounds in numbers.items():
-            yield Case(f"{arm}, {weights}", "zero_shot", at_rounds)
+    numbers: dict[tuple[str, str], list[Number]] = {
+        (arm, weights): [] for arm in plan.planned for weights in WEIGHTS
+    }
+    for (weights, column), round_ in itertools.product(WEIGHTS.items(), plan.suffices):
+        imp = study.accuracy(column, round_)
+        losses = {arm: minus(study.accuracy(column, round_, arm), imp) for arm in plan.planned}
+        family = {arm: values for arm, values in losses.items() if not values.empty}
+        found = planned_comparisons(family, plan.margin) if family else {}
+        for arm, values in losses.items():
+            text, absent = f"{arm} − imp, round {round_}", study.absence(round_, arm=arm)
+            own = _against_imp(text, values, found.get(arm), absent, plan)
+            numbers[arm, weights].append(own)
+    for (arm, weights), at_rounds in numbers.items():
+        yield Case(f"{arm}, {weights}", "zero_shot", at_rounds)
 
 
 def _against_imp(
@@ -338,6 +341,9 @@ def case_rows(study: str, claim: str, case: Case) -> list[Row]:
         interval = t_interval(finite) if len(finite) else None
         complete = interval is not None and len(finite) == len(number.values)
         own = verdict([found])
+        remarks = [found.remark]
+        if complete and interval.lower == interval.upper:
+            remarks.append("no spread between seeds, so no width")
         rows.append(
             Row(
                 study=study,
@@ -353,7 +359,7 @@ def case_rows(study: str, claim: str, case: Case) -> list[Row]:
                 own_verdict=own,
                 null=number.null,
                 n_needed=number.n_needed() if own == INCONCLUSIVE else None,
-                remark=found.remark,
+                remark="; ".join(filter(None, remarks)),
             )
         )
     return rows

@@ -23,7 +23,8 @@ A verdict rests on the 95 % t-interval over seeds, [L, U]; seeds are the replica
 decides nothing. Accuracies are on test images, in percentage points, paired by seed, for the
 weights of the last epoch and for those of the best validation epoch. A claim of several numbers is
 supported if all of them support it and contradicted if any of them contradicts it. Where no branch
-is met, it is inconclusive. The intervals are not corrected for the number of claims.
+is met, it is inconclusive. The intervals are not corrected for the number of claims. A dash stands
+for a claim that is left out: the section of the study gives the reason.
 """
 NOTATION = """\
 q̄ and chī are means over the last half of the hidden layers (5–8 of 8) of the tickets before
@@ -36,9 +37,9 @@ the effect: for the mean, chance alone; for std and bimodality, pruning by abs(t
 (selection), which makes weights larger and leaves none near zero without any training.
 """
 SEEDS = """\
-*Seeds needed*: how many would show equality within ±{margin:g} points with 80 % power, were there
-no difference and the spread between seeds as estimated; such an estimate is rough. Quantities
-without a margin fixed beforehand have no such number, and one seed has no spread to estimate.
+*Seeds needed*, where there are too few: how many would show equality within ±{margin:g} points with
+80 % power, were there no difference and the spread between seeds as estimated; such an estimate is
+rough. Quantities without a margin fixed beforehand have no such number, and one seed has no spread.
 """
 
 
@@ -107,7 +108,7 @@ def _numbers(rows: pd.DataFrame) -> str:
                 row.quantity,
                 *_rounded(row.number, row.lower, row.upper),
                 str(row.n),
-                "" if pd.isna(row.n_needed) else str(row.n_needed),
+                "" if pd.isna(row.n_needed) or row.n_needed <= row.n else str(row.n_needed),
                 _verdict(row.verdict) if is_first else "”",
                 f"[{row.figure.removesuffix('.png')}]({row.figure})",
                 "; ".join(filter(None, remarks)),
@@ -141,8 +142,8 @@ def _rounded(number: float, lower: float, upper: float) -> tuple[str, str]:
     if np.isnan(lower):
         return f"{number:.3g}".replace("-", "−"), ""
     half = (upper - lower) / 2
-    digits = int(np.clip(1 - np.floor(np.log10(half)), 0, 6)) if half > 0 else 3
-    value, low, high = (f"{x:.{digits}f}".replace("-", "−") for x in (number, lower, upper))
+    form = f".{int(np.clip(1 - np.floor(np.log10(half)), 0, 6))}f" if half > 0 else ".3g"
+    value, low, high = (f"{x:{form}}".replace("-", "−") for x in (number, lower, upper))
     return value, f"[{low}, {high}]"
 
 
