@@ -293,6 +293,20 @@ def test_equality_of_arms_is_corrected_for_the_planned_family() -> None:
     assert (alone, both) == ("supported", "inconclusive")
 
 
+def test_an_arm_of_fewer_seeds_is_paired_with_imp_at_these_seeds() -> None:
+    found = tables(arms=losing(-2, -2))
+    accuracy = found["accuracy"]
+    found["accuracy"] = accuracy[(accuracy["arm"] != "rival") | accuracy["seed"].isin([1, 3])]
+    rows, _ = judge_claims(found, PLAN, ["s"])
+    fewer = rows["quantity"].str.contains("rival")
+    assert set(rows[fewer]["n"]) == {2} and set(rows[~fewer]["n"]) == {SEEDS}
+    last = rows["case"] == f"round 7, {LAST}"
+    assert rows[fewer & last]["number"].item() == pytest.approx(2 - 0.1), "seeds 1 and 3 lose less"
+    found["accuracy"] = accuracy[(accuracy["arm"] == "rival") | (accuracy["seed"] < 3)]
+    with pytest.raises(ValueError, match="bimodal random nets lose"):
+        judge_claims(found, PLAN, ["s"])
+
+
 def test_one_seed_decides_nothing() -> None:
     rows, _ = judge_claims(tables(seeds=1, gain=3.0, arms=losing(-3, -3)), PLAN, ["s"])
     assert set(rows["verdict"]) == {"inconclusive"}
@@ -327,6 +341,8 @@ def test_a_study_of_few_rounds_leaves_claims_out_and_stops_nothing(last: int) ->
     rows, left_out = judge_claims(tables(last=last), PLAN, ["s"])
     assert rows.empty
     assert set(left_out["claim"]) == set(CLAIMS)
+    text = page(rows, left_out, PLAN, {"s": "S"})
+    assert all(f"- {claim}" in text for claim in CLAIMS)
 
 
 def test_a_seed_without_a_value_decides_nothing() -> None:

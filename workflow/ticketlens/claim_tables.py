@@ -46,6 +46,11 @@ class Study:
         """Return accuracies per seed, in percent."""
         return 100 * self.rows("accuracy", round_, arm).set_index("seed")[column].sort_index()
 
+    def against_imp(self, column: str, round_: int, arm: str) -> pd.Series:
+        """Return accuracies of an arm minus IMP's, in points, for the seeds that the arm has."""
+        own, imp = self.accuracy(column, round_, arm), self.accuracy(column, round_)
+        return minus(own, imp[imp.index.isin(own.index)])
+
     @property
     def last(self) -> int:
         """Return the last round."""

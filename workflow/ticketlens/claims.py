@@ -225,7 +225,7 @@ def bimodal_nets_lose(study: Study, plan: Plan) -> Iterator[Case]:
     arm = plan.bimodal_arm
     for round_ in plan.bimodal_accuracy if arm is not None else ():
         for weights, column in WEIGHTS.items():
-            loss = minus(study.accuracy(column, round_), study.accuracy(column, round_, arm))
+            loss = -study.against_imp(column, round_, arm)
             absent = study.absence(round_, arm=arm)
             number = _points(f"test accuracy, imp − {arm}", loss, above(0), absent, plan.margin)
             yield Case(f"round {round_}, {weights}", "zero_shot", [number])
@@ -258,8 +258,7 @@ def property_suffices(study: Study, plan: Plan) -> Iterator[Case]:
         (arm, weights): [] for arm in plan.planned for weights in WEIGHTS
     }
     for (weights, column), round_ in itertools.product(WEIGHTS.items(), plan.suffices):
-        imp = study.accuracy(column, round_)
-        losses = {arm: minus(study.accuracy(column, round_, arm), imp) for arm in plan.planned}
+        losses = {arm: study.against_imp(column, round_, arm) for arm in plan.planned}
         family = {arm: values for arm, values in losses.items() if not values.empty}
         found = planned_comparisons(family, plan.margin) if family else {}
         for arm, values in losses.items():
