@@ -26,6 +26,7 @@ include: "workflow/rules/measurements.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/experiments.smk"
 include: "workflow/rules/factorial.smk"
+include: "workflow/rules/claims.smk"
 include: "workflow/rules/targets.smk"
 
 
@@ -49,8 +50,9 @@ localrules:
 
 
 rule all:
-    """Everything: all studies, tables and figures."""
+    """Everything: all studies, tables, figures and claims."""
     default_target: True
     input:
         figures(),
         tables(),
+        "<results>/claims.md",

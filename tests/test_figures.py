@@ -16,6 +16,7 @@ from PIL import Image
 
 from ticketlens import (
     figures,
+    figures_generalization,
     figures_jacobian,
     figures_residual,
     figures_signal,
@@ -29,6 +30,7 @@ DENSE = {"fc": (1.4, 0.3, "tanh"), "conv": (1.0, 0.0, "tanh")}
 LAYERS, ROUNDS = 4, 3
 DRAW: dict[str, tuple[str, Callable[..., Figure]]] = {
     "accuracy": ("accuracy", figures.accuracy),
+    "generalization_gap": ("accuracy", figures_generalization.generalization_gap),
     "training_curves": ("training_curves", figures.training_curves),
     "weight_mean": ("weight_statistics", figures_weights.weight_mean),
     "weight_std": ("weight_statistics", figures_weights.weight_std),
@@ -50,7 +52,10 @@ DRAW: dict[str, tuple[str, Callable[..., Figure]]] = {
 }
 # Columns of a table, and what its rows are labelled by besides study, seed, round, arm and state.
 COLUMNS = {
-    "accuracy": ["test_accuracy", "test_accuracy_best_validation"],
+    "accuracy": [
+        *["test_accuracy", "test_accuracy_best_validation"],
+        *["train_accuracy", "train_accuracy_best_validation"],
+    ],
     "training_curves": ["validation_accuracy", "train_loss"],
     "weight_statistics": [
         *["mean", "mean_standard_error", "std", "std_scaled", "second_moment_all"],
@@ -93,7 +98,8 @@ def table(name: str, studies: list[str], seeds: int) -> pd.DataFrame:
     """A table of random positive numbers with the columns of the real one."""
     axes = {
         **{"study": studies, "seed": range(seeds), "round": range(ROUNDS), "arm": ["imp"]},
-        **{"state": ["init", "trained"], **LABELS.get(name, {})},
+        # Accuracies are of runs: one row each.
+        **{"state": ["init", "trained"][name == "accuracy" :], **LABELS.get(name, {})},
     }
     rows = pd.DataFrame(list(itertools.product(*axes.values())), columns=list(axes))
     if "rung_mode" in rows:
@@ -188,6 +194,20 @@ def test_steps_of_the_ladder_start_at_zero_and_add_up_to_the_gap() -> None:
     names = ["second_moment", "measured"]
     assert (steps.loc[steps["round"] == 0, [*names, "total"]] == 0).all(axis=None)
     np.testing.assert_allclose(steps[names].sum(axis=1), steps["total"], atol=1e-12)
+
+
+def test_the_gain_of_pruning_is_paired_by_seed_and_the_gap_is_of_the_same_weights() -> None:
+    rows = table("accuracy", ["fc", "conv"], 3).sample(frac=1, random_state=0)
+    found = figures_generalization.gains_and_gaps(rows)
+    assert (found.loc[found["round"] == 0, ["gain", "gain_best_validation"]] == 0).all(axis=None)
+    for _, run in found.groupby(["study", "seed"]):
+        dense = run.set_index("round").loc[0]
+        for suffix in ("", "_best_validation"):
+            test = run[f"test_accuracy{suffix}"]
+            gain = 100 * (test - dense[f"test_accuracy{suffix}"])
+            np.testing.assert_allclose(run[f"gain{suffix}"], gain)
+            gap = 100 * (run[f"train_accuracy{suffix}"] - test)
+            np.testing.assert_allclose(run[f"gap{suffix}"], gap)
 
 
 def test_deep_layers_are_the_last_half() -> None:

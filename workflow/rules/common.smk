@@ -338,6 +338,7 @@ TABLES = [
 ]
 FIGURES = [
     "accuracy",
+    "generalization_gap",
     "training_curves",
     "weight_mean",
     "weight_std",

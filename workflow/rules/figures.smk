@@ -77,6 +77,28 @@ rule plot_accuracy:
         "../scripts/plot_accuracy.py"
 
 
+rule plot_generalization_gap:
+    """Gain of pruning for last-epoch and best-validation weights; train minus test accuracy."""
+    input:
+        table="<results>/tables/accuracy.csv",
+    output:
+        png=report(
+            "<results>/generalization_gap.png",
+            caption="../report/generalization_gap.rst",
+            category="Accuracy",
+        ),
+        pdf="<results>/generalization_gap.pdf",
+    log:
+        "<logs>/plot_generalization_gap.log",
+    conda:
+        "../../envs/analyse.yaml"
+    params:
+        code=code("plot_generalization_gap"),
+        titles=titles(),
+    script:
+        "../scripts/plot_generalization_gap.py"
+
+
 rule plot_training_curves:
     """Validation accuracy and train loss against epoch, one line per density."""
     input:

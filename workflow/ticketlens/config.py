@@ -29,7 +29,8 @@ def checked(config: Mapping[str, Any]) -> dict[str, Any]:
     sets to null is removed. Raises ConfigError listing every problem: the key, the value, what is
     allowed, and for an unknown key the nearest known one.
     """
-    from ticketlens import arm_config, factorial  # which read configs with this module's functions
+    # These read configs with this module's functions.
+    from ticketlens import arm_config, claim_plan, factorial
 
     pruned = {
         key: {name: entry for name, entry in value.items() if entry is not None}
@@ -40,7 +41,7 @@ def checked(config: Mapping[str, Any]) -> dict[str, Any]:
     problems = (
         list(_schema_problems(pruned))
         or list(_reference_problems(pruned))
-        or list(arm_config.problems(pruned))
+        or [*arm_config.problems(pruned), *claim_plan.problems(pruned)]
         or list(factorial.problems(pruned))
     )
     if problems:

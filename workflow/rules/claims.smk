@@ -1,0 +1,27 @@
+# Needs: tidy tables.
+# Makes: results/claims.csv and results/claims.md, the verdicts on the claims of the slides.
+
+
+rule tabulate_claims:
+    """Judge each claim of the slides: number, interval over seeds, computed verdict."""
+    input:
+        accuracy="<results>/tables/accuracy.csv",
+        weight_statistics="<results>/tables/weight_statistics.csv",
+        qmap="<results>/tables/qmap.csv",
+        ladder="<results>/tables/ladder.csv",
+        chi="<results>/tables/chi.csv",
+    output:
+        table=report("<results>/claims.csv", caption="../report/claims.rst", category="Claims"),
+        page=report("<results>/claims.md", caption="../report/claims.rst", category="Claims"),
+    log:
+        "<logs>/tabulate_claims.log",
+    conda:
+        "../../envs/analyse.yaml"
+    params:
+        code=code("tabulate_claims"),
+        titles=titles(),
+        rounds=dict(sorted(config.get("claims", {}).items())),
+        planned=CONTRASTS["arms"],
+        margin=CONTRASTS["margin"],
+    script:
+        "../scripts/tabulate_claims.py"

@@ -1,0 +1,17 @@
+"""Draw the generalization gap: see ticketlens.figures_generalization."""
+
+import pandas as pd
+
+from ticketlens.figures_generalization import generalization_gap
+from ticketlens.joblog import job_log
+from ticketlens.plotting import by_study, save
+
+
+def main(snakemake) -> None:
+    table, titles = pd.read_csv(snakemake.input.table), by_study(snakemake.params.titles)
+    save(generalization_gap(table, titles), snakemake.output.png, snakemake.output.pdf)
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):  # noqa: F821
+        main(snakemake)  # noqa: F821

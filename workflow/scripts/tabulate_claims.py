@@ -1,0 +1,22 @@
+"""Judge the claims: see ticketlens.claims and ticketlens.claims_page."""
+
+import pandas as pd
+
+from ticketlens.claim_plan import Plan
+from ticketlens.claims import TABLES, judge_claims
+from ticketlens.claims_page import page, write_claims
+from ticketlens.joblog import job_log
+
+
+def main(snakemake) -> None:
+    params = snakemake.params
+    tables = {name: pd.read_csv(snakemake.input[name]) for name in TABLES}
+    titles = dict(item.split("=", 1) for item in params.titles)
+    plan = Plan(**params.rounds, margin=params.margin, planned=params.planned)
+    rows, left_out = judge_claims(tables, plan, titles)
+    write_claims(snakemake.output, rows, page(rows, left_out, plan, titles))
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):  # noqa: F821
+        main(snakemake)  # noqa: F821
