@@ -155,6 +155,14 @@ BAD = {
     "studies: {fcnet-normal: {training: {warmup_epochs: 60}}}": (
         "studies.fcnet-normal: training.warmup_epochs is 60; allowed: less than training.epochs"
     ),
+    "training: {sparse_below: 1.5}": "training.sparse_below is 1.5; allowed: at most 1",
+    "training: {sparse_kernel: csr}": "training.sparse_kernel is 'csr'; allowed: c",
+    "studies: {fcnet-normal: {training: {sparse_below: 0.4}}}": (
+        "studies.fcnet-normal: training.sparse_below is 0.4 with training.device 'auto'; allowed: "
+    ),
+    "studies: {convnet-normal: {training: {sparse_below: 0.4, device: cpu}}}": (
+        "studies.convnet-normal: training.sparse_below is 0.4 for a convolutional network; allowed"
+    ),
     "arms: {imp: null}": "missing key arms.imp",
     "arms: {x: {mask: unifrom, weights: fresh}}": (
         "arms.x.mask is 'unifrom'; allowed: imp, imp-other-seed, shuffle-layer, shuffle-in-degree, "

@@ -78,6 +78,15 @@ def test_code_that_is_not_reached_does_not_count(project: Project, name: str) ->
     assert project(**{name: MODULES[name] + "\nEXTRA = 1\n"}) == project()
 
 
+def test_a_modules_c_source_counts_but_for_comments_and_layout(project: Project) -> None:
+    source = "/* Adds\n * one. */\nint add(int x) { return x + 1; }\n"
+    found = project(**{"base.c": source})
+    assert found != project()
+    assert found != project(**{"base.c": source.replace("+ 1", "+ 2")})
+    assert found == project(**{"base.c": "int add(int x)\n{ return x /* plus */ + 1; }\n"})
+    assert project(**{"unrelated.c": source}) == project()
+
+
 def test_a_star_import_is_followed(project: Project) -> None:
     script = "from lens.star import *\n"
     changed = {"unrelated.py": "VALUE = 2\n"}

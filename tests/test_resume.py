@@ -30,6 +30,13 @@ OPTIONS = {
     },
     "ConvNet": {"network": {"family": "convolutional", "width": 4}},
     "late rewinding": {"pruning": {"rewind_epoch": 1}},
+    "sparse": {"training": {"sparse_below": 0.99}},
+    "sparse, Adam": {
+        "training": {
+            "sparse_below": 0.99, "optimizer": "adam", "weight_decay": 0.01, "learning_rate": 0.01
+        },
+        "pruning": {"rewind_epoch": 1},
+    },
 }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from ticketlens.tables import accuracy
 from ticketlens.training import Batches, DivergedError, evaluate, train
 
 CONV = {"family": "convolutional", "width": 4}
+SPARSE = {"sparse_below": 0.99}
 DECAY = {"optimizer": "adam", "weight_decay": 0.1, "learning_rate": 0.01}
 
 
@@ -38,8 +39,9 @@ def all_same(one, other):
 
 
 @pytest.mark.parametrize("options", [{}, DECAY], ids=["SGD", "Adam with decay"])
-@pytest.mark.parametrize("network", [{}, CONV], ids=["fcnet", "convnet"])
+@pytest.mark.parametrize("network", [{}, CONV, SPARSE], ids=["fcnet", "convnet", "sparse"])
 def test_weights_off_the_mask_stay_exactly_zero(make_ticket, prepared, network, options, tmp_path):
+    options, network = (options, network) if network is not SPARSE else ({**options, **SPARSE}, {})
     ticket = make_ticket(0.3, network=network, training=options, pruning={"rewind_epoch": 2})
     trained, theta_k = train(ticket, prepared)
     sets = [parameters(trained), parameters(theta_k), best_arrays(trained)]
@@ -66,7 +68,7 @@ def test_a_mask_that_slips_late_is_noticed_in_that_epoch(make_ticket, prepared, 
         take_step(run, *batch)
         if run.epoch == 1:
             with torch.no_grad():
-                run.weights[1][~run.masks[1]] = 1e-30
+                run.model.layers[1].weight[~run.masks[1]] = 1e-30
 
     monkeypatch.setattr(training._Run, "take_step", slipping)
     with pytest.raises(InvariantError, match="epoch 2, layer hidden2: weights off the mask"):

@@ -93,8 +93,8 @@ def test_gradients_of_the_masked_step_are_those_of_weight_times_mask(make_ticket
     functional.cross_entropy(reference.logits(images, leaves), labels).backward()
     for parameter, start, leaf in zip(run.parameters, before, leaves, strict=True):
         assert torch.allclose(start - parameter, leaf.grad, rtol=1e-12, atol=1e-14)
-    for weight, mask in zip(run.weights, run.masks, strict=True):
-        assert not weight[~mask].any() and mask.any() and not mask.all()
+    for layer, mask in zip(run.model.layers, run.masks, strict=True):
+        assert not layer.weight[~mask].any() and mask.any() and not mask.all()
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS.keys())
@@ -110,8 +110,8 @@ def test_several_masked_steps_equal_a_plain_optimiser_on_weight_times_mask(
         reference.step(images, labels, rate)
     for found, expected in zip(run.parameters, reference.values, strict=True):
         assert torch.allclose(found, expected, rtol=1e-10, atol=1e-12)
-    for weight, mask in zip(run.weights, run.masks, strict=True):
-        assert not weight.detach()[~mask].numpy().view(np.uint64).any()  # nor −0.0
+    for layer, mask in zip(run.model.layers, run.masks, strict=True):
+        assert not layer.weight.detach()[~mask].numpy().view(np.uint64).any()  # nor −0.0
 
 
 def reference_run(ticket, data):
@@ -158,8 +158,10 @@ def naive(reference, images, labels):
     [
         {"batch_size": 20},
         {"optimizer": "adam", "learning_rate": 0.01, "schedule": "cosine", "warmup_epochs": 1},
+        {"batch_size": 20, "sparse_below": 0.99},
+        {"optimizer": "adam", "learning_rate": 0.01, "weight_decay": 0.01, "sparse_below": 0.99},
     ],
-    ids=["SGD", "Adam, cosine, warm-up"],
+    ids=["SGD", "Adam, cosine, warm-up", "sparse SGD", "sparse Adam with decay"],
 )
 def test_a_whole_run_equals_the_reference_run(make_ticket, prepared, options, kernel):
     ticket = make_ticket(0.5, training={**options, "kernel": kernel})

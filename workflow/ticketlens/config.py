@@ -195,6 +195,20 @@ def _allowed(error: Any) -> str:
     )
 
 
+def _sparse_problems(
+    name: str, training: Mapping[str, Any], network: Mapping[str, Any] | None
+) -> Iterator[str]:
+    """What the sparse step cannot do: convolutions, GPUs."""
+    value = f"studies.{name}: training.sparse_below is {training['sparse_below']:g}"
+    if network and network["family"] != "fully-connected":
+        yield f"{value} for a {network['family']} network; allowed: 0 (it trains dense)"
+    elif training.get("device", "auto") != "cpu":
+        yield (
+            f"{value} with training.device {training.get('device', 'auto')!r}; allowed: cpu (or "
+            "sparse_below 0)"
+        )
+
+
 def _reference_problems(config: Mapping[str, Any]) -> Iterator[str]:
     """What the schema cannot say: names that must exist, and values that exclude each other."""
     for name, network in config["networks"].items():
@@ -223,5 +237,7 @@ def _reference_problems(config: Mapping[str, Any]) -> Iterator[str]:
                 f"studies.{name}: training.warmup_epochs is {training['warmup_epochs']}; allowed: "
                 f"less than training.epochs ({training['epochs']})"
             )
+        if training.get("sparse_below", 0) > 0:
+            yield from _sparse_problems(name, training, config["networks"].get(study["network"]))
     if config["arms"].get("imp") != {"mask": "imp", "weights": "rewind"}:
         yield "arms.imp must be {mask: imp, weights: rewind}: it is the chain that all arms need"

@@ -2,7 +2,8 @@
 
 Snakemake's own `code` trigger looks at the script's modification time: a checkout reruns
 everything, and a change in an imported module reruns nothing. The digest is over syntax trees, so
-comments, docstrings and white space do not count.
+comments, docstrings and white space do not count. A module's C source, of the same name, belongs to
+it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+import re
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
@@ -46,14 +48,21 @@ def _tree(file: Path) -> ast.Module:
 
 @functools.cache
 def _code(file: Path) -> str:
-    """Return the module's code without comments and docstrings, in canonical form."""
+    """Return the module's code without comments and docstrings, in canonical form.
+
+    Of its C source, if it has one, comments and runs of white space are left out.
+    """
     tree = ast.parse(file.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             first = node.body[0] if node.body else None
             if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
                 node.body = node.body[1:] or [ast.Pass()]
-    return ast.unparse(tree)
+    source = file.with_suffix(".c")
+    if not source.is_file():
+        return ast.unparse(tree)
+    text = re.sub(r"/\*.*?\*/", " ", source.read_text(encoding="utf-8"), flags=re.DOTALL)
+    return f"{ast.unparse(tree)}\n{' '.join(text.split())}"
 
 
 @functools.cache

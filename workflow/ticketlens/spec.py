@@ -71,7 +71,7 @@ class InitSpec(_Part):
 
 @dataclass(frozen=True)
 class TrainingSpec(_Part):
-    """How a ticket is trained. `device`, `kernel` and `threads` can change bits."""
+    """How a ticket is trained. `device`, the kernels, `threads`, `sparse_below` can change bits."""
 
     epochs: int = 50
     batch_size: int = 128
@@ -85,6 +85,8 @@ class TrainingSpec(_Part):
     tf32: bool = False
     kernel: str = "onednn"
     threads: int = 1
+    sparse_below: float = 0.0
+    sparse_kernel: str = "c"
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,9 @@ PARTS: dict[str, type] = {
     "pruning": PruningSpec,
     "dataset": DatasetSpec,
 }
+# Keys that the first files did not have: at their default they stay out of the JSON, so that the
+# digests of older specs stand.
+YOUNGER: dict[str, tuple[str, ...]] = {"training": ("sparse_below", "sparse_kernel")}
 
 
 @dataclass(frozen=True)
@@ -147,8 +152,13 @@ class Spec:
         return cls.from_mapping(parsed)
 
     def to_json(self) -> str:
-        """Return canonical JSON: sorted keys, no white space, every key present."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))
+        """Return canonical JSON: sorted keys, no white space; YOUNGER keys only if not default."""
+        mapping = dataclasses.asdict(self)
+        for part, keys in YOUNGER.items():
+            for key in keys:
+                if mapping[part][key] == getattr(PARTS[part], key):
+                    del mapping[part][key]
+        return json.dumps(mapping, sort_keys=True, separators=(",", ":"))
 
     @property
     def sha256(self) -> str:

@@ -2,7 +2,8 @@
 
 The order of the data is a function of (seed, epoch) alone: arms and rounds of one seed see the same
 batches, and no random state needs saving. Masks are held by one multiplication of the gradients:
-weights, momenta and weight decay that start at 0.0 off the mask stay at 0.0.
+weights, momenta and weight decay that start at 0.0 off the mask stay at 0.0. Layers of a density
+below `training.sparse_below` train in compressed form instead (see `sparse`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ticketlens import resume
+from ticketlens import resume, sparse
 from ticketlens.checkpoint import Checkpoint, Layer
 from ticketlens.dataset import PreparedDataset, read_part
 from ticketlens.masks import InvariantError
@@ -79,7 +80,11 @@ def train(
             f"training.epochs ({spec.epochs})"
         )
     device = prepare_device(spec)
-    run = _Run(ticket, spec, build(ticket, spec.kernel).to(device), device)
+    model = sparse.compressed(
+        build(ticket, spec.kernel).to(device),
+        [layer.mask for layer in ticket.layers], ticket.spec.network, spec,
+    )  # fmt: skip
+    run = _Run(ticket, spec, model, device)
     train_data, validation = (_load(data, part, device) for part in ("train", "validation"))
     steps = len(train_data.labels) // spec.batch_size
     if steps == 0:
@@ -141,15 +146,14 @@ class _Run:
     ) -> None:
         self.ticket, self.spec, self.model, self.device = ticket, spec, model, device
         self.name = f"{ticket.study} seed {ticket.seed} round {ticket.round} arm {ticket.arm}"
-        self.weights = [layer.weight for layer in model.layers]
-        self.biases = [layer.bias for layer in model.layers]
-        self.parameters = [p for layer in model.layers for p in (layer.weight, layer.bias)]
+        self.parameters = list(model.parameters())
         self.masks = [torch.from_numpy(layer.mask).to(device) for layer in ticket.layers]
-        # A full mask needs no multiplication: the dense network trains at the dense price.
+        # A full mask needs no multiplication: the dense network trains at the dense price. Nor does
+        # a sparse layer, which has no weights off the mask.
         self.held = [
-            (weight, mask.to(weight.dtype))
-            for weight, mask in zip(self.weights, self.masks, strict=True)
-            if not mask.all()
+            (layer.weight, mask.to(layer.weight.dtype))
+            for layer, mask in zip(model.layers, self.masks, strict=True)
+            if not (mask.all() or sparse.is_sparse(layer))
         ]
         self.optimizer = optimizer(spec, self.parameters)
         self.epoch = self.step = 0  # finished epochs; finished steps of the next one
@@ -163,7 +167,23 @@ class _Run:
 
     def snapshot(self) -> list[np.ndarray]:
         """Return copies of all parameters as arrays: weight, bias, weight, bias, …"""
-        return [p.detach().cpu().numpy().copy() for p in self.parameters]
+        return [
+            parameter.detach().cpu().numpy().copy()
+            for layer in self.model.layers
+            for parameter in (layer.weight, layer.bias)
+        ]
+
+    def set_parameters(self, arrays: list[np.ndarray]) -> None:
+        """Set all parameters to what `snapshot` returned."""
+        with torch.no_grad():
+            for layer, weight, bias in zip(
+                self.model.layers, arrays[::2], arrays[1::2], strict=True
+            ):
+                if sparse.is_sparse(layer):
+                    layer.set_weight(torch.from_numpy(weight))
+                else:
+                    layer.weight.copy_(torch.from_numpy(weight))
+                layer.bias.copy_(torch.from_numpy(bias))
 
     def state(self) -> dict[str, np.ndarray]:
         """Return all that a resumed run needs, as arrays by name."""
@@ -188,10 +208,8 @@ class _Run:
         """Set the state that `state` returned."""
         self.epoch, self.step, self.best_epoch = (int(value) for value in arrays["position"])
         self.running.copy_(torch.from_numpy(arrays["running"]))
-        count = range(len(self.parameters))
-        with torch.no_grad():
-            for index, parameter in enumerate(self.parameters):
-                parameter.copy_(torch.from_numpy(arrays[f"parameter/{index}"]))
+        count = range(2 * len(self.model.layers))
+        self.set_parameters([arrays[f"parameter/{index}"] for index in count])
         self.best = [arrays[f"best/{index}"] for index in count]
         self.late = [arrays[f"late/{index}"] for index in count if f"late/{index}" in arrays]
         optimizer: dict[int, dict[str, Tensor]] = {}
@@ -253,10 +271,10 @@ class _Run:
     def check_masks(self) -> None:
         """Assert that weights off the mask are exactly 0.0. Raises InvariantError."""
         with torch.no_grad():
-            for layer, weight, mask in zip(
-                self.ticket.layers, self.weights, self.masks, strict=True
+            for layer, module, mask in zip(
+                self.ticket.layers, self.model.layers, self.masks, strict=True
             ):
-                if weight.masked_fill(mask, 0.0).any():
+                if module.weight.masked_fill(mask, 0.0).any():
                     raise InvariantError(
                         f"{self.name}, epoch {self.epoch}, layer {layer.name}: weights off the "
                         "mask are not 0.0"
@@ -267,9 +285,7 @@ class _Run:
         last = self.snapshot()
         history: dict[str, np.ndarray] = {k: np.asarray(v) for k, v in self.history.items()}
         for suffix, values in (("", last), ("_best_validation", self.best)):
-            with torch.no_grad():
-                for parameter, value in zip(self.parameters, values, strict=True):
-                    parameter.copy_(torch.from_numpy(value))
+            self.set_parameters(values)
             for part, batches in parts.items():
                 loss, accuracy = evaluate(self.model, batches)
                 history[f"final_{part}_loss{suffix}"] = np.asarray(loss)
@@ -318,7 +334,9 @@ def _epochs(
         batches = torch.from_numpy(order).to(run.device).split(run.spec.batch_size)
         for chosen in batches[run.step : steps]:
             rate = learning_rate(run.spec, run.epoch * steps + run.step, steps)
-            run.take_step(data.images[chosen], data.labels[chosen], rate)
+            # Three times faster than data.images[chosen].
+            images = data.images.index_select(0, chosen)
+            run.take_step(images, data.labels[chosen], rate)
             if stop():
                 saver.save(run.state())
                 raise resume.Interrupted(
