@@ -2,7 +2,7 @@
 
     python tests/slurm_box.py check            say what is in the way (exit code 1), or nothing
     python tests/slurm_box.py install          install the missing Debian packages
-    python tests/slurm_box.py run COMMAND …    run COMMAND beside a SLURM that is stopped in any case
+    python tests/slurm_box.py run COMMAND …    run COMMAND beside a SLURM that is always stopped
 
 Everything lies in one temporary folder, on free ports of the loopback address, but for one link:
 Snakemake's job step drops SLURM_CONF before it calls `srun`, so that the configuration has to be
@@ -12,6 +12,7 @@ socket, the fake GPUs and that link. Standard library only.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -28,6 +29,7 @@ from pathlib import Path
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "srun")
 PACKAGES = ("munge", "slurmctld", "slurmd", "slurm-client")
 LINK = Path("/etc/slurm/slurm.conf")
+LOCK = Path("/tmp/ticketlens-slurm.lock")
 PREFIX = "ticketlens-slurm-"
 DAEMONS = ("slurmd", "slurmctld", "munged")  # in the order in which they stop
 CPUS, MEMORY_MB, GPUS = 8, 64000, 2  # what the node pretends to have
@@ -40,7 +42,7 @@ SlurmdPort={node_port}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket
+AuthInfo=socket={folder}/munge.socket,cred_expire=10
 CredType=cred/munge
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
@@ -58,6 +60,7 @@ SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=0,requeue_d
 SlurmdParameters=config_overrides
 MpiDefault=none
 ReturnToService=2
+MinJobAge=7200
 KillWait=10
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
@@ -122,11 +125,13 @@ def running() -> Iterator[Path]:
     check()
     if missing():
         raise BoxError(f"{', '.join(missing())} not found: make test-slurm installs them")
-    remove_leftovers()
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir="/tmp"))  # munge wants a short, open path
-    folder.chmod(0o755)
     previous = os.environ.get("SLURM_CONF")
     with ExitStack() as stack:
+        # One box a machine, as there is one link; the lock ends with its process.
+        fcntl.flock(stack.enter_context(open(LOCK, "w")), fcntl.LOCK_EX)
+        remove_leftovers()
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir="/tmp"))  # munge wants a short, open path
+        folder.chmod(0o755)
         stack.callback(stop, folder)
         os.environ["SLURM_CONF"] = str(folder / "slurm.conf")
         start(folder)
