@@ -21,6 +21,10 @@ OVERLAY = {
     },
     "pruning": {"rounds": 2},
     "interventions": {"rounds": [2]},
+    "arms": {
+        "snip": {"mask": "snip", "weights": "rewind"},
+        "synflow": {"mask": "synflow", "weights": "rewind"},
+    },
 }
 
 
@@ -35,17 +39,26 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_all_analyses_of_a_round_are_one_submission(plan: str) -> None:
-    groups = re.findall(r"Group job (\S+) ", plan)
+    groups = re.findall(r"Group job (measure-\S+) ", plan)
     expected = [f"measure-fcnet-normal-seed0-round0{number}" for number in range(3)]
     expected += [f"measure-convnet-normal-seed1-round0{number}" for number in range(2)]
     assert sorted(groups) == sorted(expected)
 
 
+def test_saliency_masks_of_a_round_are_one_submission(plan: str) -> None:
+    assert re.findall(r"Group job (construct-\S+) ", plan) == [
+        "construct-fcnet-normal-seed0-round02"
+    ]
+
+
 def test_no_analysis_is_a_submission_of_its_own() -> None:
     analyses = {rule.name for rule in rules() if rule.name.startswith("measure_")}
-    assert set(PROFILE["groups"]) == analyses
-    (name,) = set(PROFILE["groups"].values())
-    assert PROFILE["group-components"][name] >= 100
+    assert set(PROFILE["groups"]) == analyses | {"construct_with_saliency"}
+    for group in PROFILE["groups"].values():
+        assert {"{study}", "{seed}", "{round}"} <= set(re.findall(r"{\w+}", group)), (
+            "a name without them is one group over all chains"
+        )
+        assert PROFILE["group-components"][group] >= 100
 
 
 def test_chains_of_training_are_in_no_group(plan: str) -> None:
@@ -61,7 +74,11 @@ def test_a_training_gets_a_gpu_if_the_config_asks_for_one_and_time_by_its_kind(
     plan: str, study: str, gpu: int, minutes: int
 ) -> None:
     jobs = re.split(r"\n(?=(?:local)?rule )", plan)
-    trainings = [job for job in jobs if job.startswith("rule train:") and f"study={study}" in job]
+    trainings = [
+        job
+        for job in jobs
+        if job.startswith("rule train:") and re.search("wildcards: study=(.*?),", job)[1] == study
+    ]
     assert trainings
     for job in trainings:
         resources = dict(re.findall(r"(\w+)=(\d+)", re.search(r"resources: (.*)", job)[1]))
