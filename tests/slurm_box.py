@@ -125,7 +125,6 @@ def running() -> Iterator[Path]:
     check()
     if missing():
         raise BoxError(f"{', '.join(missing())} not found: make test-slurm installs them")
-    previous = os.environ.get("SLURM_CONF")
     with ExitStack() as stack:
         # One box a machine, as there is one link; the lock ends with its process.
         fcntl.flock(stack.enter_context(open(LOCK, "w")), fcntl.LOCK_EX)
@@ -136,9 +135,6 @@ def running() -> Iterator[Path]:
         os.environ["SLURM_CONF"] = str(folder / "slurm.conf")
         start(folder)
         yield folder
-    os.environ.pop("SLURM_CONF")
-    if previous is not None:
-        os.environ["SLURM_CONF"] = previous
 
 
 def start(folder: Path) -> None:
@@ -271,14 +267,15 @@ def run(command: list[str]) -> int:
 
     signal.signal(signal.SIGTERM, leave)
     with running() as folder:
-        started = subprocess.Popen(command)
+        started = subprocess.Popen(command, start_new_session=True)
         try:
             code = started.wait()
         finally:
-            if started.poll() is None:
-                started.terminate()
-                with suppress(subprocess.TimeoutExpired):
-                    started.wait(timeout=SECONDS)
+            # All that it started, too: a Snakemake would ask a dead SLURM for ever.
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                    os.killpg(started.pid, number)
+                    started.wait(timeout=5)
         if code:
             print(last_words(folder), file=sys.stderr)
         return code
