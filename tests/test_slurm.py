@@ -14,10 +14,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import psutil
 import pytest
@@ -27,14 +26,13 @@ from ticketlens import checkpoint
 from workflow_tools import clone, environment
 
 pytestmark = pytest.mark.slurm
-Value = TypeVar("Value")
 Fields = dict[str, str]
 RESULTS = "results/cluster"
 TABLES = (f"{RESULTS}/tables/accuracy.csv", f"{RESULTS}/tables/chi.csv")
 OVERLAY = {
     "results": RESULTS,
     "studies": {"fcnet-normal": {"seeds": [0, 1]}, "convnet-normal": None},
-    "training": {"epochs": 20},
+    "training": {"epochs": 40},
     "pruning": {"rounds": 1},
     "interventions": {"rounds": []},
 }
@@ -50,7 +48,6 @@ class Frozen:
     So the test does not depend on the speed of the machine.
     """
 
-    process: psutil.Process
     job: str
     gpu: str
 
@@ -102,15 +99,6 @@ def scontrol(*arguments: str) -> list[Fields]:
     return [dict(re.findall(r"(\S+?)=(\S+)", line)) for line in done.stdout.splitlines()]
 
 
-def until(condition: Callable[[], Value | None], what: str) -> Value:
-    """Wait until `condition` has a value and return it."""
-    deadline = time.monotonic() + SECONDS
-    while (value := condition()) is None:
-        assert time.monotonic() < deadline, f"waited {SECONDS} s for {what}"
-        time.sleep(0.01)
-    return value
-
-
 def folder_of(seed: int, number: int) -> str:
     return f"{RESULTS}/checkpoints/fcnet-normal/seed{seed}/round{number:02d}/imp"
 
@@ -119,24 +107,37 @@ def log_of(seed: int, number: int) -> str:
     return f"{RESULTS}/logs/train/fcnet-normal/seed{seed}/round{number:02d}/imp.log"
 
 
-def freeze(folder: Path, seed: int, number: int) -> Frozen:
-    """Wait until a training has saved its state for the first time, and stop it there."""
+def training(folder: Path, seed: int, number: int) -> psutil.Process | None:
+    """The process of a training, once it has saved its state for the first time."""
+    place = folder / folder_of(seed, number)
+    assert not (place / "trained.h5").exists(), "finished before it was stopped: more epochs needed"
+    if not (place / "training.partial.h5").exists():
+        return None
     log = str(folder / log_of(seed, number))
-
-    def training() -> psutil.Process | None:
-        if not (folder / folder_of(seed, number) / "training.partial.h5").exists():
-            return None
-        for process in psutil.process_iter(["cmdline"]):
-            script = (process.info["cmdline"] or [""])[-1]
-            is_training = script.startswith(str(folder)) and script.endswith("train.py")
+    for process in psutil.process_iter(["cmdline"]):
+        script = (process.info["cmdline"] or [""])[-1]
+        is_training = script.startswith(str(folder)) and script.endswith("train.py")
+        with suppress(psutil.NoSuchProcess):
             if is_training and log in {file.path for file in process.open_files()}:
                 return process
-        return None
+    return None
 
-    process = until(training, f"a training of seed {seed}, round {number}")
-    process.send_signal(signal.SIGSTOP)
-    variables = process.environ()
-    return Frozen(process, variables["SLURM_JOB_ID"], variables["CUDA_VISIBLE_DEVICES"])
+
+def freeze(snakemake: subprocess.Popen, folder: Path, *tickets: tuple[int, int]) -> list[Frozen]:
+    """Stop the trainings of tickets, (seed, round), each as soon as it has saved its state."""
+    frozen: dict[tuple[int, int], Frozen] = {}
+    deadline = time.monotonic() + SECONDS
+    while len(frozen) < len(tickets):
+        assert time.monotonic() < deadline, f"no training of {set(tickets) - set(frozen)}"
+        assert snakemake.poll() is None, (folder / "output.txt").read_text(encoding="utf-8")
+        for ticket in set(tickets) - set(frozen):
+            process = training(folder, *ticket)
+            if process is not None:
+                process.send_signal(signal.SIGSTOP)
+                seen = process.environ()
+                frozen[ticket] = Frozen(seen["SLURM_JOB_ID"], seen["CUDA_VISIBLE_DEVICES"])
+        time.sleep(0.01)
+    return [frozen[ticket] for ticket in tickets]
 
 
 @pytest.fixture(scope="module")
@@ -146,10 +147,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     cluster, local = root / "cluster", root / "local"
     on_slurm, here = start(cluster, "--profile", "slurm", *OPTIONS), start(local, "--cores", "1")
     try:
-        cancelled, timed_out = freeze(cluster, 0, 0), freeze(cluster, 1, 0)
+        cancelled, timed_out = freeze(on_slurm, cluster, (0, 0), (1, 0))
         subprocess.run(["scancel", cancelled.job], check=True)
         scontrol("update", f"JobId={timed_out.job}", "EndTime=now+1")
-        requeued = freeze(cluster, 0, 1)
+        (requeued,) = freeze(on_slurm, cluster, (0, 1))
         scontrol("requeue", requeued.job)
         output = finish(on_slurm, cluster)
         finish(here, local)
