@@ -6,11 +6,12 @@ BIN := .venv/bin
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help quick test lint setup clean
+.PHONY: help quick test test-slurm lint setup clean
 
 help:
 	@echo "make quick   set up .venv, run everything on embedded data into results/quick/ (minutes)"
 	@echo "make test    set up .venv, run linters and all tests"
+	@echo "make test-slurm   run the workflow on a SLURM of one node, started and stopped for it (Debian, root)"
 	@echo "make lint    set up .venv, run the linters alone"
 	@echo "make clean   remove results/quick/ and the prepared embedded data"
 
@@ -22,6 +23,11 @@ quick: setup
 
 test: lint
 	$(BIN)/python -m pytest -n $(CORES)
+
+# Installs Debian's SLURM where it is missing; fails where it cannot run.
+test-slurm: setup
+	@$(BIN)/python tests/slurm_box.py install
+	$(BIN)/python tests/slurm_box.py run $(BIN)/python -m pytest -m slurm tests/test_slurm.py
 
 lint: setup
 	$(BIN)/ruff check .

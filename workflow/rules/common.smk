@@ -47,6 +47,11 @@ def study_spec(study):
     return ticketlens_config.study_spec(config, study)
 
 
+def minutes_to_train(study):
+    """Time limit of one training on a cluster; a GPU is assumed for convolutions."""
+    return 60 if study_spec(study).network.family == "fully-connected" else 240
+
+
 def rounds(study, first=0):
     """Rounds of a study as two digits."""
     return [f"{number:02d}" for number in range(first, ticketlens_config.rounds(config, study) + 1)]

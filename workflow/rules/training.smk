@@ -18,7 +18,8 @@ rule train:
     threads: lambda wildcards: study_spec(wildcards.study).training.threads
     resources:
         mem_mb=2500,
-        runtime=lambda wildcards, attempt: 240 * attempt,
+        runtime=lambda wildcards, attempt: attempt * minutes_to_train(wildcards.study),
+        gpu=lambda wildcards: int(study_spec(wildcards.study).training.device == "cuda"),
     params:
         code=code("train"),
     script:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ticketlens.checkpoint import read, write
 from ticketlens.dataset import open_prepared
+from ticketlens.devices import gpu_of_its_own
 from ticketlens.joblog import job_log
 from ticketlens.resume import Saver
 from ticketlens.training import train
@@ -18,7 +19,8 @@ def main(snakemake) -> None:
     partial = Path(snakemake.output.trained).with_name("training.partial.h5")
     identity = f"{ticket.content_sha256} {data.sha256} {snakemake.params.code}"
     key = hashlib.sha256(identity.encode()).hexdigest()
-    trained, theta_k = train(ticket, data, partial, key, show_progress=sys.stderr.isatty())
+    with gpu_of_its_own(ticket.spec.training.device):
+        trained, theta_k = train(ticket, data, partial, key, show_progress=sys.stderr.isatty())
     if "theta_k" in snakemake.output.keys():  # noqa: SIM118 (a namedlist, not a dict)
         write(snakemake.output.theta_k, theta_k)
     write(snakemake.output.trained, trained)
