@@ -6,11 +6,12 @@ BIN := .venv/bin
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help quick test lint setup clean
+.PHONY: help quick test nightly lint setup clean
 
 help:
 	@echo "make quick   set up .venv, run everything on embedded data into results/quick/ (minutes)"
 	@echo "make test    set up .venv, run linters and all tests"
+	@echo "make nightly set up .venv, then many random kills and minutes of fuzzing"
 	@echo "make lint    set up .venv, run the linters alone"
 	@echo "make clean   remove results/quick/ and the prepared embedded data"
 
@@ -22,6 +23,9 @@ quick: setup
 
 test: lint
 	$(BIN)/python -m pytest -n $(CORES)
+
+nightly: setup
+	$(BIN)/python -m pytest -m nightly -s
 
 lint: setup
 	$(BIN)/ruff check .

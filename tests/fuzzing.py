@@ -27,7 +27,7 @@ from ticketlens import bank, checkpoint, dataset, hdf5, resume, sources
 from ticketlens.initialization import initial_layers
 from ticketlens.spec import Spec
 
-HANG_SECONDS = 4.0  # on a busy machine; a good reader takes milliseconds
+HANG_SECONDS = 30.0  # on a busy machine; a good reader takes milliseconds
 MEMORY = 1 << 30  # bytes that a reader may take beyond what the process has
 INTERESTING = (0, 1, 0x7F, 0xFF, 0xFFFF, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**63 - 1, 2**64 - 1)
 
@@ -166,7 +166,7 @@ def _child(target: Target, pipe) -> None:
     """Answer numbers by outcomes: same, refused, other (not all damage is seen), or what is bad."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     original = target.original.read_bytes()
-    content = _digest(target.read(target.original))
+    wanted = _digest(target.read(target.original))
     size = resource.getpagesize() * int(Path("/proc/self/statm").read_text().split()[0])
     resource.setrlimit(resource.RLIMIT_AS, (size + 8 * MEMORY,) * 2)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -178,9 +178,12 @@ def _child(target: Target, pipe) -> None:
             path.write_bytes(content + seal)
             try:
                 found = _digest(target.read(path))
-                answer = "same" if found == content else "other"
-                if answer == "other" and target.is_checksummed and found != _digest(None):
-                    answer = "silently wrong"
+                if found == wanted:
+                    answer = "same"
+                elif found == _digest(None):
+                    answer = "refused"
+                else:
+                    answer = "silently wrong" if target.is_checksummed else "other"
             except target.errors as error:
                 answer = "refused" if str(path) in str(error) else f"unnamed: {error}"
             except BaseException as error:

@@ -8,7 +8,7 @@ sys.path.insert(0, f"{workflow.basedir}/workflow")
 
 from snakemake.exceptions import WorkflowError
 
-from ticketlens import config as ticketlens_config
+from ticketlens import config as ticketlens_config, preflight
 from ticketlens.architecture import layer_shapes
 from ticketlens.arm_config import arm_rounds, donor_seed, recipes
 from ticketlens.arms import SALIENCIES, WHERE, needs
@@ -24,6 +24,14 @@ except ticketlens_config.ConfigError as error:
 def code(script):
     """Digest of a script and of the library modules it reaches; a rerun trigger."""
     return fingerprint(f"{workflow.basedir}/workflow/scripts/{script}.py")
+
+
+def ready():
+    """Stop a run that cannot write its results, or whose clock went backwards."""
+    try:
+        preflight.check(config["results"])
+    except preflight.PreflightError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def any_of(names):
@@ -260,6 +268,10 @@ FIGURES = [
     "isometry",
     *(["zero_shot"] if ANY_ARM else []),
 ]
+
+
+onstart:
+    ready()
 
 
 wildcard_constraints:

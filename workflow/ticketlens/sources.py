@@ -61,7 +61,8 @@ def folder(path: str | os.PathLike) -> RawImages:
     except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         raise DatasetError(f"{path}: neither a folder nor a readable .zip ({error})") from error
     with archive:
-        entries = list(dict.fromkeys(i.filename for i in archive.infolist() if not i.is_dir()))
+        names = dict.fromkeys(info.filename for info in archive.infolist())
+        entries = [name for name in names if not name.endswith("/")]
         return _read_tree(str(path), entries, lambda name: _zip_member(archive, name, path))
 
 
