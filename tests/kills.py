@@ -5,8 +5,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import sys
 import time
 from pathlib import Path
+
+import pytest
 
 from ticketlens.checkpoint import read, write
 from ticketlens.dataset import open_prepared
@@ -67,5 +70,7 @@ def _started(*paths: Path) -> multiprocessing.Process:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["kills"])
     child = context.Process(target=job, args=paths)
-    child.start()
+    with pytest.MonkeyPatch.context() as patch:  # the server gets no other path
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+        child.start()
     return child
