@@ -6,12 +6,13 @@ BIN := .venv/bin
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help quick test test-slurm lint setup clean
+.PHONY: help quick test test-slurm nightly lint setup clean
 
 help:
 	@echo "make quick   set up .venv, run everything on embedded data into results/quick/ (minutes)"
 	@echo "make test    set up .venv, run linters and all tests"
 	@echo "make test-slurm   run the workflow on a SLURM of one node, started and stopped for it (Debian, root)"
+	@echo "make nightly set up .venv, then many random kills and minutes of fuzzing"
 	@echo "make lint    set up .venv, run the linters alone"
 	@echo "make clean   remove results/quick/ and the prepared embedded data"
 
@@ -28,6 +29,9 @@ test: lint
 test-slurm: setup
 	@$(BIN)/python tests/slurm_box.py install
 	$(BIN)/python tests/slurm_box.py run $(BIN)/python -m pytest -m slurm tests/test_slurm.py
+
+nightly: setup
+	$(BIN)/python -m pytest -m nightly -s
 
 lint: setup
 	$(BIN)/ruff check .

@@ -94,15 +94,32 @@ BAD = {
     "pruning: {criterion: magnitud}": "pruning.criterion is 'magnitud'; allowed: magnitude,",
     "results: /tmp/results": f"results is '/tmp/results'; {OUTSIDE}",
     "results: results/../..": f"results is 'results/../..'; {OUTSIDE}",
+    "results: workflow": f"results is 'workflow'; {OUTSIDE}",
+    "results: config/mine": f"results is 'config/mine'; {OUTSIDE}",
+    "results: .git/results": f"results is '.git/results'; {OUTSIDE}",
+    "results: results//x": f"results is 'results//x'; {OUTSIDE}",
+    "results: ./results": f"results is './results'; {OUTSIDE}",
     "results: ''": f"results is ''; {OUTSIDE}",
     'results: "results\\n"': f"results is 'results\\n'; {OUTSIDE}",
     "results: 3": "results is 3; allowed: text",
+    "dataset: {name: /etc/x}": f"dataset.name: '/etc/x' {NAME}",
+    "dataset: {name: ''}": f"dataset.name: '' {NAME}",
     "dataset: {name: ../x}": f"dataset.name: '../x' {NAME}",
     "dataset: {source: floder}": (
         "dataset.source is 'floder'; allowed: embedded, folder, torchvision; did you mean 'folder'?"
     ),
     "dataset: {path: ''}": "dataset.path is ''; allowed: a non-empty text",
     "inits: {../x: {scheme: gaussian, sigma_w: 1, sigma_b: 0}}": f"inits: '../x' {NAME}",
+    **{
+        f"studies: {{{name!r}: {{network: fcnet, init: normal, seeds: [0]}}}}": (
+            f"studies: {name!r} {NAME}"
+        )
+        for name in ("../x", "/tmp/x", "a/b", "", ".", "..", "a..b", "größe", "a b", "~", "a%2fb")
+    },
+    f"studies: {{{61 * 'a'}: {{network: fcnet, init: normal, seeds: [0]}}}}": (
+        f"studies is '{61 * 'a'}'; allowed: at most 60 characters"
+    ),
+    "arms: {../x: {mask: imp, weights: rewind}}": f"arms: '../x' {NAME}",
     "networks: {FCNet: {family: fully-connected, hidden_layers: 2, width: 8}}": (
         f"networks: 'FCNet' {NAME}"
     ),

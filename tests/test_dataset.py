@@ -253,16 +253,14 @@ def regroup(file):
 )
 def test_another_layout_is_refused(prepared, tmp_path, edit):
     path = edited_copy(prepared.path, tmp_path / "edited.h5", edit)
-    with pytest.raises(
-        DatasetError, match=r"edited\.h5: damaged or not a prepared data set.*run Sn"
-    ):
+    with pytest.raises(DatasetError, match=r"edited\.h5: damaged or foreign.*run Sn"):
         open_prepared(path)
 
 
 @pytest.mark.parametrize("length", [0, 100, 5000])
 def test_a_truncated_prepared_file_is_refused(prepared, tmp_path, length):
     (tmp_path / "short.h5").write_bytes(prepared.path.read_bytes()[:length])
-    with pytest.raises(DatasetError, match=r"short\.h5: damaged or not a prepared data set"):
+    with pytest.raises(DatasetError, match=r"short\.h5: damaged or foreign"):
         open_prepared(tmp_path / "short.h5")
 
 
@@ -273,7 +271,7 @@ def test_a_damaged_chunk_is_refused_when_it_is_read(prepared, tmp_path):
     raw[chunk.byte_offset + 100] ^= 1
     (tmp_path / "damaged.h5").write_bytes(raw)
     damaged = replace(prepared, path=tmp_path / "damaged.h5")
-    with pytest.raises(DatasetError, match=r"damaged\.h5: damaged or not a prepared data set"):
+    with pytest.raises(DatasetError, match=r"damaged\.h5: damaged or foreign"):
         read_part(damaged, "train")
 
 

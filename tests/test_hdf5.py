@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 import h5py
@@ -78,18 +79,33 @@ def test_foreign_bytes_become_the_error_of_the_format(tmp_path, content):
     path = tmp_path / "foreign.h5"
     path.write_bytes(content)
     with (
-        pytest.raises(OwnError, match=r"foreign.h5: damaged or foreign .*; try again"),
+        pytest.raises(OwnError, match=r"foreign.h5: damaged or foreign: .*; try again"),
         hdf5.reading(path, OwnError, "try again"),
     ):
         pass
 
 
-def test_what_is_raised_in_the_block_becomes_the_error_of_the_format(sealed):
+def test_what_hdf5_lacks_becomes_the_error_of_the_format_and_a_bug_stays_a_bug(sealed):
     with (
-        pytest.raises(OwnError, match=r"file.h5: damaged or foreign \(KeyError"),
+        pytest.raises(OwnError, match=r"file.h5: damaged or foreign: //missing is missing"),
         hdf5.reading(sealed, OwnError, "try again") as file,
     ):
-        file["missing"]
+        hdf5.child(file, "missing", h5py.Group)
+    for bug in (KeyError, TypeError, MemoryError):
+        with pytest.raises(bug), hdf5.reading(sealed, OwnError, "try again"):
+            raise bug
+
+
+def test_what_the_system_refuses_is_not_called_damage(sealed, monkeypatch):
+    def failing(*_):
+        raise PermissionError(errno.EACCES, "Permission denied", str(sealed))
+
+    monkeypatch.setattr("builtins.open", failing)
+    with (
+        pytest.raises(PermissionError, match=r"Permission denied: .*file\.h5"),
+        hdf5.reading(sealed, OwnError, "try again"),
+    ):
+        pass
 
 
 def test_a_missing_file_is_said_to_be_missing(tmp_path):

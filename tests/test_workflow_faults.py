@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -15,10 +17,11 @@ import numpy as np
 import psutil
 import pytest
 
-from ticketlens import checkpoint
+from ticketlens import checkpoint, preflight
 from ticketlens.dataset import open_prepared
 from ticketlens.resume import Saver
 from workflow_tools import (
+    REPOSITORY,
     copy_run,
     environment,
     failing_snakemake,
@@ -32,6 +35,8 @@ from workflow_tools import (
 pytestmark = pytest.mark.workflow
 CHAIN = "results/checkpoints/fcnet-normal/seed0"
 TRAINED = f"{CHAIN}/round00/imp/trained.h5"
+MASK = f"{CHAIN}/round01/imp/mask.h5"
+TABLE = "results/tables/accuracy.csv"
 PARTIAL = f"{CHAIN}/round00/imp/training.partial.h5"
 LOG = "results/logs/train/fcnet-normal/seed0/round00/imp.log"
 SCREEN = 24  # lines
@@ -166,6 +171,102 @@ def test_damaged_checkpoints_in_the_chain_are_refused_by_name(folder: Path) -> N
         assert f"CheckpointError: {path}: " in output
     assert not [target for target in targets if (folder / target).exists()]
     assert "Traceback" not in output
+
+
+def results_of(folder: Path) -> dict[str, bytes]:
+    """Every checkpoint of the long chain and the table over all, by name."""
+    files = [*(folder / CHAIN).rglob("*.h5"), folder / TABLE]
+    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
+
+
+def test_a_damaged_file_in_mid_chain_is_mended_by_the_documented_command(
+    folder: Path, finished: Path
+) -> None:
+    damage(folder / TRAINED, with_a_flipped_bit(folder / TRAINED))
+    (folder / MASK).unlink()
+    output = failing_snakemake(folder, MASK, "--cores", "1")
+    assert f"CheckpointError: {TRAINED}: damaged" in output
+    assert "delete the file and run Snakemake again" in output
+    page = (REPOSITORY / "docs/troubleshooting.md").read_text(encoding="utf-8")
+    assert "`rm FILE && snakemake FILE all`" in page
+    (folder / TRAINED).unlink()
+    snakemake(folder, TRAINED, TABLE, "--cores", "1")
+    assert results_of(folder) == results_of(finished)
+
+
+def test_results_of_another_spec_in_a_half_done_chain_are_refused(folder: Path) -> None:
+    """As after copying files from another study: times and names fit, contents do not."""
+    theta = checkpoint.read(folder / TRAINED.replace("trained", "ticket"))
+    init = replace(theta.spec.init, sigma_w=1.3)
+    checkpoint.write(
+        folder / TRAINED.replace("trained", "ticket"),
+        replace(theta, spec=theta.spec.replace(init=init)),
+    )
+    (folder / MASK.replace("mask", "ticket")).unlink()
+    output = failing_snakemake(
+        folder, MASK.replace("mask", "ticket"), "--cores", "1", "--allowed-rules", "rewind"
+    )
+    assert "InvariantError: fcnet-normal seed 0 rewinds to" in output
+    assert "made by another spec" in output and "Traceback" not in output
+
+
+def test_a_second_snakemake_is_turned_away_and_the_first_goes_on(
+    folder: Path, long: tuple[str]
+) -> None:
+    with training(folder, long) as running:
+        output = failing_snakemake(folder, TRAINED, "--cores", "1", overlays=long)
+        assert "cannot be locked" in output and "--unlock" in output
+        assert running.poll() is None
+        running.send_signal(signal.SIGTERM)
+
+
+@contextmanager
+def mounted(folder: Path, *options: str) -> Iterator[None]:
+    """Mount on `folder` for the block; skip the test where that is not permitted."""
+    done = subprocess.run(["mount", *options, folder], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"mounting needs root: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_a_full_disk_is_named_and_with_more_room_the_run_ends_in_the_same_bytes(
+    folder: Path, finished: Path
+) -> None:
+    shutil.rmtree(folder / "results")
+    (folder / "results").mkdir()
+    size = (finished / TRAINED.replace("trained", "ticket")).stat().st_size // 1024 + 40
+    with mounted(folder / "results", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs"):
+        output = failing_snakemake(folder, TRAINED, "--cores", "1")
+        assert f"[Errno 28] No space left on device: '{CHAIN}/round00/imp/tr" in output
+        assert "free some space there and run Snakemake again" in output
+        assert "Traceback" not in output
+        assert [file.name for file in (folder / CHAIN).rglob("*.h5")] == ["ticket.h5"]
+        subprocess.run(["mount", "-o", "remount,size=9m", folder / "results"], check=True)
+        snakemake(folder, TRAINED, "--cores", "1")
+        assert (folder / TRAINED).read_bytes() == (finished / TRAINED).read_bytes()
+
+
+def test_a_run_into_a_read_only_folder_says_so_before_any_job(tmp_path: Path) -> None:
+    folder = tiny_clone(tmp_path / "run")
+    (folder / "results").mkdir()
+    with mounted(folder / "results", "-t", "tmpfs", "-o", "ro,size=1m", "tmpfs"):
+        output = failing_snakemake(folder, "resources/tiny.h5", "--cores", "1")
+    assert "results/ cannot be written (Read-only file system: results/.last-run)" in output
+    assert "set `results` in the config to another folder" in output
+    assert "Traceback" not in output and not (folder / "resources/tiny.h5").exists()
+
+
+def test_a_clock_that_went_backwards_stops_the_run_before_it_makes_stale_results(
+    folder: Path,
+) -> None:
+    tomorrow = time.time() + 86400
+    os.utime(folder / "results" / preflight.STAMP, (tomorrow, tomorrow))
+    (folder / TRAINED).unlink()
+    output = failing_snakemake(folder, TRAINED, "--cores", "1")
+    assert "Mend the clock" in output and not (folder / TRAINED).exists()
 
 
 def test_missing_images_end_in_a_message_that_says_how_to_get_some(

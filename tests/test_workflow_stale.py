@@ -138,3 +138,21 @@ def test_another_learning_rate_trains_anew_in_every_study(finished: Path, tmp_pa
     dense = [job for job in planned if job.rule == "train" and "/round00/" in job.outputs[0]]
     assert len(dense) == 2
     assert "prepare_dataset" not in {job.rule for job in planned}
+
+
+def test_a_removed_seed_or_round_loses_nothing_and_plans_only_tables(
+    finished: Path, tmp_path: Path
+) -> None:
+    shorter = overlay(tmp_path, {"pruning": {"rounds": 0}})
+    planned = plan(finished, "all", overlays=shorter)
+    assert planned and {"init", "train", "prune", "rewind"}.isdisjoint(job.rule for job in planned)
+    assert existing(finished, planned) == planned  # all are tables and figures over fewer rounds
+    assert NOTHING in snakemake(finished, "-n", "all")  # and back again
+
+
+def test_another_width_makes_its_studies_anew_and_no_other(finished: Path, tmp_path: Path) -> None:
+    wider = overlay(tmp_path, {"networks": {"fcnet": {"width": 9}}})
+    planned = plan(finished, "all", overlays=wider)
+    chain = [job for job in planned if job.rule in ("init", "train", "prune", "rewind")]
+    assert {job.rule for job in chain} == {"init", "train", "prune", "rewind"}
+    assert all("/fcnet-normal/" in name for job in chain for name in job.outputs)

@@ -10,8 +10,7 @@ sys.path.insert(0, f"{workflow.basedir}/workflow")
 
 from snakemake.exceptions import WorkflowError
 
-from ticketlens import config as ticketlens_config
-from ticketlens import factorial as ticketlens_factorial
+from ticketlens import config as ticketlens_config, factorial as ticketlens_factorial, preflight
 from ticketlens.architecture import RESIDUAL as RESIDUAL_FAMILIES, layer_shapes
 from ticketlens.arm_config import arm_items, arm_rounds, arm_seeds, donor_seed, recipes, shown_arms
 from ticketlens.arms import ASIDE, SALIENCIES, needs
@@ -28,6 +27,14 @@ except ticketlens_config.ConfigError as error:
 def code(script):
     """Digest of a script and of the library modules it reaches; a rerun trigger."""
     return fingerprint(f"{workflow.basedir}/workflow/scripts/{script}.py")
+
+
+def ready():
+    """Stop a run that cannot write its results, or whose clock went backwards."""
+    try:
+        preflight.check(config["results"])
+    except preflight.PreflightError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def any_of(names):
@@ -365,6 +372,10 @@ FIGURES = [
     *(["bimodal_accuracy"] if len(SHOWN["bimodal"]) > 1 else []),
     *(["predictors"] if PREDICTING else []),
 ]
+
+
+onstart:
+    ready()
 
 
 wildcard_constraints:

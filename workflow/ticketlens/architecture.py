@@ -17,6 +17,7 @@ from math import prod
 from ticketlens.spec import NetworkSpec, Spec
 
 READOUT = "readout"
+MAX_HIDDEN_LAYERS = 98
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,14 @@ RESIDUAL = ("resnet-fc", "resnet-conv")
 def layer_shapes(spec: Spec) -> tuple[LayerShape, ...]:
     """Return the layers of the network that `spec` describes, in forward order.
 
-    Raises ValueError for an unknown family.
+    Raises ValueError for an unknown family, or more layers than two digits can number.
     """
     family = spec.network.family
+    if not 1 <= spec.network.hidden_layers <= MAX_HIDDEN_LAYERS:
+        raise ValueError(
+            f"network.hidden_layers is {spec.network.hidden_layers}; allowed: 1 to "
+            f"{MAX_HIDDEN_LAYERS}"
+        )
     if family not in FAMILIES:
         raise ValueError(f"network family is {family!r}; allowed: {sorted(FAMILIES)}")
     return FAMILIES[family](spec.network, spec.dataset.shape, spec.dataset.classes)

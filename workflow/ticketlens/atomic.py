@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+# Disk full, quota used up, file too large, read-only, not permitted: said of the file that matters.
+NO_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @contextmanager
@@ -15,9 +19,20 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
 
     The temporary file keeps the suffix (libraries choose the format by it). If the body raises, the
     temporary file is removed and an older `path` stays as it was. Raises OSError as the file system
-    does (disk full, read-only).
+    does (disk full, read-only); it names `path`.
     """
     path = Path(path)
+    try:
+        with _temporary(path) as temporary:
+            yield temporary
+    except OSError as error:
+        if error.errno in NO_WRITING:
+            raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+        raise
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(
         dir=path.parent, prefix=f".{path.name}.", suffix=f".tmp{path.suffix}"

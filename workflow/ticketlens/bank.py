@@ -22,7 +22,15 @@ import numpy as np
 
 from ticketlens import hdf5
 from ticketlens.architecture import layer_shapes
-from ticketlens.checkpoint import MAX_HISTORY, Checkpoint, Layer, RunSummary, read, read_summary
+from ticketlens.checkpoint import (
+    MAX_HISTORY,
+    MAX_WEIGHTS,
+    Checkpoint,
+    Layer,
+    RunSummary,
+    read,
+    read_summary,
+)
 from ticketlens.initialization import initial_layers, theta_sha256
 from ticketlens.masks import check_nested
 from ticketlens.spec import Spec
@@ -30,6 +38,7 @@ from ticketlens.weights import rewind
 
 FORMAT = "ticketlens-bank"
 FORMAT_VERSION = 1
+MAX_ROUNDS = 99
 
 
 class BankError(ValueError):
@@ -109,17 +118,22 @@ def read_bank(path: str | os.PathLike) -> Bank:
     path = Path(path)
     if not path.is_file():
         raise BankError(f"{path}: no such file; chains are exported by `snakemake bank`")
-    advice = "restore it, or export the chain again"
-    with hdf5.reading(path, BankError, advice) as file:
-        format_, version = (file.attrs.get(key) for key in ("format", "format_version"))
-        if format_ != FORMAT or version != FORMAT_VERSION:
+    with hdf5.reading(path, BankError, "restore it, or export the chain again") as file:
+        attrs = hdf5.scalars(file)
+        if (attrs.get("format"), attrs.get("format_version")) != (FORMAT, FORMAT_VERSION):
             raise BankError(f"{path}: not a ticket bank of version {FORMAT_VERSION}")
         rounds = hdf5.attribute(file, "rounds", int)
+        if not 0 <= rounds <= MAX_ROUNDS:
+            raise hdf5.DamagedError(f"{rounds} rounds; expected at most {MAX_ROUNDS}")
         text = hdf5.attribute(file, "spec", str)
         if hashlib.sha256(text.encode()).hexdigest() != hdf5.attribute(file, "spec_sha256", str):
             raise hdf5.DamagedError("spec does not match its SHA-256")
-        spec = Spec.from_json(text)
-        return Bank(
+        try:
+            spec = Spec.from_json(text)
+            layer_shapes(spec)
+        except ValueError as error:
+            raise hdf5.DamagedError(f"spec is not valid: {error}") from error
+        found = Bank(
             study=hdf5.attribute(file, "study", str),
             seed=hdf5.attribute(file, "seed", int),
             rounds=rounds,
@@ -128,6 +142,8 @@ def read_bank(path: str | os.PathLike) -> Bank:
             removed_in=_read_removed_in(file, spec, rounds),
             histories=tuple(_read_history(file, number) for number in range(rounds + 1)),
         )
+        hdf5.check_seal(path, must_be_there=True)  # no digest of the content backs it up
+        return found
 
 
 def check_chain(bank: Bank, study: str, seed: int, spec: Spec) -> None:
@@ -204,16 +220,19 @@ def _read_removed_in(file: h5py.File, spec: Spec, rounds: int) -> dict[str, np.n
     parent = hdf5.child(file, "layers", h5py.Group)
     shapes = layer_shapes(spec)
     names = [f"{number:02d}-{layer.name}" for number, layer in enumerate(shapes)]
-    if sorted(parent) != names:
-        raise hdf5.DamagedError(f"layers {sorted(parent)}, the spec says {names}")
+    if hdf5.names(parent) != names:
+        raise hdf5.DamagedError(f"layers {hdf5.names(parent)}, the spec says {names}")
+    size = sum(prod(layer.shape) for layer in shapes)
+    if size > MAX_WEIGHTS or min(min(layer.shape) for layer in shapes) < 1:
+        raise hdf5.DamagedError(f"the spec says {size} weights; expected at most {MAX_WEIGHTS}")
     removed_in = {}
     for name, layer in zip(names, shapes, strict=True):
         group = hdf5.child(parent, name, h5py.Group)
         removed = hdf5.array(group, "removed_in", "uint8", prod(layer.shape))
         if removed.shape != layer.shape or removed.max() > rounds:
             raise hdf5.DamagedError(
-                f"layer {layer.name} has shape {removed.shape} and rounds up to {removed.max()}; "
-                f"expected {layer.shape} and at most {rounds}"
+                f"layer {layer.name} has shape {removed.shape} and rounds up to "
+                f"{removed.max(initial=0)}; expected {layer.shape} and at most {rounds}"
             )
         removed_in[layer.name] = removed
     return removed_in
@@ -221,7 +240,7 @@ def _read_removed_in(file: h5py.File, spec: Spec, rounds: int) -> dict[str, np.n
 
 def _read_history(file: h5py.File, round_: int) -> dict[str, np.ndarray]:
     parent = hdf5.child(hdf5.child(file, "history", h5py.Group), f"round{round_:02d}", h5py.Group)
-    return {key: hdf5.array(parent, key, "float64", MAX_HISTORY) for key in parent}
+    return hdf5.arrays(parent, "float64", MAX_HISTORY)
 
 
 def _write(output: str | os.PathLike, bank: Bank) -> None:

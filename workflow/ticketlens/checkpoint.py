@@ -30,7 +30,7 @@ FORMAT_VERSION = 1
 KINDS = ("ticket", "trained", "mask")
 LAYER_KINDS = ("linear", "conv")
 LIBRARIES = ("numpy", "h5py", "torch")
-MAX_WEIGHTS = 2**31
+MAX_WEIGHTS = 2**26  # 50 times the largest of the study; reading takes some 12 bytes for each
 MAX_HISTORY = 10**6
 _OWN = frozenset(
     ("format", "format_version", "kind", "study", "seed", "round", "arm", "spec", "spec_sha256",
@@ -175,16 +175,18 @@ def read(path: str | os.PathLike, kind: str | None = None) -> Checkpoint:
         found = hdf5.attribute(file, "kind", str)
         if kind is not None and found != kind:
             raise CheckpointError(f"{path}: kind is {found!r}, expected {kind!r}")
+        layers = _read_layers(file, found)
         checkpoint = Checkpoint(
             kind=found,
-            layers=_read_layers(file, found),
+            layers=layers,
             history=_read_history(file),
-            best_validation=_read_best_validation(file),
+            best_validation=_read_best_validation(file, layers),
             **_identity(file),
         )
         # The text of the spec as it stands there: an older file may lack a key that has a default.
-        attrs = checkpoint.attrs | {key: file.attrs[key] for key in ("spec", "spec_sha256")}
-        stored_sha256 = file.attrs.get("content_sha256")
+        stored = hdf5.scalars(file)
+        attrs = checkpoint.attrs | {key: stored[key] for key in ("spec", "spec_sha256")}
+        stored_sha256 = stored.get("content_sha256")
     check(checkpoint, path)
     if stored_sha256 is not None and stored_sha256 != _content_sha256(checkpoint, attrs):
         raise CheckpointError(
@@ -207,7 +209,10 @@ def read_summary(path: str | os.PathLike) -> RunSummary:
         kept = {}
         for name, group in _layer_groups(file):
             size = prod(_mask_shape(group))
-            kept[name] = (round(float(group.attrs["density"]) * size), size)
+            density = hdf5.attribute(group, "density", float)
+            if not 0 <= density <= 1:
+                raise hdf5.DamagedError(f"layer {name}: density is {density}")
+            kept[name] = (round(density * size), size)
         return RunSummary(**identity, kept=kept, history=_read_history(file))
 
 
@@ -217,6 +222,9 @@ def check(checkpoint: Checkpoint, path: str | os.PathLike = "checkpoint") -> Non
         raise CheckpointError(f"{path}: kind is {checkpoint.kind!r}; allowed: {KINDS}")
     if not checkpoint.layers:
         raise CheckpointError(f"{path}: no layers")
+    size = sum(layer.mask.size for layer in checkpoint.layers)
+    if size > MAX_WEIGHTS:
+        raise CheckpointError(f"{path}: {size} weights; allowed: at most {MAX_WEIGHTS}")
     if checkpoint.seed < 0 or checkpoint.round < 0:
         raise CheckpointError(
             f"{path}: seed {checkpoint.seed}, round {checkpoint.round}; both must be >= 0"
@@ -315,8 +323,8 @@ def _identity(file: h5py.File) -> dict[str, Any]:
     if hashlib.sha256(text.encode()).hexdigest() != hdf5.attribute(file, "spec_sha256", str):
         raise hdf5.DamagedError("spec does not match its SHA-256")
     extra = {
-        key: value.item() if isinstance(value, np.generic) else value
-        for key, value in file.attrs.items()
+        key: value
+        for key, value in hdf5.scalars(file).items()
         if key not in _OWN and not key.startswith("version_")
     }
     return {
@@ -331,19 +339,22 @@ def _identity(file: h5py.File) -> dict[str, Any]:
 
 def _layer_groups(file: h5py.File) -> list[tuple[str, h5py.Group]]:
     """Return (layer name, group) in forward order."""
-    groups = []
+    groups, size = [], 0
     parent = hdf5.child(file, "layers", h5py.Group)
-    for number, key in enumerate(sorted(parent)):
+    for number, key in enumerate(hdf5.names(parent)):
         prefix, _, name = key.partition("-")
         if prefix != f"{number:02d}" or not name:
             raise hdf5.DamagedError(f"layer group {key!r}, expected {number:02d}-name")
         groups.append((name, hdf5.child(parent, key, h5py.Group)))
+        size += prod(_mask_shape(groups[-1][1]))
+    if size > MAX_WEIGHTS:
+        raise hdf5.DamagedError(f"{size} weights; expected at most {MAX_WEIGHTS}")
     return groups
 
 
 def _mask_shape(group: h5py.Group) -> tuple[int, ...]:
-    mask = hdf5.child(group, "mask", h5py.Dataset)
-    shape = tuple(int(size) for size in np.atleast_1d(mask.attrs["shape"]))
+    mask = hdf5.dataset(group, "mask", "uint8", MAX_WEIGHTS)
+    shape = tuple(int(size) for size in np.ravel(hdf5.attribute(mask, "shape", np.ndarray)))
     if min(shape, default=0) < 1 or prod(shape) > MAX_WEIGHTS or mask.size != -(-prod(shape) // 8):
         raise hdf5.DamagedError(f"{mask.name} has {mask.size} bytes for the shape {shape}")
     return shape
@@ -354,33 +365,40 @@ def _read_layers(file: h5py.File, kind: str) -> tuple[Layer, ...]:
     for name, group in _layer_groups(file):
         shape = _mask_shape(group)
         packed = hdf5.array(group, "mask", "uint8", prod(shape))
-        mask = np.unpackbits(packed, bitorder="big", count=prod(shape)).astype(bool).reshape(shape)
-        weight, bias = _parameters(group, prod(shape)) if kind != "mask" else (None, None)
-        layer = Layer(name, str(group.attrs["kind"]), weight, bias, mask)
-        for key in ("density", "fan_in"):
-            if float(group.attrs[key]) != getattr(layer, key):
+        mask = np.unpackbits(packed, bitorder="big", count=prod(shape)).view(bool).reshape(shape)
+        weight, bias = _parameters(group, shape) if kind != "mask" else (None, None)
+        layer = Layer(name, hdf5.attribute(group, "kind", str), weight, bias, mask)
+        stored = (hdf5.attribute(group, "density", float), hdf5.attribute(group, "fan_in", int))
+        for key, value in zip(("density", "fan_in"), stored, strict=True):
+            if value != getattr(layer, key):
                 raise hdf5.DamagedError(f"layer {name}: stored {key} is not the mask's")
         layers.append(layer)
     return tuple(layers)
 
 
-def _parameters(group: h5py.Group, largest: int) -> tuple[np.ndarray, np.ndarray]:
-    return tuple(hdf5.array(group, key, "float32", largest) for key in ("weight", "bias"))
+def _parameters(group: h5py.Group, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    weight = hdf5.array(group, "weight", "float32", prod(shape))
+    return weight, hdf5.array(group, "bias", "float32", shape[0])
 
 
-def _read_best_validation(file: h5py.File) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
-    if "best_validation" not in file:
+def _read_best_validation(
+    file: h5py.File, layers: tuple[Layer, ...]
+) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    if "best_validation" not in hdf5.names(file):
         return ()
     parent = hdf5.child(file, "best_validation", h5py.Group)
-    groups = [hdf5.child(parent, key, h5py.Group) for key in sorted(parent)]
-    return tuple(_parameters(group, MAX_WEIGHTS) for group in groups)
+    groups = [hdf5.child(parent, key, h5py.Group) for key in hdf5.names(parent)]
+    if len(groups) != len(layers):
+        raise hdf5.DamagedError("best-validation weights for another number of layers")
+    return tuple(
+        _parameters(group, layer.mask.shape) for group, layer in zip(groups, layers, strict=True)
+    )
 
 
 def _read_history(file: h5py.File) -> dict[str, np.ndarray]:
-    if "history" not in file:
+    if "history" not in hdf5.names(file):
         return {}
-    parent = hdf5.child(file, "history", h5py.Group)
-    return {key: hdf5.array(parent, key, "float64", MAX_HISTORY) for key in parent}
+    return hdf5.arrays(hdf5.child(file, "history", h5py.Group), "float64", MAX_HISTORY)
 
 
 def _version(library: str) -> str:

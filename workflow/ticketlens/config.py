@@ -189,6 +189,7 @@ def _allowed(error: Any) -> str:
         "const": lambda value: repr(value),
         "not": lambda value: error.schema.get("$comment", "another value"),
         "minLength": lambda value: "a non-empty text",
+        "maxLength": lambda value: f"at most {value} characters",
     }
     return wording.get(error.validator, lambda value: f"{error.validator} {value}")(
         error.validator_value

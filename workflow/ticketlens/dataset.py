@@ -17,13 +17,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from ticketlens.atomic import replacing
+from ticketlens import hdf5
 from ticketlens.seeds import stream
 from ticketlens.sources import HOW_TO_GET, SOURCES, DatasetError, RawImages
 from ticketlens.spec import DatasetSpec
 
 PARTS = ("train", "validation", "test")
 MEASUREMENT_IMAGES = 500
+REMAKE = "delete the file and run Snakemake again"
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def prepare(
     pixels = parts["train"][0]
     mean, std = channel_moments(pixels)
     digest = fingerprint(parts, raw.classes)
-    with replacing(output) as temporary, h5py.File(temporary, "w", libver="latest") as file:
+    with hdf5.writing(output, is_sealed=False) as file:
         file.attrs.update(
             name=name, source=source, mean=mean, std=std, classes=list(raw.classes), sha256=digest
         )
@@ -139,25 +140,32 @@ def fingerprint(parts: dict[str, tuple[np.ndarray, np.ndarray]], classes: Sequen
 def open_prepared(path: str | os.PathLike) -> PreparedDataset:
     """Read the identity of a prepared data set, without its images.
 
+    The file has no seal, as SHA-256 over 186 MB would cost every measurement 0.1 s: checksums of
+    HDF5 cover all but the texts, and of these name and sha256 are compared with the tickets'.
     Raises DatasetError if the file is missing, damaged or of another layout.
     """
     path = Path(path)
     if not path.is_file():
         raise DatasetError(f"{path}: no such prepared data set. {HOW_TO_GET}")
-    try:
-        with h5py.File(path, "r") as file:
-            return PreparedDataset(
-                path=path,
-                name=str(file.attrs["name"]),
-                classes=tuple(str(name) for name in file.attrs["classes"]),
-                mean=np.asarray(file.attrs["mean"]),
-                std=np.asarray(file.attrs["std"]),
-                sha256=str(file.attrs["sha256"]),
-                shape=tuple(int(size) for size in file["train/images"].shape[1:]),
-                counts={part: len(file[f"{part}/labels"]) for part in PARTS},
-            )
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
-        raise _damaged(path, error) from error
+    with hdf5.reading(path, DatasetError, REMAKE) as file:
+        classes = hdf5.texts(file, "classes")
+        images = {part: _images(file, part, path) for part in PARTS}
+        shape = images["train"].shape[1:]
+        if any(found.shape[1:] != shape for found in images.values()):
+            raise hdf5.DamagedError("images of several sizes")
+        mean, std = (hdf5.attribute(file, key, np.ndarray) for key in ("mean", "std"))
+        if not mean.shape == std.shape == shape[-1:] or not (np.isfinite(mean) & (std > 0)).all():
+            raise hdf5.DamagedError(f"mean {mean} and std {std} for {shape[-1]} channels")
+        return PreparedDataset(
+            path=path,
+            name=hdf5.attribute(file, "name", str),
+            classes=classes,
+            mean=mean,
+            std=std,
+            sha256=hdf5.attribute(file, "sha256", str),
+            shape=shape,
+            counts={part: len(found) for part, found in images.items()},
+        )
 
 
 def read_part(
@@ -167,13 +175,27 @@ def read_part(
 
     Only the first `limit` images if one is given. Raises DatasetError if the file is damaged.
     """
-    try:
-        with h5py.File(data.path, "r") as file:
-            pixels = file[f"{part}/images"][:limit]
-            labels = file[f"{part}/labels"][:limit]
-    except (OSError, KeyError, RuntimeError) as error:
-        raise _damaged(data.path, error) from error
+    with hdf5.reading(data.path, DatasetError, REMAKE) as file:
+        found = _images(file, part, data.path)
+        stored = hdf5.dataset(file[part], "labels", "int64", len(found))
+        with hdf5.damage():
+            pixels, labels = found[:limit], stored[:limit]
+        if stored.shape != found.shape[:1] or not _within(labels, len(data.classes)):
+            raise hdf5.DamagedError(f"{part}: labels that are not those of {len(found)} images")
     return normalise(pixels, data.mean, data.std), labels
+
+
+def _images(file: h5py.File, part: str, path: Path) -> h5py.Dataset:
+    """Return the images of a part: uint8, not compressed, so that the file's size bounds them."""
+    group = hdf5.child(file, part, h5py.Group)
+    found = hdf5.dataset(group, "images", "uint8", path.stat().st_size)
+    if found.ndim != 4 or min(found.shape) < 1:
+        raise hdf5.DamagedError(f"{found.name} has shape {found.shape}")
+    return found
+
+
+def _within(labels: np.ndarray, classes: int) -> bool:
+    return bool(((labels >= 0) & (labels < classes)).all())
 
 
 def measurement_images(data: PreparedDataset, limit: int = MEASUREMENT_IMAGES) -> np.ndarray:
@@ -214,10 +236,3 @@ def _apportion(counts: np.ndarray, total: int) -> np.ndarray:
     order = np.argsort(-(exact - shares), kind="stable")
     shares[order[: total - shares.sum()]] += 1
     return shares
-
-
-def _damaged(path: Path, error: Exception) -> DatasetError:
-    return DatasetError(
-        f"{path}: damaged or not a prepared data set ({type(error).__name__}: {error}); delete the "
-        "file and run Snakemake again"
-    )

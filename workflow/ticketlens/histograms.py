@@ -6,16 +6,17 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 
-from ticketlens.atomic import replacing
+from ticketlens import hdf5
 from ticketlens.checkpoint import Checkpoint
 from ticketlens.rows import keys
 from ticketlens.statistics import Histogram
 
 if TYPE_CHECKING:
     import pandas as pd
+
+ADVICE = "delete the file and run Snakemake again"
 
 
 def write_histograms(
@@ -28,7 +29,7 @@ def write_histograms(
 
     Weights are in units of 1/√fan_in; attributes `below` and `above` count what lies outside.
     """
-    with replacing(path) as temporary, h5py.File(temporary, "w", libver="latest") as file:
+    with hdf5.writing(path) as file:
         file.create_dataset("edges", data=edges, chunks=True, fletcher32=True)
         for number, (name, found) in enumerate(histograms.items(), start=1):
             group = file.create_group(f"layers/{number:02d}-{name}")
@@ -47,7 +48,7 @@ def histogram_table(paths: Sequence[str | os.PathLike]) -> pd.DataFrame:
 
     frames = []
     for path in paths:
-        with h5py.File(path, "r") as file:
+        with hdf5.reading(path, ValueError, ADVICE) as file, hdf5.damage():
             edges = file["edges"][()]
             for group in file["layers"].values():
                 attributes = dict(group.attrs)

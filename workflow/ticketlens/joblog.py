@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 log = logging.getLogger("ticketlens")
+FULL = "free some space there and run Snakemake again; a training goes on from its last saved state"
+PERMISSIONS = "this user may not do that: mend the permissions of the file and its folder"
+HINTS = {
+    errno.ENOSPC: FULL,
+    errno.EDQUOT: FULL,
+    errno.EROFS: "the file system is read-only: make it writable, or set another `results` folder",
+    errno.EACCES: PERMISSIONS,
+    errno.EPERM: PERMISSIONS,
+    errno.EIO: "the disk or the network file system fails: look at it before anything else",
+}
 
 
 @contextmanager
@@ -26,7 +37,8 @@ def job_log(path: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, ArithmeticError, OSError, AssertionError) as error:
-        log.error("%s: %s", type(error).__name__, error)
+        hint = HINTS.get(error.errno, "") if isinstance(error, OSError) else ""
+        log.error("%s: %s%s", type(error).__name__, error, hint and f"; {hint}")
         log.debug("details", exc_info=True)
         raise SystemExit(1) from error
     except Exception:

@@ -42,7 +42,10 @@ class Saver:
         self.saved_at, self.cost = time.monotonic(), 0.0
 
     def load(self) -> dict[str, np.ndarray] | None:
-        """Return the saved state, or None if there is none for this key or it is damaged."""
+        """Return the saved state, or None if there is none for this key or it is damaged.
+
+        Raises OSError if the file cannot be read (permission denied, a failing disk).
+        """
         if self.path is None or not self.path.is_file():
             return None
         arrays: dict[str, np.ndarray] = {}
@@ -52,13 +55,13 @@ class Saver:
                 arrays[name] = item[()].reshape(tuple(item.attrs["shape"]))
 
         try:
-            hdf5.check_seal(self.path)
-            with h5py.File(self.path, "r") as file:
-                if file.attrs["key"] != self.key:
+            hdf5.check_seal(self.path, must_be_there=True)
+            with hdf5.damage(), h5py.File(self.path, "r") as file:
+                if hdf5.attribute(file, "key", str) != self.key:
                     log.info("%s belongs to another configuration; starting anew", self.path)
                     return None
                 file.visititems(collect)
-        except (OSError, KeyError, RuntimeError, ValueError) as error:
+        except hdf5.DamagedError as error:
             log.warning("%s is damaged (%s); starting anew", self.path, error)
             return None
         return arrays

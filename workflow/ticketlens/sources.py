@@ -20,7 +20,8 @@ PARTS = ("train", "test")
 SUFFIXES = (".png", ".jpg", ".jpeg")
 OTHER_SUFFIXES = (".bmp", ".gif", ".tif", ".tiff", ".webp")
 MAX_SIDE = 1024
-MAX_FILE_BYTES = 50_000_000
+MAX_FILE_BYTES = 10_000_000
+MAX_PIXEL_BYTES = 2**31  # of all images together; networks see four times as many
 HOW_TO_GET = (
     "Ways to get images: `dataset: {source: embedded}` uses the subset that comes with ticketlens; "
     "`source: torchvision` downloads CIFAR-10 into `path`; `source: folder` reads any directory or "
@@ -54,13 +55,14 @@ def folder(path: str | os.PathLike) -> RawImages:
     if not path.exists():
         raise DatasetError(f"{path}: no such file or folder. {HOW_TO_GET}")
     if path.is_dir():
-        return _read_tree(str(path), _folder_entries(path), lambda name: (path / name).read_bytes())
+        return _read_tree(str(path), _folder_entries(path), lambda name: _file(path, name))
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         raise DatasetError(f"{path}: neither a folder nor a readable .zip ({error})") from error
     with archive:
-        entries = list(dict.fromkeys(i.filename for i in archive.infolist() if not i.is_dir()))
+        names = dict.fromkeys(info.filename for info in archive.infolist())
+        entries = [name for name in names if not name.endswith("/")]
         return _read_tree(str(path), entries, lambda name: _zip_member(archive, name, path))
 
 
@@ -128,26 +130,45 @@ def _folder_entries(path: Path) -> list[str]:
         file.relative_to(path).as_posix()
         for part in PARTS
         for file in sorted((path / part).rglob("*"))
-        if file.is_file()
+        if not file.is_dir()
     ]
+
+
+def _file(path: Path, name: str) -> bytes:
+    if not (path / name).is_file():
+        raise DatasetError(f"{path}: {name} is no file (a broken link, a pipe)")
+    _check_size(path, name, (path / name).stat().st_size)
+    return (path / name).read_bytes()
 
 
 def _zip_member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
     info = archive.getinfo(name)
-    if info.file_size > MAX_FILE_BYTES:
-        raise DatasetError(
-            f"{path}: {name} claims {info.file_size:,} bytes; too large for an image"
-        )
+    _check_size(path, name, info.file_size)
     try:
         return archive.read(info)
-    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # zipfile lets its decompressors' own exceptions through
         raise DatasetError(f"{path}: {name} cannot be unpacked ({error})") from error
+
+
+def _check_size(path: Path, name: str, size: int) -> None:
+    if size > MAX_FILE_BYTES:
+        raise DatasetError(
+            f"{path}: {name} claims {size:,} bytes; too large for an image (at most "
+            f"{MAX_FILE_BYTES:,})"
+        )
 
 
 def _read_tree(where: str, entries: list[str], load: Callable[[str], bytes]) -> RawImages:
     files: dict[tuple[str, str], list[str]] = {}
     for entry in entries:
         parts = PurePosixPath(entry).parts
+        if not parts or parts[0] == "/" or ".." in parts or not entry.isprintable():
+            raise DatasetError(
+                f"{where}: {entry!r} is not a name for an image: it leads elsewhere, or cannot be "
+                "printed"
+            )
         suffix = PurePosixPath(entry).suffix.lower()
         is_hidden = any(part.startswith((".", "_")) for part in parts)
         if parts[0] not in PARTS or is_hidden or suffix not in (*SUFFIXES, *OTHER_SUFFIXES):
@@ -170,7 +191,7 @@ def _read_tree(where: str, entries: list[str], load: Callable[[str], bytes]) -> 
     for name in classes:
         if ("test", name) not in files:
             raise DatasetError(f"{where}: class {name!r} has no images under test/")
-    reader = _ImageReader(where, load)
+    reader = _ImageReader(where, load, sum(map(len, files.values())))
     arrays = {}
     for part in PARTS:
         names = [
@@ -186,12 +207,13 @@ def _read_tree(where: str, entries: list[str], load: Callable[[str], bytes]) -> 
 class _ImageReader:
     """Decode images to uint8 (height, width, channels); the first one sets the shape."""
 
-    def __init__(self, where: str, load: Callable[[str], bytes]) -> None:
-        self.where, self.load, self.mode, self.size = where, load, None, None
+    def __init__(self, where: str, load: Callable[[str], bytes], count: int) -> None:
+        self.where, self.load, self.count, self.mode, self.size = where, load, count, None, None
 
     def __call__(self, name: str) -> np.ndarray:
+        content = io.BytesIO(self.load(name))
         try:
-            with Image.open(io.BytesIO(self.load(name)), formats=("PNG", "JPEG")) as image:
+            with Image.open(content, formats=("PNG", "JPEG")) as image:
                 if self.size is None:
                     self.mode = "L" if image.mode in ("1", "L", "LA") else "RGB"
                     self.size = image.size
@@ -200,12 +222,18 @@ class _ImageReader:
                         f"{self.where}: {name} is {image.size[0]}×{image.size[1]} pixels; expected "
                         f"{self.size[0]}×{self.size[1]} as the first image, at most {MAX_SIDE}"
                     )
+                total = self.count * self.size[0] * self.size[1] * (1 if self.mode == "L" else 3)
+                if total > MAX_PIXEL_BYTES:
+                    raise DatasetError(
+                        f"{self.where}: {self.count} images of {self.size[0]}×{self.size[1]} "
+                        f"pixels take {total:,} bytes; allowed: at most {MAX_PIXEL_BYTES:,}"
+                    )
                 if image.mode.startswith(("I", "F")):  # Pillow would clip, not scale
                     raise DatasetError(
                         f"{self.where}: {name} has more than 8 bits a channel; convert it to 8"
                     )
                 pixels = np.asarray(image.convert(self.mode), dtype=np.uint8)
-        except DatasetError:
+        except (DatasetError, MemoryError):
             raise
         except Exception as error:  # PIL raises many kinds on damaged files
             raise DatasetError(f"{self.where}: {name} is not a readable image ({error})") from error
@@ -213,9 +241,10 @@ class _ImageReader:
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:
-    """Order img2 before img10."""
+    """Order img2 before img10; numbers as texts, as int() takes 4300 digits at most."""
+    pieces = [piece for piece in re.split(r"([0-9]+)", name) if piece]
+    digits = [piece.lstrip("0") if piece.isdecimal() else None for piece in pieces]
     return [
-        (0, int(piece), "") if piece.isdecimal() else (1, 0, piece)
-        for piece in re.split(r"(\d+)", name)
-        if piece
+        (1, 0, piece) if number is None else (0, len(number), number)
+        for piece, number in zip(pieces, digits, strict=True)
     ]

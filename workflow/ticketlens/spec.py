@@ -146,7 +146,10 @@ class Spec:
     @classmethod
     def from_json(cls, text: str) -> Spec:
         """Build from canonical JSON. Raises ValueError if it is not valid."""
-        parsed = json.loads(text)
+        try:
+            parsed = json.loads(text)
+        except RecursionError as error:
+            raise ValueError("spec is nested too deeply") from error
         if not isinstance(parsed, dict):
             raise ValueError("spec is not a JSON object")
         return cls.from_mapping(parsed)

@@ -81,6 +81,7 @@ def check_theta(mask: Checkpoint, theta: Checkpoint) -> None:
             f"{mask.study} seed {mask.seed} rewinds to epoch {epoch} of its round 0, not to "
             f"{theta.study} seed {theta.seed} round {theta.round}, kind {theta.kind}, "
             f"epoch {theta.extra.get('epoch', 'not given')}"
+            + (", made by another spec" if theta.spec != mask.spec else "")
         )
 
 
