@@ -8,6 +8,9 @@ min_version("9.0")
 configfile: "config/config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 
 
@@ -26,6 +29,7 @@ include: "workflow/rules/measurements.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/experiments.smk"
 include: "workflow/rules/factorial.smk"
+include: "workflow/rules/report.smk"
 include: "workflow/rules/targets.smk"
 
 
@@ -46,11 +50,14 @@ localrules:
     construct,
     rebuild,
     export_bank,
+    index,
+    progress,
 
 
 rule all:
-    """Everything: all studies, tables and figures."""
+    """Everything: all studies, tables and figures, and the front page."""
     default_target: True
     input:
         figures(),
         tables(),
+        "<results>/index.html",
