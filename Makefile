@@ -6,13 +6,15 @@ BIN := .venv/bin
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help quick test test-slurm nightly lint setup clean
+.PHONY: help quick report test test-slurm test-report nightly lint setup clean
 
 help:
 	@echo "make quick   set up .venv, run everything on embedded data into results/quick/ (minutes)"
+	@echo "make report  the same, and one self-contained HTML; CONFIG=... for another config"
 	@echo "make test    set up .venv, run linters and all tests"
 	@echo "make test-slurm   run the workflow on a SLURM of one node, started and stopped for it (Debian, root)"
 	@echo "make nightly set up .venv, then many random kills and minutes of fuzzing"
+	@echo "make test-report   look at the report in headless Chromium (installs it on Debian, as root)"
 	@echo "make lint    set up .venv, run the linters alone"
 	@echo "make clean   remove results/quick/ and the prepared embedded data"
 
@@ -21,6 +23,14 @@ quick: setup
 	@echo
 	@echo "figures:" && ls results/quick/*.png
 	@echo "tables:" && ls results/quick/tables/*.csv
+
+# The front page and Snakemake's report in one file, of another config with CONFIG=…
+CONFIG ?= config/quick.yaml
+RESULTS = $(shell sed -n 's/^results: *//p' config/config.yaml $(CONFIG) | tail -n 1)
+report: setup
+	$(BIN)/snakemake --configfile $(CONFIG) --cores $(CORES)
+	$(BIN)/snakemake --report $(RESULTS)/report.html --configfile $(CONFIG)
+	@printf '\nfront page:  %s\none file:    %s\n' $(RESULTS)/index.html $(RESULTS)/report.html
 
 test: lint
 	$(BIN)/python -m pytest -n $(CORES)
@@ -32,6 +42,9 @@ test-slurm: setup
 
 nightly: setup
 	$(BIN)/python -m pytest -m nightly -s
+
+test-report: setup
+	@if $(BIN)/python tests/browser.py install; then $(BIN)/python -m pytest -m browser tests/test_report_in_browser.py; fi
 
 lint: setup
 	$(BIN)/ruff check .

@@ -8,6 +8,9 @@ min_version("9.0")
 configfile: "config/config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 
 
@@ -27,6 +30,7 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/experiments.smk"
 include: "workflow/rules/factorial.smk"
 include: "workflow/rules/claims.smk"
+include: "workflow/rules/report.smk"
 include: "workflow/rules/targets.smk"
 
 
@@ -47,12 +51,15 @@ localrules:
     construct,
     rebuild,
     export_bank,
+    index,
+    progress,
 
 
 rule all:
-    """Everything: all studies, tables, figures and claims."""
+    """Everything: all studies, tables, figures, claims, and the front page."""
     default_target: True
     input:
         figures(),
         tables(),
         "<results>/claims.md",
+        "<results>/index.html",

@@ -11,8 +11,13 @@ rule tabulate_claims:
         ladder="<results>/tables/ladder.csv",
         chi="<results>/tables/chi.csv",
     output:
-        table=report("<results>/claims.csv", caption="../report/claims.rst", category="Claims"),
-        page=report("<results>/claims.md", caption="../report/claims.rst", category="Claims"),
+        table=report(
+            "<results>/claims.csv",
+            caption="../report/claims.rst",
+            category="Claims",
+            labels={"figure": "Claims", "study": "all", "arm": "all", "density": "all"},
+        ),
+        page="<results>/claims.md",
     log:
         "<logs>/tabulate_claims.log",
     conda:

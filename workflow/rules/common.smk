@@ -10,7 +10,9 @@ sys.path.insert(0, f"{workflow.basedir}/workflow")
 
 from snakemake.exceptions import WorkflowError
 
-from ticketlens import config as ticketlens_config, factorial as ticketlens_factorial, preflight
+from ticketlens import catalogue, preflight
+from ticketlens import config as ticketlens_config
+from ticketlens import factorial as ticketlens_factorial
 from ticketlens.architecture import RESIDUAL as RESIDUAL_FAMILIES, layer_shapes
 from ticketlens.arm_config import arm_items, arm_rounds, arm_seeds, donor_seed, recipes, shown_arms
 from ticketlens.arms import ASIDE, SALIENCIES, needs
@@ -258,6 +260,21 @@ def figures():
 def tables():
     """Tidy tables of the config."""
     return [f"<results>/tables/{name}.csv" for name in TABLES]
+
+
+def labels(figure, study=catalogue.ALL):
+    """What the report sorts a figure by: what it shows, of which study, arm and densities."""
+    return catalogue.labels(figure, study)
+
+
+def in_report(file):
+    """Path of a file of workflow/report, from the working directory."""
+    return os.path.relpath(f"{workflow.basedir}/workflow/report/{file}")
+
+
+def captions():
+    """Captions of the figures of the config, one for each kind."""
+    return [in_report(f"{key}.rst") for key in dict.fromkeys(map(catalogue.key, FIGURES))]
 
 
 def titles(left_out=()):

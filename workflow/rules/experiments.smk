@@ -24,7 +24,10 @@ rule plot_bimodal_cdf:
         table="<results>/tables/bimodal_law.csv",
     output:
         png=report(
-            "<results>/bimodal_cdf.png", caption="../report/bimodal_cdf.rst", category="Arms"
+            "<results>/bimodal_cdf.png",
+            caption="../report/bimodal_cdf.rst",
+            category="Arms",
+            labels=labels("bimodal_cdf"),
         ),
         pdf="<results>/bimodal_cdf.pdf",
     log:
@@ -47,6 +50,7 @@ rule plot_bimodal_accuracy:
             "<results>/bimodal_accuracy.png",
             caption="../report/bimodal_accuracy.rst",
             category="Arms",
+            labels=labels("bimodal_accuracy"),
         ),
         pdf="<results>/bimodal_accuracy.pdf",
     log:
@@ -68,6 +72,7 @@ use rule plot_bimodal_accuracy as plot_variance_adjusted with:
             "<results>/variance_adjusted.png",
             caption="../report/variance_adjusted.rst",
             category="Arms",
+            labels=labels("variance_adjusted"),
         ),
         pdf="<results>/variance_adjusted.pdf",
     log:
@@ -86,7 +91,10 @@ rule plot_std_experiment:
         accuracy="<results>/tables/accuracy.csv",
     output:
         png=report(
-            "<results>/std_experiment.png", caption="../report/std_experiment.rst", category="Arms"
+            "<results>/std_experiment.png",
+            caption="../report/std_experiment.rst",
+            category="Arms",
+            labels=labels("std_experiment"),
         ),
         pdf="<results>/std_experiment.pdf",
     log:

@@ -47,7 +47,12 @@ rule plot_factorial:
     input:
         table="<results>/tables/factorial_contrasts.csv",
     output:
-        png=report("<results>/factorial.png", caption="../report/factorial.rst", category="Arms"),
+        png=report(
+            "<results>/factorial.png",
+            caption="../report/factorial.rst",
+            category="Arms",
+            labels=labels("factorial"),
+        ),
         pdf="<results>/factorial.pdf",
     log:
         "<logs>/plot_factorial.log",
@@ -82,7 +87,12 @@ rule plot_predictors:
     input:
         table="<results>/tables/predictors.csv",
     output:
-        png=report("<results>/predictors.png", caption="../report/predictors.rst", category="Arms"),
+        png=report(
+            "<results>/predictors.png",
+            caption="../report/predictors.rst",
+            category="Arms",
+            labels=labels("predictors"),
+        ),
         pdf="<results>/predictors.pdf",
     log:
         "<logs>/plot_predictors.log",

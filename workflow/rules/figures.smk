@@ -46,7 +46,12 @@ rule plot_zero_shot:
     input:
         table="<results>/tables/contrasts.csv",
     output:
-        png=report("<results>/zero_shot.png", caption="../report/zero_shot.rst", category="Arms"),
+        png=report(
+            "<results>/zero_shot.png",
+            caption="../report/zero_shot.rst",
+            category="Arms",
+            labels=labels("zero_shot"),
+        ),
         pdf="<results>/zero_shot.pdf",
     log:
         "<logs>/plot_zero_shot.log",
@@ -64,7 +69,12 @@ rule plot_accuracy:
     input:
         table="<results>/tables/accuracy.csv",
     output:
-        png=report("<results>/accuracy.png", caption="../report/accuracy.rst", category="Accuracy"),
+        png=report(
+            "<results>/accuracy.png",
+            caption="../report/accuracy.rst",
+            category="Accuracy",
+            labels=labels("accuracy"),
+        ),
         pdf="<results>/accuracy.pdf",
     log:
         "<logs>/plot_accuracy.log",
@@ -86,6 +96,7 @@ rule plot_generalization_gap:
             "<results>/generalization_gap.png",
             caption="../report/generalization_gap.rst",
             category="Accuracy",
+            labels=labels("generalization_gap"),
         ),
         pdf="<results>/generalization_gap.pdf",
     log:
@@ -108,6 +119,7 @@ rule plot_training_curves:
             "<results>/training_curves.png",
             caption="../report/training_curves.rst",
             category="Accuracy",
+            labels=labels("training_curves"),
         ),
         pdf="<results>/training_curves.pdf",
     log:
@@ -127,7 +139,10 @@ rule plot_weight_mean:
         table="<results>/tables/weight_statistics.csv",
     output:
         png=report(
-            "<results>/weight_mean.png", caption="../report/weight_mean.rst", category="Weights"
+            "<results>/weight_mean.png",
+            caption="../report/weight_mean.rst",
+            category="Weights",
+            labels=labels("weight_mean"),
         ),
         pdf="<results>/weight_mean.pdf",
     log:
@@ -147,7 +162,10 @@ rule plot_weight_std:
         table="<results>/tables/weight_statistics.csv",
     output:
         png=report(
-            "<results>/weight_std.png", caption="../report/weight_std.rst", category="Weights"
+            "<results>/weight_std.png",
+            caption="../report/weight_std.rst",
+            category="Weights",
+            labels=labels("weight_std"),
         ),
         pdf="<results>/weight_std.pdf",
     log:
@@ -170,7 +188,7 @@ rule plot_histograms:
             "<results>/histograms-{study}-{state}.png",
             caption="../report/histograms.rst",
             category="Weights",
-            labels={"study": "{study}", "state": "{state}"},
+            labels=labels("histograms", study="{study}"),
         ),
         pdf="<results>/histograms-{study}-{state}.pdf",
     log:
@@ -190,7 +208,12 @@ rule plot_in_degree:
     input:
         table="<results>/tables/degrees.csv",
     output:
-        png=report("<results>/in_degree.png", caption="../report/in_degree.rst", category="Weights"),
+        png=report(
+            "<results>/in_degree.png",
+            caption="../report/in_degree.rst",
+            category="Weights",
+            labels=labels("in_degree"),
+        ),
         pdf="<results>/in_degree.pdf",
     log:
         "<logs>/plot_in_degree.log",
@@ -212,6 +235,7 @@ rule plot_weight_spectra:
             "<results>/weight_spectra.png",
             caption="../report/weight_spectra.rst",
             category="Weights",
+            labels=labels("weight_spectra"),
         ),
         pdf="<results>/weight_spectra.pdf",
     log:
@@ -230,7 +254,12 @@ rule plot_qmap:
     input:
         table="<results>/tables/qmap.csv",
     output:
-        png=report("<results>/qmap.png", caption="../report/qmap.rst", category="Q-maps"),
+        png=report(
+            "<results>/qmap.png",
+            caption="../report/qmap.rst",
+            category="Q-maps",
+            labels=labels("qmap"),
+        ),
         pdf="<results>/qmap.pdf",
     log:
         "<logs>/plot_qmap.log",
@@ -247,7 +276,10 @@ rule plot_qmap:
 use rule plot_qmap as plot_qmap_trained with:
     output:
         png=report(
-            "<results>/qmap_trained.png", caption="../report/qmap_trained.rst", category="Q-maps"
+            "<results>/qmap_trained.png",
+            caption="../report/qmap_trained.rst",
+            category="Q-maps",
+            labels=labels("qmap_trained"),
         ),
         pdf="<results>/qmap_trained.pdf",
     log:
@@ -264,7 +296,10 @@ rule plot_qmap_theory:
         table="<results>/tables/ladder.csv",
     output:
         png=report(
-            "<results>/qmap_theory.png", caption="../report/qmap_theory.rst", category="Q-maps"
+            "<results>/qmap_theory.png",
+            caption="../report/qmap_theory.rst",
+            category="Q-maps",
+            labels=labels("qmap_theory"),
         ),
         pdf="<results>/qmap_theory.pdf",
     log:
@@ -284,7 +319,10 @@ rule plot_qmap_ladder:
         table="<results>/tables/ladder.csv",
     output:
         png=report(
-            "<results>/qmap_ladder.png", caption="../report/qmap_ladder.rst", category="Q-maps"
+            "<results>/qmap_ladder.png",
+            caption="../report/qmap_ladder.rst",
+            category="Q-maps",
+            labels=labels("qmap_ladder"),
         ),
         pdf="<results>/qmap_ladder.pdf",
     log:
@@ -307,6 +345,7 @@ rule plot_qmap_fixed_point:
             "<results>/qmap_fixed_point.png",
             caption="../report/qmap_fixed_point.rst",
             category="Q-maps",
+            labels=labels("qmap_fixed_point"),
         ),
         pdf="<results>/qmap_fixed_point.pdf",
     log:
@@ -326,7 +365,9 @@ rule plot_chi:
     input:
         table="<results>/tables/chi.csv",
     output:
-        png=report("<results>/chi.png", caption="../report/chi.rst", category="Chi"),
+        png=report(
+            "<results>/chi.png", caption="../report/chi.rst", category="Chi", labels=labels("chi")
+        ),
         pdf="<results>/chi.pdf",
     log:
         "<logs>/plot_chi.log",
@@ -344,7 +385,12 @@ rule plot_cmap:
     input:
         table="<results>/tables/cmap.csv",
     output:
-        png=report("<results>/cmap.png", caption="../report/cmap.rst", category="Chi"),
+        png=report(
+            "<results>/cmap.png",
+            caption="../report/cmap.rst",
+            category="Chi",
+            labels=labels("cmap"),
+        ),
         pdf="<results>/cmap.pdf",
     log:
         "<logs>/plot_cmap.log",
@@ -367,6 +413,7 @@ rule plot_jacobian_spectrum:
             "<results>/jacobian_spectrum.png",
             caption="../report/jacobian_spectrum.rst",
             category="Jacobians",
+            labels=labels("jacobian_spectrum"),
         ),
         pdf="<results>/jacobian_spectrum.pdf",
     log:
@@ -385,7 +432,12 @@ rule plot_isometry:
     input:
         table="<results>/tables/isometry.csv",
     output:
-        png=report("<results>/isometry.png", caption="../report/isometry.rst", category="Jacobians"),
+        png=report(
+            "<results>/isometry.png",
+            caption="../report/isometry.rst",
+            category="Jacobians",
+            labels=labels("isometry"),
+        ),
         pdf="<results>/isometry.pdf",
     log:
         "<logs>/plot_isometry.log",
@@ -403,7 +455,12 @@ rule plot_residual:
     input:
         table="<results>/tables/residual.csv",
     output:
-        png=report("<results>/residual.png", caption="../report/residual.rst", category="Q-maps"),
+        png=report(
+            "<results>/residual.png",
+            caption="../report/residual.rst",
+            category="Q-maps",
+            labels=labels("residual"),
+        ),
         pdf="<results>/residual.pdf",
     log:
         "<logs>/plot_residual.log",

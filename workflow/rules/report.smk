@@ -1,0 +1,38 @@
+# Needs: figures and tables; `progress` needs nothing.
+# Makes: results/index.html, the page to begin with. `snakemake --report` makes the other one.
+
+
+rule index:
+    """Front page: claims, key figures with captions, tables, the exact config, versions, run times."""
+    input:
+        figures=figures(),
+        tables=tables(),
+        claims="<results>/claims.csv",
+        captions=captions(),
+        template=in_report("index.html.j2"),
+    output:
+        page="<results>/index.html",
+    log:
+        "<logs>/index.log",
+    conda:
+        "../../envs/analyse.yaml"
+    params:
+        code=code("write_index"),
+        config=json.dumps(config),
+        benchmarks=f"{config['results']}/benchmarks",
+        checkpoints=f"{config['results']}/checkpoints",
+    script:
+        "../scripts/write_index.py"
+
+
+rule progress:
+    """Print how far every chain is and when it will end; beside a run: add --nolock."""
+    log:
+        "<logs>/progress.log",
+    conda:
+        "../../envs/analyse.yaml"
+    params:
+        code=code("print_progress"),
+        config=json.dumps(config),
+    script:
+        "../scripts/print_progress.py"
