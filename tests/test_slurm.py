@@ -23,7 +23,7 @@ import pytest
 import yaml
 
 from ticketlens import checkpoint
-from workflow_tools import clone, environment
+from workflow_tools import clone, environment, only
 
 pytestmark = pytest.mark.slurm
 Fields = dict[str, str]
@@ -31,10 +31,10 @@ RESULTS = "results/cluster"
 TABLES = (f"{RESULTS}/tables/accuracy.csv", f"{RESULTS}/tables/chi.csv")
 OVERLAY = {
     "results": RESULTS,
-    "studies": {"fcnet-normal": {"seeds": [0, 1]}, "convnet-normal": None},
+    "studies": only(fcnet_normal={"seeds": [0, 1]}),
     "training": {"epochs": 40},
     "pruning": {"rounds": 1},
-    "interventions": {"rounds": []},
+    "interventions": {"studies": []},
 }
 # A look every 6 s at first, not every 40 s: jobs of seconds, one after another.
 OPTIONS = ("--slurm-init-seconds-before-status-checks", "6", "--set-resources", "train:gpu=1")

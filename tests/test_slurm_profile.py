@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from workflow_tools import REPOSITORY, clone, rules, run
+from workflow_tools import REPOSITORY, clone, only, rules, run
 
 pytestmark = pytest.mark.workflow
 PROFILE = yaml.safe_load((REPOSITORY / "slurm/profile.yaml").read_text(encoding="utf-8"))
 # Two chains that train, three rounds of them, two rounds of arms; measured.
 OVERLAY = {
-    "studies": {
-        "fcnet-normal": {"seeds": [0], "training": {"device": "cuda"}},
-        "convnet-normal": {"seeds": [1], "pruning": {"rounds": 1}},
-    },
+    "studies": only(
+        fcnet_normal={"seeds": [0], "training": {"device": "cuda"}},
+        convnet_normal={"seeds": [1], "pruning": {"rounds": 1}},
+    ),
     "pruning": {"rounds": 2},
     "interventions": {"rounds": [2]},
     "arms": {

@@ -126,6 +126,14 @@ def overlay(folder: Path, config: dict) -> tuple[str]:
     return (str(file),)
 
 
+def only(**studies: dict) -> dict[str, dict | None]:
+    """The `studies` of an overlay that leaves no others of config.yaml."""
+    config = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
+    return dict.fromkeys(config["studies"]) | {
+        name.replace("_", "-"): study for name, study in studies.items()
+    }
+
+
 def plan(folder: Path, *arguments: str, overlays: tuple[str, ...] = ()) -> list[Job]:
     """The jobs that Snakemake would run, target rules (which make no file) left out."""
     return jobs(snakemake(folder, "-n", *arguments, overlays=overlays))

@@ -58,7 +58,7 @@ def study_spec(study):
 
 def minutes_to_train(study):
     """Time limit of one training on a cluster; a GPU is assumed for convolutions."""
-    return 60 if study_spec(study).network.family == "fully-connected" else 240
+    return 60 if study_spec(study).network.family in ("fully-connected", "resnet-fc") else 240
 
 
 def rounds(study, first=0):
