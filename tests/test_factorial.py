@@ -160,9 +160,11 @@ def test_cells_are_compared_with_imp_by_seed() -> None:
 
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_the_heat_map_says_mean_interval_and_number_of_seeds(seeds: int) -> None:
-    axis = heat_map(contrasts(runs(seeds), TABLE, "s")[1], {"s": "Study"}).axes[0]
+    table = contrasts(runs(seeds), TABLE, "s")[1]
+    order = ["uniform", "imp", "rewind", "shuffled-values"]
+    axis = heat_map(table, {"s": "Study"}, order).axes[0]
     texts = {text.get_text() for text in axis.texts}
     mean = {1: "\u22122.0", 3: "\u22122.1\n±0.2"}[seeds]
     assert texts == {"IMP", "–", mean}
     assert f"n = {seeds} seed" in axis.get_title()
-    assert [label.get_text() for label in axis.get_yticklabels()] == ["imp", "uniform"]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["uniform", "imp"]

@@ -61,6 +61,7 @@ rule plot_factorial:
     params:
         code=code("plot_factorial"),
         titles=titles(),
+        order=list(dict.fromkeys(name for c in CELLS for name in (c.mask, c.weights))),
     script:
         "../scripts/plot_factorial.py"
 

@@ -9,7 +9,8 @@ from ticketlens.plotting import by_study, save
 
 def main(snakemake) -> None:
     table, titles = pd.read_csv(snakemake.input.table), by_study(snakemake.params.titles)
-    save(factorial(table, titles), snakemake.output.png, snakemake.output.pdf)
+    figure = factorial(table, titles, snakemake.params.order)
+    save(figure, snakemake.output.png, snakemake.output.pdf)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from ticketlens.spec import Spec
 
 Config = Mapping[str, Any]
 
-# Measured on one core of an AMD EPYC with PyTorch 2 (docs/extending.md says how to measure yours).
+# Measured on one core of an x86 server with PyTorch 2.
 THROUGHPUT = {"fully-connected": 5.5e10, "convolutional": 3.3e10}
 """Multiply-adds a second, by network family, at the full study's widths."""
 ATEN = 0.65

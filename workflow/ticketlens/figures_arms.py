@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,16 +54,17 @@ def zero_shot(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     return figure
 
 
-def factorial(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
+def factorial(table: pd.DataFrame, titles: Mapping[str, str], order: Sequence[str]) -> Figure:
     """Heat map: test accuracy of every combination of sources minus IMP's, mean over seeds.
 
     `table` is factorial_contrasts.csv, of which the last epoch's weights are drawn; one panel per
     round. Below each mean the half-width of its 95 % t-interval (more than one seed), bold where
-    the interval excludes 0. Combinations that make no sense are grey.
+    the interval excludes 0. Combinations that make no sense are grey. Sources come in their
+    `order`.
     """
     table = table[table["quantity"] == "test_accuracy"]
     rounds = sorted(set(table["round"]))
-    masks, weights = (list(dict.fromkeys(table[key])) for key in ("mask", "weights"))
+    masks, weights = (sorted(set(table[key]), key=order.index) for key in ("mask", "weights"))
     figure, axes = plotting.plt.subplots(
         len(rounds),
         1,
