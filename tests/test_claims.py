@@ -343,6 +343,8 @@ def test_a_study_of_few_rounds_leaves_claims_out_and_stops_nothing(last: int) ->
     assert set(left_out["claim"]) == set(CLAIMS)
     text = page(rows, left_out, PLAN, {"s": "S"})
     assert all(f"- {claim}" in text for claim in CLAIMS)
+    assert "## S\n" in text
+    assert left_out["reason"].str.startswith("needs round").all()
 
 
 def test_a_seed_without_a_value_decides_nothing() -> None:

@@ -144,7 +144,9 @@ def std_grows(study: Study, plan: Plan) -> Iterator[Case]:
     text, absent = f"log std(round {plan.std})/std(round 0)", study.absence(plan.std)
     number = Number(text, own, above(0), absent, null=float(null.mean()))
     yield Case("", "weight_std", [number])
-    absent = absent if own.empty else "the initial weights are not Gaussian: no selection null"
+    absent = (
+        absent if own.isna().all() else "the initial weights are not Gaussian: no selection null"
+    )
     text = f"{text}, minus the selection null's"
     number = Number(text, minus(own, null), above(0), absent)
     yield Case("beyond selection", "weight_std", [number])

@@ -58,7 +58,8 @@ def page(rows: pd.DataFrame, left_out: pd.DataFrame, plan: Plan, titles: Mapping
     for study in studies:
         own, missing = rows[rows["study"] == study], left_out[left_out["study"] == study]
         seeds = int(own["n"].max()) if len(own) else 0
-        parts += [f"## {titles[study]}, {seeds} seed{'' if seeds == 1 else 's'}\n"]
+        count = f", {seeds} seed{'' if seeds == 1 else 's'}" if seeds else ""
+        parts += [f"## {titles[study]}{count}\n"]
         parts += ["One seed: no interval, and no verdict but “inconclusive”.\n"] * (seeds == 1)
         parts += [_numbers(own)] if len(own) else []
         parts += [_left_out(missing)] if len(missing) else []
