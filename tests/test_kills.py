@@ -27,7 +27,7 @@ TARGET = "results/tables/accuracy.csv"
 def test_training_jobs_killed_at_random_moments_end_in_the_same_bytes(
     make_ticket, prepared, tmp_path, count
 ):
-    write(tmp_path / "ticket.h5", make_ticket(0.5, training={"epochs": 40}))
+    write(tmp_path / "ticket.h5", make_ticket(0.5, training={"epochs": 8}))
     inputs = tmp_path / "ticket.h5", prepared.path
     kills.finished(*inputs, tmp_path / "warm-up.partial.h5", tmp_path / "warm-up.h5")
     seconds = kills.finished(*inputs, tmp_path / "whole.partial.h5", tmp_path / "whole.h5")
