@@ -158,6 +158,15 @@ def test_figures_come_as_png_that_fits_the_report_and_as_pdf(finished: Path) -> 
         assert path.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
 
 
+def test_the_front_page_links_to_files_that_are_there(finished: Path) -> None:
+    results = finished / "results"
+    text = (results / "index.html").read_text(encoding="utf-8")
+    links = set(re.findall(r'(?:href|src)="([^"#:]+)"', text))
+    assert {path.name for path in results.glob("*.png")} < links
+    # report.html is made by `snakemake --report`, when someone asks for it.
+    assert [link for link in links - {"report.html"} if not (results / link).is_file()] == []
+
+
 def test_no_temporary_file_stays_behind(finished: Path) -> None:
     assert [path for path in finished.rglob("*") if ".tmp" in path.name] == []
     assert list(finished.rglob("*.partial*")) == []

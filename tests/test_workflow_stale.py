@@ -125,14 +125,14 @@ def test_an_extra_seed_plans_the_new_chain_and_the_tables_over_seeds(
     assert all("seed" not in job.wildcards for job in again)
 
 
-def test_a_new_title_redraws_figures_and_the_claims_and_nothing_else(
+def test_a_new_title_redraws_figures_claims_and_the_front_page_alone(
     finished: Path, tmp_path: Path
 ) -> None:
     titled = overlay(tmp_path, {"studies": {"fcnet-normal": {"title": "Tiny"}}})
     names = files(plan(finished, "all", overlays=titled))
     assert "results/accuracy.png" in names
     claims = {"results/claims.csv", "results/claims.md"}
-    assert {Path(name).suffix for name in names - claims} == {".png", ".pdf"}
+    assert {Path(name).suffix for name in names - claims} == {".png", ".pdf", ".html"}
 
 
 def test_another_learning_rate_trains_anew_in_every_study(finished: Path, tmp_path: Path) -> None:
