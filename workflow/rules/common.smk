@@ -25,6 +25,9 @@ try:
 except ticketlens_config.ConfigError as error:
     raise WorkflowError(str(error)) from None
 
+# Asked for by thousands of jobs.
+SPECS = {study: ticketlens_config.study_spec(config, study) for study in config["studies"]}
+
 
 def code(script):
     """Digest of a script and of the library modules it reaches; a rerun trigger."""
@@ -53,7 +56,7 @@ def any_arm_of(names):
 
 def study_spec(study):
     """Spec of a study, data set apart."""
-    return ticketlens_config.study_spec(config, study)
+    return SPECS[study]
 
 
 def minutes_to_train(study):
@@ -146,7 +149,7 @@ def studies_of(table):
     """Studies that a table has rows of: signal, ladder and Jacobian are those of chains of layers."""
     if table in ("residual", "jacobian_spectrum"):
         return RESIDUAL if table == "residual" else FULLY_CONNECTED
-    has_all = KINDS[table] in ("weights", "degrees", "spectra")
+    has_all = KINDS[table] in ("weights", "degrees")
     return [name for name in config["studies"] if has_all or name not in RESIDUAL]
 
 
@@ -326,8 +329,8 @@ KINDS = {
     "weight_statistics": "weights",
     "histograms": "weights",
     "degrees": "degrees",
-    "spectra": "spectra",
-    "spectral_densities": "spectra",
+    "spectra": "weights",
+    "spectral_densities": "weights",
     "ladder": "ladder",
     "decomposition": "ladder",
     "qmap": "signal",

@@ -3,13 +3,15 @@
 
 
 rule measure_weights:
-    """Moments, bimodality and histograms of the kept weights."""
+    """Moments, bimodality and histograms of the kept weights; eigenvalues of W Wᵀ against nulls."""
     input:
         checkpoint=checkpoint_of_state,
         ticket="<results>/checkpoints/{study}/seed{seed}/round{round}/{arm}/ticket.h5",
     output:
         statistics="<results>/measurements/weight_statistics/{study}/seed{seed}/round{round}/{arm}/{state}.csv",
         histograms="<results>/measurements/histograms/{study}/seed{seed}/round{round}/{arm}/{state}.h5",
+        spectra="<results>/measurements/spectra/{study}/seed{seed}/round{round}/{arm}/{state}.csv",
+        densities="<results>/measurements/spectral_densities/{study}/seed{seed}/round{round}/{arm}/{state}.csv",
     log:
         "<logs>/measure_weights/{study}/seed{seed}/round{round}/{arm}/{state}.log",
     conda:
@@ -38,25 +40,6 @@ rule measure_degrees:
         code=code("measure_degrees"),
     script:
         "../scripts/measure_degrees.py"
-
-
-rule measure_spectra:
-    """Eigenvalues of W Wᵀ against Marchenko–Pastur and the same-mask null."""
-    input:
-        checkpoint=checkpoint_of_state,
-    output:
-        spectra="<results>/measurements/spectra/{study}/seed{seed}/round{round}/{arm}/{state}.csv",
-        densities="<results>/measurements/spectral_densities/{study}/seed{seed}/round{round}/{arm}/{state}.csv",
-    log:
-        "<logs>/measure_spectra/{study}/seed{seed}/round{round}/{arm}/{state}.log",
-    conda:
-        "../../envs/analyse.yaml"
-    resources:
-        mem_mb=1000,
-    params:
-        code=code("measure_spectra"),
-    script:
-        "../scripts/measure_spectra.py"
 
 
 rule measure_ladder:

@@ -1,8 +1,9 @@
-"""Measure weights of one checkpoint: moments, bimodality, histograms."""
+"""Measure weights of one checkpoint: moments, bimodality, histograms, spectra."""
 
 from ticketlens.checkpoint import read
 from ticketlens.histograms import write_histograms
 from ticketlens.joblog import job_log
+from ticketlens.spectra_rows import spectra_rows
 from ticketlens.tables import write_rows
 from ticketlens.weight_rows import weight_histograms, weight_statistics
 
@@ -13,6 +14,9 @@ def main(snakemake) -> None:
     ticket = read(snakemake.input.ticket, kind="ticket") if is_trained else None
     write_rows(snakemake.output.statistics, weight_statistics(checkpoint, ticket))
     write_histograms(snakemake.output.histograms, checkpoint, *weight_histograms(checkpoint))
+    spectra, densities = spectra_rows(checkpoint)
+    write_rows(snakemake.output.spectra, spectra)
+    write_rows(snakemake.output.densities, densities)
 
 
 if __name__ == "__main__":

@@ -39,9 +39,8 @@ START_UP = {"training": 2.5, "analysis": 0.45}
 """Seconds until a job's own work starts: with PyTorch, and without."""
 MEASUREMENTS = {
     "signal": (0.3, "images", 500),
-    "weights": (0.1, None, 1),
+    "weights": (0.9, None, 1),
     "degrees": (0.1, None, 1),
-    "spectra": (0.8, None, 1),
     "ladder": (2.4, "ladder_images", 200),
     "jacobian": (2.0, "isometry_images", 100),
 }
@@ -50,7 +49,7 @@ in proportion to, and its value there."""
 REFERENCE_WORK, REFERENCE_WEIGHTS = 1_247_744, 1_247_744
 """Multiply-adds per image and weights of the reference, 3072 → 256 × 8 → 10."""
 TABLES = {
-    "signal": "qmap", "weights": "weight_statistics", "degrees": "degrees", "spectra": "spectra",
+    "signal": "qmap", "weights": "weight_statistics", "degrees": "degrees",
     "ladder": "ladder", "jacobian": "isometry",
 }  # fmt: skip
 """A file that each kind of measurement makes."""
