@@ -47,6 +47,8 @@ def test_a_training_of_the_full_study_is_about_what_was_measured() -> None:
     assert 120 < seconds < 170
     aten = Spec(training=TrainingSpec(kernel="aten"))
     assert 1.2 < training_seconds(aten, [1.0] * 9, IMAGES) / seconds < 1.6
+    residual = Spec(network=NetworkSpec(family="resnet-fc", hidden_layers=7))
+    assert 100 < training_seconds(residual, [1.0] * 8, IMAGES) < seconds
     longer = Spec(training=TrainingSpec(epochs=100))
     assert training_seconds(longer, [1.0] * 9, IMAGES) == pytest.approx(2 * seconds, rel=0.05)
 

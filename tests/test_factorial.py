@@ -101,7 +101,8 @@ def test_the_study_is_the_first_fully_connected_one_and_rounds_it_lacks_are_left
     table = config(rounds=[7, 99])
     table["studies"] = {"convnet-normal": table["studies"]["convnet-normal"]}
     table["arms"] = {"imp": table["arms"]["imp"]}
-    del table["contrasts"], table["experiments"]
+    for key in ("contrasts", "experiments", "claims"):
+        table.pop(key, None)
     assert factorial.factorial_study(checked(table)) is None and cells(checked(table)) == []
     assert {cell.round for cell in cells(checked(config(rounds=[7, 99])))} == {7}
 

@@ -355,7 +355,7 @@ PREDICTING = [
     if table in {own.table for own in PROPERTIES.values()}
     and any(
         KINDS[table] in measure(study).get("arms", ["signal"]) and can_rank(study)
-        for study in config["studies"]
+        for study in studies_of(table)
     )
 ]
 CONTRASTS = {"arms": [], "round": 0, "margin": 0.5, **config.get("contrasts", {})}

@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ticketlens.architecture import READOUT, layer_shapes
+from ticketlens.architecture import READOUT, is_convolutional, is_residual, layer_shapes
 from ticketlens.arm_config import arm_rounds, arm_seeds, donor_seed, recipes
 from ticketlens.arms import Arm, needs
 from ticketlens.config import rounds, study_spec
@@ -29,8 +29,8 @@ from ticketlens.spec import Spec
 Config = Mapping[str, Any]
 
 # Measured on one core of an x86 server with PyTorch 2.
-THROUGHPUT = {"fully-connected": 5.5e10, "convolutional": 3.3e10}
-"""Multiply-adds a second, by network family, at the full study's widths."""
+THROUGHPUT = {"linear": 5.5e10, "conv": 3.3e10}
+"""Multiply-adds a second, by kind of hidden layer, at the full study's widths."""
 ATEN = 0.65
 """Throughput of linear layers with kernel `aten`, relative to `onednn`."""
 STEP_OVERHEAD = 9e-4
@@ -53,6 +53,8 @@ TABLES = {
     "ladder": "ladder", "jacobian": "isometry",
 }  # fmt: skip
 """A file that each kind of measurement makes."""
+OF_WEIGHTS = ("weights", "degrees", "spectra")
+"""Kinds that residual networks have, too; their own signal table is not counted."""
 STAGES = ("chains", "donors", "arms", "factorial", "measurements")
 CIFAR10 = {"train": 50_000, "test": 10_000}
 
@@ -102,12 +104,13 @@ def training_seconds(spec: Spec, densities: Sequence[float], images: Images) -> 
 
     A step costs three forward passes, less the first layer's gradient with respect to the images,
     which nobody asks for; an epoch ends with the validation images, a run with all images twice
-    (last and best weights). `densities`, per layer, do not count: masked training is dense.
+    (last and best weights). `densities`, per layer, do not count: masked training is dense, and
+    layers that train sparse (`training.sparse_below`) are counted as if they did not: a bound.
     """
     forward = multiply_adds(spec)
-    training, family = spec.training, spec.network.family
-    speed = THROUGHPUT[family]
-    if family == "fully-connected" and training.kernel == "aten":
+    training = spec.training
+    speed = THROUGHPUT["conv" if is_convolutional(spec) else "linear"]
+    if not is_convolutional(spec) and training.kernel == "aten":
         speed *= ATEN
     steps = training.epochs * (images.train // training.batch_size)
     trained = steps * training.batch_size * (3 * sum(forward) - forward[0])
@@ -215,7 +218,8 @@ def _measurements(config: Config, study: str) -> Line:
         for number in arm_rounds(config, arm, study)
     ]
     files, seconds = [], 0.0
-    for (number, arm, seeds, own), kind in product(points, MEASUREMENTS):
+    kinds = [kind for kind in MEASUREMENTS if kind in OF_WEIGHTS or not is_residual(spec.network)]
+    for (number, arm, seeds, own), kind in product(points, kinds):
         if arm != "imp" and kind not in measure.get("arms", ["signal"]):
             continue
         for state in own[:1] if kind == "degrees" else own:
@@ -232,7 +236,7 @@ def _measurements(config: Config, study: str) -> Line:
 def measurement_seconds(spec: Spec, kind: str, measure: Mapping[str, Any]) -> float:
     """Return the core-seconds of one measurement, scaled from the reference network (rough)."""
     seconds, key, images = MEASUREMENTS[kind]
-    with_torch = spec.network.family == "convolutional" and kind in ("signal", "ladder", "jacobian")
+    with_torch = is_convolutional(spec) and kind in ("signal", "ladder", "jacobian")
     if key is None:
         scale = sum(prod(layer.shape) for layer in layer_shapes(spec)) / REFERENCE_WEIGHTS
     else:
