@@ -139,6 +139,8 @@ def test_the_one_file_report_opens_offline_with_categories_figures_and_search(
     chromium.run("document.querySelector('[iconname=eye]').click()")
     chromium.wait(largest)
     keep(chromium, "report-phone-figure")
+    edge = "return document.querySelector('[iconname=eye]').getBoundingClientRect().right"
+    assert chromium.run(edge) <= PHONE[0], "the eye is out of sight"
     chromium.open(folder / "report.html")
     chromium.wait("return document.querySelector('input') != null")
     chromium.type("input", "isometry\n")
