@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 from snakemake.utils import update_config
 
 from ticketlens import spec
-from ticketlens.arm_config import arm_rounds, arm_seeds, donor_seed, recipes, shown_arms
+from ticketlens.arm_config import (
+    arm_rounds,
+    arm_seeds,
+    arm_studies,
+    donor_seed,
+    recipes,
+    shown_arms,
+)
 from ticketlens.config import SCHEMA, ConfigError, checked, rounds, study_spec
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
@@ -399,6 +406,18 @@ def test_the_quick_config_never_mixes_with_the_study() -> None:
 def test_null_removes_a_study_and_leaves_the_others() -> None:
     config = checked(merged("studies: {fcnet-orthogonal: null}"))
     assert set(config["studies"]) == set(merged()["studies"]) - {"fcnet-orthogonal"}
+
+
+def test_null_removes_what_names_the_entry_too() -> None:
+    config = checked(
+        merged("{arms: {uniform-bimodal: null, rewire: null}, studies: {convnet-normal: null}}")
+    )
+    assert config["claims"]["bimodal_arm"] is None
+    assert "uniform-bimodal" not in config["experiments"]["bimodal"]["arms"]
+    assert "uniform-bimodal" not in config["contrasts"]["arms"]
+    config = checked(merged("studies: {fcnet-normal: null}"))
+    assert not config["experiments"]
+    assert arm_studies(config, "imp-fresh") == []
 
 
 def test_a_removed_network_that_a_study_needs_is_a_problem() -> None:

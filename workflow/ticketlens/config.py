@@ -7,7 +7,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +26,14 @@ def checked(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the config without its removed (null) entries, after checking it.
 
     Overlays merge mappings; an entry of `networks`, `inits`, `studies` or `arms` that an overlay
-    sets to null is removed. Raises ConfigError listing every problem: the key, the value, what is
+    sets to null is removed, and so is what names it. Raises ConfigError listing every problem: the
+    key, the value, what is
     allowed, and for an unknown key the nearest known one.
     """
     # These read configs with this module's functions.
     from ticketlens import arm_config, claim_plan, factorial
 
-    pruned = {
-        key: {name: entry for name, entry in value.items() if entry is not None}
-        if key in ("networks", "inits", "studies", "arms") and isinstance(value, Mapping)
-        else value
-        for key, value in config.items()
-    }
+    pruned = _without_removed(config)
     problems = (
         list(_schema_problems(pruned))
         or list(_reference_problems(pruned))
@@ -50,6 +46,41 @@ def checked(config: Mapping[str, Any]) -> dict[str, Any]:
             f"the config has {len(problems)} problem(s):\n{lines}\nsee config/README.md"
         )
     return pruned
+
+
+def _without_removed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config without the entries that an overlay sets to null, nor what names them."""
+    kept, removed = dict(config), {}
+    for key in ("networks", "inits", "studies", "arms"):
+        if isinstance(config.get(key), Mapping):
+            removed[key] = {name for name, entry in config[key].items() if entry is None}
+            kept[key] = {name: entry for name, entry in config[key].items() if entry is not None}
+    studies, arms = removed.get("studies", set()), removed.get("arms", set())
+
+    def entries(key: str) -> list[tuple[str, Any]]:
+        return list(kept[key].items()) if isinstance(kept.get(key), Mapping) else []
+
+    if entries("arms"):
+        kept["arms"] = {name: _leaving(arm, "studies", studies) for name, arm in entries("arms")}
+    for key, names, gone in (("interventions", "studies", studies), ("contrasts", "arms", arms)):
+        if key in kept:
+            kept[key] = _leaving(kept[key], names, gone)
+    if entries("experiments"):
+        kept["experiments"] = {
+            name: _leaving(entry, "arms", arms)
+            for name, entry in entries("experiments")
+            if not (isinstance(entry, Mapping) and entry.get("study") in studies)
+        }
+    if entries("claims") and kept["claims"].get("bimodal_arm") in arms:
+        kept["claims"] = {**kept["claims"], "bimodal_arm": None}
+    return kept
+
+
+def _leaving(entry: Any, key: str, gone: Collection[str]) -> Any:
+    """Return a mapping whose list `key` lacks the names that are gone."""
+    if not (isinstance(entry, Mapping) and isinstance(entry.get(key), list)):
+        return entry
+    return {**entry, key: [x for x in entry[key] if not (isinstance(x, str) and x in gone)]}
 
 
 def export_library_path() -> None:
