@@ -216,8 +216,7 @@ def test_a_second_snakemake_is_turned_away_and_the_first_goes_on(
     with training(folder, long) as running:
         output = failing_snakemake(folder, TRAINED, "--cores", "1", overlays=long)
         assert "cannot be locked" in output and "--unlock" in output
-        assert running.poll() is None
-        running.send_signal(signal.SIGTERM)
+        assert running.poll() in (None, 0)  # at work, or done
 
 
 @contextmanager
