@@ -32,7 +32,7 @@ def test_training_jobs_killed_at_random_moments_end_in_the_same_bytes(
     kills.finished(*inputs, tmp_path / "warm-up.partial.h5", tmp_path / "warm-up.h5")
     seconds = kills.finished(*inputs, tmp_path / "whole.partial.h5", tmp_path / "whole.h5")
     output = tmp_path / "killed.h5"
-    done = kills.killed(count, count, seconds, *inputs, tmp_path / "killed.partial.h5", output)
+    done = kills.killed(count, count, seconds / 4, *inputs, tmp_path / "killed.partial.h5", output)
     print(f"{count} kills of training jobs, {done} runs finished, {seconds:.2f} s for a whole one")
     assert output.read_bytes() == (tmp_path / "whole.h5").read_bytes()
 

@@ -118,6 +118,16 @@ def test_a_run_killed_at_any_step_ends_in_the_same_bits(
     assert_same_run(train(ticket, prepared, partial), uninterrupted(ticket))
 
 
+def test_the_file_of_a_resumed_run_has_the_bytes_of_an_uninterrupted_one(
+    make_ticket, prepared, tmp_path, save_always, uninterrupted
+):
+    ticket, partial = make_ticket(0.5), tmp_path / "training.partial.h5"
+    killed_at(STEPS + 2, ticket, prepared, partial)
+    write(tmp_path / "resumed.h5", train(ticket, prepared, partial)[0])
+    write(tmp_path / "whole.h5", uninterrupted(ticket)[0])
+    assert (tmp_path / "resumed.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
+
+
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS.keys())
 def test_whatever_is_trained_a_killed_run_ends_in_the_same_bits(
     make_ticket, prepared, tmp_path, save_always, uninterrupted, options

@@ -211,13 +211,13 @@ def test_results_of_another_spec_in_a_half_done_chain_are_refused(folder: Path) 
 
 
 def test_a_second_snakemake_is_turned_away_and_the_first_goes_on(
-    folder: Path, long: tuple[str]
+    folder: Path, tmp_path: Path
 ) -> None:
-    with training(folder, long) as running:
-        output = failing_snakemake(folder, TRAINED, "--cores", "1", overlays=long)
+    endless = overlay(tmp_path, {"training": {"epochs": 20_000}})
+    with training(folder, endless) as running:
+        output = failing_snakemake(folder, TRAINED, "--cores", "1", overlays=endless)
         assert "cannot be locked" in output and "--unlock" in output
         assert running.poll() is None
-        running.send_signal(signal.SIGTERM)
 
 
 @contextmanager

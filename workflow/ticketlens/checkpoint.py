@@ -159,7 +159,7 @@ def write(path: str | os.PathLike, checkpoint: Checkpoint) -> None:
             group = file.create_group(f"best_validation/{name}")
             hdf5.write_array(group, "weight", weight)
             hdf5.write_array(group, "bias", bias)
-        # By name: a resumed run knows them in another order, and the bytes must be the same.
+        # In the order of their names: a resumed run has them in another order, and the same bytes.
         for key, array in sorted(checkpoint.history.items()):
             hdf5.write_array(
                 file.require_group("history"), key, np.asarray(array, dtype=np.float64)
