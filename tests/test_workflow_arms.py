@@ -21,7 +21,7 @@ FIGURE = "results/zero_shot.png"
 OVERLAY = {
     "studies": {"convnet-normal": None},
     "pruning": {"rounds": 1},
-    "interventions": {"rounds": [1], "donor_offset": 7},
+    "interventions": {"rounds": [1], "studies": ["fcnet-normal"], "donor_offset": 7},
     "contrasts": {"arms": ["transplant"], "round": 1},
     "arms": {
         **dict.fromkeys(PLANNED),
