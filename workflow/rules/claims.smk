@@ -5,11 +5,7 @@
 rule tabulate_claims:
     """Judge each claim of the slides: number, interval over seeds, computed verdict."""
     input:
-        accuracy="<results>/tables/accuracy.csv",
-        weight_statistics="<results>/tables/weight_statistics.csv",
-        qmap="<results>/tables/qmap.csv",
-        ladder="<results>/tables/ladder.csv",
-        chi="<results>/tables/chi.csv",
+        unpack(claim_tables),
     output:
         table=report(
             "<results>/claims.csv",

@@ -236,6 +236,12 @@ def bimodal_material(wildcards):
     }
 
 
+def claim_tables(wildcards):
+    """Tables that the claims are judged by, as far as there are studies that fill them."""
+    names = ("accuracy", "weight_statistics", "qmap", "ladder", "chi")
+    return {name: f"<results>/tables/{name}.csv" for name in names if name in TABLES}
+
+
 def recipe(wildcards):
     """An arm's entry in the config, without what is aside: a new round remakes no other."""
     entry = WITH_FACTORIAL["arms"][wildcards.arm]

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from ticketlens.claim_plan import Plan
+from ticketlens.claim_tables import nothing
 from ticketlens.claims import TABLES, judge_claims
 from ticketlens.claims_page import page, write_claims
 from ticketlens.joblog import job_log
@@ -10,7 +11,8 @@ from ticketlens.joblog import job_log
 
 def main(snakemake) -> None:
     params = snakemake.params
-    tables = {name: pd.read_csv(snakemake.input[name]) for name in TABLES}
+    found = {name: pd.read_csv(path) for name, path in snakemake.input.items()}
+    tables = {name: found.get(name, nothing()) for name in TABLES}
     titles = dict(item.split("=", 1) for item in params.titles)
     plan = Plan(**params.rounds, margin=params.margin, planned=params.planned)
     rows, left_out = judge_claims(tables, plan, titles)

@@ -66,6 +66,12 @@ class Study:
         return "not in the tables"
 
 
+def nothing() -> pd.DataFrame:
+    """Return the rows of a table that no study fills, as residual networks have no ladder."""
+    columns = ("study", "seed", "round", "arm", "state", "layer", "rung", "mode", "q")
+    return pd.DataFrame(columns=[*columns, "chi_frobenius"], dtype=float)
+
+
 def _means(rows: pd.DataFrame, column: str) -> pd.Series:
     """Return means per seed; NaN where any value is."""
     return rows.groupby("seed")[column].agg(lambda values: values.mean(skipna=False))
