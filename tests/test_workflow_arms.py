@@ -14,7 +14,7 @@ from workflow_tools import Job, failing_snakemake, overlay, plan, snakemake, tin
 pytestmark = pytest.mark.workflow
 PLANNED = (
     "imp-other-seed", "shuffle-layer", "rewire", "uniform-density", "imp-matched", "imp-sign-kept",
-    "uniform-bimodal",
+    "uniform-bimodal", "imp-degree", "uniform-degree",
 )  # fmt: skip
 TABLES = ("results/tables/accuracy.csv", "results/tables/qmap.csv")
 FIGURE = "results/zero_shot.png"
