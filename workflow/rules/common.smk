@@ -201,18 +201,23 @@ def theta(wildcards):
     return of_chain(file, wildcards.study, wildcards.seed)[0]
 
 
+def survivors(arm, study, seed, number):
+    """Checkpoint whose weights' law an arm copies: of its source round, else of its own."""
+    file = "trained.h5" if arm.source_state == "trained" else "ticket.h5"
+    source = number if arm.source_round is None else arm.source_round
+    return of_imp(file, study, seed, source)
+
+
 def material(wildcards):
     """Files that the sources of an arm draw on, by the names that they go by in the library."""
     study, seed, arm = wildcards.study, wildcards.seed, RECIPES[wildcards.arm]
     donor = donor_seed(config, int(seed))
-    source = int(wildcards.round) if arm.source_round is None else arm.source_round
-    file = "trained.h5" if arm.source_state == "trained" else "ticket.h5"
     places = {
         "ticket": of_imp("ticket.h5", study, seed, wildcards.round),
         "theta": theta(wildcards),
         "donor": of_imp("ticket.h5", study, donor, wildcards.round),
         "dense": of_imp("trained.h5", study, seed, 0),
-        "survivors": of_imp(file, study, seed, source),
+        "survivors": survivors(arm, study, seed, wildcards.round),
         "dataset": DATASET,
     }
     return {name: places[name] for name in needs(arm)}
@@ -228,10 +233,8 @@ def bimodal_material(wildcards):
     """A ticket with bimodal weights, and the checkpoint whose law they follow: first arm and seed."""
     study, arm = EXPERIMENTS["bimodal"]["study"], BIMODAL[0]
     seed, number = arm_seeds(config, arm, study)[0], arm_rounds(config, arm, study)[0]
-    source = number if ARMS[arm].source_round is None else ARMS[arm].source_round
-    file = "trained.h5" if ARMS[arm].source_state == "trained" else "ticket.h5"
     return {
-        "survivors": of_imp(file, study, seed, source),
+        "survivors": survivors(ARMS[arm], study, seed, number),
         "arm": f"<results>/checkpoints/{study}/seed{seed}/round{number:02d}/{arm}/ticket.h5",
     }
 
