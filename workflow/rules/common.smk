@@ -18,6 +18,7 @@ from ticketlens.arm_config import arm_items, arm_rounds, arm_seeds, donor_seed, 
 from ticketlens.arms import ASIDE, SALIENCIES, needs
 from ticketlens.fingerprint import fingerprint, folder_digest
 from ticketlens.predictors import MIN_ARMS, PROPERTIES
+from ticketlens.reference import TABLES as REFERENCE_TABLES
 
 ticketlens_config.export_library_path()
 try:
@@ -284,6 +285,11 @@ def in_report(file):
     return os.path.relpath(f"{workflow.basedir}/workflow/report/{file}")
 
 
+def in_reference(file):
+    """Path of a file of the reference results, from the working directory."""
+    return os.path.relpath(f"{workflow.basedir}/docs/results/{file}")
+
+
 def captions():
     """Captions of the figures of the config, one for each kind."""
     return [in_report(f"{key}.rst") for key in dict.fromkeys(map(catalogue.key, FIGURES))]
@@ -377,6 +383,7 @@ TABLES = [
     "histograms",
     *MEASURED,
 ]
+COMPACT = [name for name in TABLES if name not in catalogue.TOO_LARGE]
 FIGURES = [
     "accuracy",
     "generalization_gap",
