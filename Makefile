@@ -44,6 +44,7 @@ check-results: setup
 reference: setup
 	$(BIN)/snakemake publish --configfile $(CONFIG) --cores $(CORES)
 	cp -r $(RESULTS)/published/. docs/results/
+	$(BIN)/python -m ticketlens.results_page docs/results
 
 test: lint
 	$(BIN)/python -m pytest -n $(CORES)

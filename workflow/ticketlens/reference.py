@@ -69,7 +69,7 @@ def check(own: pd.DataFrame, wanted: pd.DataFrame) -> pd.DataFrame:
     """
     both = own.merge(wanted, on=KEY, suffixes=("", "_reference"))
     n, m = both["n"].to_numpy(float), both["n_reference"].to_numpy(float)
-    half = _quantiles(m - 1) * both["sd_reference"] * np.sqrt(1 / n + 1 / m)
+    half = quantiles(m - 1) * both["sd_reference"] * np.sqrt(1 / n + 1 / m)
     # A quantity that all seeds of the reference share may still differ by rounding.
     half = np.maximum(half, 1e-6 * both["mean_reference"].abs())
     rows = both.assign(lower=both["mean_reference"] - half, upper=both["mean_reference"] + half)
@@ -128,11 +128,11 @@ def _settings(config: Config, study: str) -> dict[str, Any]:
     }
 
 
-def _quantiles(degrees: np.ndarray) -> np.ndarray:
-    """Return the two-sided t-quantile; NaN without a degree of freedom."""
+def quantiles(degrees: np.ndarray | int) -> np.ndarray:
+    """Return the two-sided 95 % quantile of Student's t; NaN without a degree of freedom."""
     from scipy.special import stdtrit  # scipy.stats takes 0.6 s to import
 
-    usable = np.where(degrees > 0, degrees, np.nan)
+    usable = np.where(np.asarray(degrees) > 0, degrees, np.nan)
     return stdtrit(usable, 0.5 + CONFIDENCE / 2)
 
 
