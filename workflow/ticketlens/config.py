@@ -6,7 +6,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -115,13 +115,27 @@ def rounds(config: Mapping[str, Any], study: str) -> int:
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON schema of the config; an arm's sources are those of the registries."""
-    from ticketlens import arm_config
+    """Return the JSON schema of the config; what a registry has, it allows.
+
+    These are sources of images, families, activations, initial weights, criteria, and the sources
+    of an arm.
+    """
+    from ticketlens import activations, architecture, arm_config, initialization, masks, sources
 
     document = json.loads(SCHEMA.read_text(encoding="utf-8"))
-    recipe = document["properties"]["arms"]["additionalProperties"]["properties"]
-    recipe["mask"] = {"enum": arm_config.mask_names()}
-    recipe["weights"] = {"enum": arm_config.weight_names()}
+    sections = document["properties"]
+
+    def allow(section: dict[str, Any], key: str, names: Iterable[str]) -> None:
+        section["properties"][key] = {"enum": list(names)}
+
+    allow(sections["dataset"], "source", sources.SOURCES)
+    network = sections["networks"]["additionalProperties"]
+    allow(network, "family", architecture.FAMILIES)
+    allow(network, "activation", activations.ACTIVATIONS)
+    allow(sections["inits"]["additionalProperties"], "scheme", initialization.SCHEMES)
+    allow(document["$defs"]["pruning"], "criterion", masks.CRITERIA)
+    allow(sections["arms"]["additionalProperties"], "mask", arm_config.mask_names())
+    allow(sections["arms"]["additionalProperties"], "weights", arm_config.weight_names())
     return document
 
 
