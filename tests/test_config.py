@@ -409,6 +409,10 @@ def test_null_removes_a_study_and_leaves_the_others() -> None:
     assert set(config["studies"]) == set(merged()["studies"]) - {"fcnet-orthogonal"}
 
 
+def test_null_removes_an_experiment() -> None:
+    assert "bimodal" not in checked(merged("experiments: {bimodal: null}"))["experiments"]
+
+
 def test_null_removes_what_names_the_entry_too() -> None:
     config = checked(
         merged("{arms: {uniform-bimodal: null, rewire: null}, studies: {convnet-normal: null}}")

@@ -25,9 +25,9 @@ class ConfigError(ValueError):
 def checked(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the config without its removed (null) entries, after checking it.
 
-    Overlays merge mappings; an entry of `networks`, `inits`, `studies` or `arms` that an overlay
-    sets to null is removed, and so is what names it. Raises ConfigError listing every problem: the
-    key, the value, what is allowed, and for an unknown key the nearest known one.
+    Overlays merge mappings; an entry of `networks`, `inits`, `studies`, `arms` or `experiments`
+    that an overlay sets to null is removed, and so is what names it. Raises ConfigError listing
+    every problem: the key, the value, what is allowed, and for an unknown key the nearest known one.
     """
     # These read configs with this module's functions.
     from ticketlens import arm_config, claim_plan, factorial
@@ -53,7 +53,7 @@ def _without_removed(config: Mapping[str, Any]) -> dict[str, Any]:
     Not checked yet: what should be a name may be anything, a list too, so no sets.
     """
     kept, removed = dict(config), {}
-    for key in ("networks", "inits", "studies", "arms"):
+    for key in ("networks", "inits", "studies", "arms", "experiments"):
         if isinstance(config.get(key), Mapping):
             removed[key] = [name for name, entry in config[key].items() if entry is None]
             kept[key] = {name: entry for name, entry in config[key].items() if entry is not None}
