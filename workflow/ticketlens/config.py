@@ -27,7 +27,8 @@ def checked(config: Mapping[str, Any]) -> dict[str, Any]:
 
     Overlays merge mappings; an entry of `networks`, `inits`, `studies`, `arms` or `experiments`
     that an overlay sets to null is removed, and so is what names it. Raises ConfigError listing
-    every problem: the key, the value, what is allowed, and for an unknown key the nearest known one.
+    every problem: the key, the value, what is allowed, and for an unknown key the nearest known
+    one.
     """
     # These read configs with this module's functions.
     from ticketlens import arm_config, claim_plan, factorial
