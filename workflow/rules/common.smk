@@ -1,6 +1,7 @@
 # Config, names and paths that the rules share.
 # Needs: config. Makes: the checked config, wildcard constraints, path helpers.
 
+import gc
 import json
 import os.path
 import sys
@@ -18,6 +19,10 @@ from ticketlens.arm_config import arm_items, arm_rounds, arm_seeds, donor_seed, 
 from ticketlens.arms import ASIDE, SALIENCIES, needs
 from ticketlens.fingerprint import fingerprint, folder_digest
 from ticketlens.predictors import MIN_ARMS, PROPERTIES
+
+# A graph of thousands of jobs is one large heap of living objects. Python's collector walks it again
+# and again and finds nothing: at its default pace, a quarter of a dry run of the full study.
+gc.set_threshold(100_000, 50, 100)
 
 ticketlens_config.export_library_path()
 try:
