@@ -530,6 +530,18 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.parametrize("place", [("experiments", "bimodal", "study"), ("claims", "bimodal_arm")])
+def test_a_list_where_a_name_belongs_is_said(place: tuple[str, ...]) -> None:
+    config = merged()
+    *path, last = place
+    table = config
+    for key in path:
+        table = table[key]
+    table[last] = ["imp"]
+    with pytest.raises(ConfigError, match=r"\.".join(place)):
+        checked(config)
+
+
 @settings(max_examples=60, deadline=None)
 @given(place=st.sampled_from(places(merged())), value=VALUES)
 def test_any_value_anywhere_is_either_a_run_or_a_clear_message(place: tuple, value: object) -> None:

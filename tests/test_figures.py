@@ -1,4 +1,4 @@
-"""The figures: drawn from tidy tables alone, one column per study, whatever the tables lack."""
+"""The figures: drawn from tidy tables alone, whatever the tables lack."""
 
 from __future__ import annotations
 
@@ -133,6 +133,24 @@ def test_a_figure_has_one_column_per_study(name: str, studies: list[str], seeds:
     figure = draw(table(source, studies, seeds), TITLES)
     assert columns(figure) == len(studies)
     assert all(axis.get_xlabel() or axis.get_ylabel() for axis in figure.axes[-2:])
+
+
+@pytest.mark.parametrize("name", DRAW)
+def test_more_studies_than_columns_go_on_below(name: str) -> None:
+    source, draw = DRAW[name]
+    studies = [f"study{number}" for number in range(5)]
+    dense = dict.fromkeys(studies, (1.4, 0.3, "tanh"))
+    if isinstance(draw, partial) and "dense" in draw.keywords:
+        draw = partial(draw, dense=dense)
+    figure = draw(table(source, studies, 1), {study: study.upper() for study in studies})
+    titled = [axis for axis in figure.axes if axis.get_title().startswith("STUDY")]
+    places = [axis.get_subplotspec() for axis in titled]
+    lines = places[0].get_gridspec().nrows // 2
+    assert [axis.get_title()[:6] for axis in titled] == [study.upper() for study in studies]
+    starts = [(place.rowspan.start, place.colspan.start) for place in places]
+    assert starts == [(0, 0), (0, 1), (0, 2), (lines, 0), (lines, 1)]
+    labels = [bool(axis.get_ylabel()) for axis in titled]
+    assert labels == [True, False, False, True, False]
 
 
 @pytest.mark.parametrize("name", DRAW)

@@ -19,6 +19,7 @@ from ticketlens.arm_config import arm_items, arm_rounds, arm_seeds, donor_seed, 
 from ticketlens.arms import ASIDE, SALIENCIES, needs
 from ticketlens.fingerprint import fingerprint, folder_digest
 from ticketlens.predictors import MIN_ARMS, PROPERTIES
+from ticketlens.reference import TABLES as REFERENCE_TABLES
 
 # A graph of thousands of jobs is one large heap of living objects. Python's collector walks it again
 # and again and finds nothing: at its default pace, a quarter of a dry run of the full study.
@@ -206,18 +207,23 @@ def theta(wildcards):
     return of_chain(file, wildcards.study, wildcards.seed)[0]
 
 
+def survivors(arm, study, seed, number):
+    """Checkpoint whose weights' law an arm copies: of its source round, else of its own."""
+    file = "trained.h5" if arm.source_state == "trained" else "ticket.h5"
+    source = number if arm.source_round is None else arm.source_round
+    return of_imp(file, study, seed, source)
+
+
 def material(wildcards):
     """Files that the sources of an arm draw on, by the names that they go by in the library."""
     study, seed, arm = wildcards.study, wildcards.seed, RECIPES[wildcards.arm]
     donor = donor_seed(config, int(seed))
-    source = int(wildcards.round) if arm.source_round is None else arm.source_round
-    file = "trained.h5" if arm.source_state == "trained" else "ticket.h5"
     places = {
         "ticket": of_imp("ticket.h5", study, seed, wildcards.round),
         "theta": theta(wildcards),
         "donor": of_imp("ticket.h5", study, donor, wildcards.round),
         "dense": of_imp("trained.h5", study, seed, 0),
-        "survivors": of_imp(file, study, seed, source),
+        "survivors": survivors(arm, study, seed, wildcards.round),
         "dataset": DATASET,
     }
     return {name: places[name] for name in needs(arm)}
@@ -233,10 +239,8 @@ def bimodal_material(wildcards):
     """A ticket with bimodal weights, and the checkpoint whose law they follow: first arm and seed."""
     study, arm = EXPERIMENTS["bimodal"]["study"], BIMODAL[0]
     seed, number = arm_seeds(config, arm, study)[0], arm_rounds(config, arm, study)[0]
-    source = number if ARMS[arm].source_round is None else ARMS[arm].source_round
-    file = "trained.h5" if ARMS[arm].source_state == "trained" else "ticket.h5"
     return {
-        "survivors": of_imp(file, study, seed, source),
+        "survivors": survivors(ARMS[arm], study, seed, number),
         "arm": f"<results>/checkpoints/{study}/seed{seed}/round{number:02d}/{arm}/ticket.h5",
     }
 
@@ -284,6 +288,11 @@ def labels(figure, study=catalogue.ALL):
 def in_report(file):
     """Path of a file of workflow/report, from the working directory."""
     return os.path.relpath(f"{workflow.basedir}/workflow/report/{file}")
+
+
+def in_reference(file):
+    """Path of a file of the reference results, from the working directory."""
+    return os.path.relpath(f"{workflow.basedir}/docs/results/{file}")
 
 
 def captions():
@@ -379,6 +388,7 @@ TABLES = [
     "histograms",
     *MEASURED,
 ]
+COMPACT = [name for name in TABLES if name not in catalogue.TOO_LARGE]
 FIGURES = [
     "accuracy",
     "generalization_gap",

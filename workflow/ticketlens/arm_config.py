@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from ticketlens.arm_masks import MASKS, SMALL, keeps_layers
 from ticketlens.arm_weights import WEIGHTS
 from ticketlens.arms import OPTIONS, SALIENCIES, SHUFFLED, Arm
 from ticketlens.config import rounds, study_spec
+from ticketlens.hints import did_you_mean
 
 Config = Mapping[str, Any]
 DONOR_OFFSET = 1000
@@ -104,8 +104,7 @@ def _experiment_problems(config: Config, where: str, entry: Mapping[str, Any]) -
     names += [("arms", name, config["arms"]) for name in entry["arms"]]
     for key, name, known in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(name, known)
             yield f"{where}.{key} has {name!r}, which is not defined{hint}"
 
 
@@ -150,8 +149,7 @@ def _contrast_problems(config: Config) -> Iterator[str]:
     plan = config.get("contrasts", {"arms": [], "round": 0})
     for name in plan["arms"]:
         if name not in recipes(config):
-            near = difflib.get_close_matches(name, recipes(config), n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(name, recipes(config))
             yield (
                 f"contrasts.arms has {name!r}, which is no arm to compare with imp (defined: "
                 f"{', '.join(recipes(config)) or 'none'}){hint}"
@@ -176,8 +174,7 @@ def _entries(config: Config) -> list[tuple[str, Mapping[str, Any]]]:
 def _unknown_studies(config: Config, place: str, entry: Mapping[str, Any]) -> Iterator[str]:
     for study in entry.get("studies", ()):
         if study not in config["studies"]:
-            near = difflib.get_close_matches(study, config["studies"], n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(study, config["studies"])
             yield (
                 f"{place}.studies has {study!r}, which studies does not define (defined: "
                 f"{', '.join(config['studies'])}){hint}"

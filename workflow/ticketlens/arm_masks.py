@@ -21,6 +21,7 @@ from ticketlens.checkpoint import Checkpoint, Layer
 from ticketlens.initialization import initial_layers
 from ticketlens.mask_sources import NotApplicable
 from ticketlens.masks import InvariantError, remove_lowest
+from ticketlens.spec import Spec
 
 Masks = tuple[np.ndarray, ...]
 SMALL = "dense-small"
@@ -106,7 +107,8 @@ def magnitude_at_init(material: Material, rng: np.random.Generator) -> Masks:
 
 def dense_small(material: Material, rng: np.random.Generator) -> Masks:
     """All weights of a dense network that is as much narrower: see `small_theta`."""
-    return tuple(layer.mask for layer in small_theta(material.ticket).layers)
+    shapes = layer_shapes(_small_spec(material.ticket))
+    return tuple(np.ones(layer.shape, bool) for layer in shapes)
 
 
 def small_theta(ticket: Checkpoint) -> Checkpoint:
@@ -117,8 +119,12 @@ def small_theta(ticket: Checkpoint) -> Checkpoint:
     """
     if ticket.spec.pruning.rewind_epoch:
         raise NotApplicable("dense-small: the small network has no theta_k to rewind to")
-    spec = of_weight_count(ticket.spec, sum(_kept(layer.mask) for layer in ticket.layers))
+    spec = _small_spec(ticket)
     return replace(ticket, round=0, spec=spec, layers=initial_layers(spec, ticket.seed), extra={})
+
+
+def _small_spec(ticket: Checkpoint) -> Spec:
+    return of_weight_count(ticket.spec, sum(_kept(layer.mask) for layer in ticket.layers))
 
 
 MASKS: dict[str, MaskSource] = {
@@ -180,9 +186,9 @@ def check_masks(source: str, masks: Sequence[np.ndarray], ticket: Checkpoint) ->
 
 def _check_small(masks: Sequence[np.ndarray], ticket: Checkpoint) -> None:
     """Assert that masks are full and of the width that comes nearest to the ticket's count."""
-    count = sum(_kept(layer.mask) for layer in ticket.layers)
-    shapes = [layer.shape for layer in layer_shapes(of_weight_count(ticket.spec, count))]
+    shapes = [layer.shape for layer in layer_shapes(_small_spec(ticket))]
     if [mask.shape for mask in masks] != shapes or not all(mask.all() for mask in masks):
+        count = sum(_kept(layer.mask) for layer in ticket.layers)
         raise InvariantError(f"{SMALL}: not a dense network of {count} weights")
 
 

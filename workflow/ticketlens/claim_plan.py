@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from ticketlens.hints import did_you_mean
 
 WINDOWS = ("q_peak", "naive")
 
@@ -51,8 +52,7 @@ def problems(config: Mapping[str, Any]) -> Iterator[str]:
     arms = [name for name in config["arms"] if name != "imp"]
     arm = claims.get("bimodal_arm")
     if arm is not None and arm not in arms:
-        near = difflib.get_close_matches(arm, arms, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(arm, arms)
         yield (
             f"claims.bimodal_arm is {arm!r}, which is no arm to compare with imp (defined: "
             f"{', '.join(arms) or 'none'}; null leaves the claim out){hint}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import os
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ticketlens.architecture import layer_shapes
+from ticketlens.hints import did_you_mean
 from ticketlens.spec import Spec
 
 LIBRARY = Path(__file__).resolve().parent.parent
@@ -27,8 +27,7 @@ def checked(config: Mapping[str, Any]) -> dict[str, Any]:
 
     Overlays merge mappings; an entry of `networks`, `inits`, `studies` or `arms` that an overlay
     sets to null is removed, and so is what names it. Raises ConfigError listing every problem: the
-    key, the value, what is
-    allowed, and for an unknown key the nearest known one.
+    key, the value, what is allowed, and for an unknown key the nearest known one.
     """
     # These read configs with this module's functions.
     from ticketlens import arm_config, claim_plan, factorial
@@ -49,13 +48,16 @@ def checked(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_removed(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a config without the entries that an overlay sets to null, nor what names them."""
+    """Return a config without the entries that an overlay sets to null, nor what names them.
+
+    Not checked yet: what should be a name may be anything, a list too, so no sets.
+    """
     kept, removed = dict(config), {}
     for key in ("networks", "inits", "studies", "arms"):
         if isinstance(config.get(key), Mapping):
-            removed[key] = {name for name, entry in config[key].items() if entry is None}
+            removed[key] = [name for name, entry in config[key].items() if entry is None]
             kept[key] = {name: entry for name, entry in config[key].items() if entry is not None}
-    studies, arms = removed.get("studies", set()), removed.get("arms", set())
+    studies, arms = removed.get("studies", []), removed.get("arms", [])
 
     def entries(key: str) -> list[tuple[str, Any]]:
         return list(kept[key].items()) if isinstance(kept.get(key), Mapping) else []
@@ -80,7 +82,7 @@ def _leaving(entry: Any, key: str, gone: Collection[str]) -> Any:
     """Return a mapping whose list `key` lacks the names that are gone."""
     if not (isinstance(entry, Mapping) and isinstance(entry.get(key), list)):
         return entry
-    return {**entry, key: [x for x in entry[key] if not (isinstance(x, str) and x in gone)]}
+    return {**entry, key: [name for name in entry[key] if name not in gone]}
 
 
 def export_library_path() -> None:
@@ -162,8 +164,7 @@ def _lines(error: Any) -> Iterator[str]:
     if error.validator == "additionalProperties":
         known = sorted(error.schema.get("properties", {}))
         for key in sorted(set(error.instance) - set(known)):
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(key, known)
             yield f"unknown key {prefix}{key}{hint} (allowed: {', '.join(known)})"
     elif error.validator == "required":
         for key in error.validator_value:
@@ -172,8 +173,7 @@ def _lines(error: Any) -> Iterator[str]:
     elif error.validator == "enum":
         allowed = ", ".join(str(value) for value in error.validator_value)
         wanted = str(error.instance).lower()
-        near = difflib.get_close_matches(wanted, map(str, error.validator_value), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(wanted, error.validator_value)
         yield f"{where} is {error.instance!r}; allowed: {allowed}{hint}"
     elif error.validator in ("propertyNames", "pattern"):
         yield (
@@ -206,9 +206,12 @@ def _allowed(error: Any) -> str:
         "integer": "an integer",
         "number": "a finite number",
         "boolean": "true or false",
+        "null": "null",
     }
     wording = {
-        "type": lambda value: types.get(value, value),
+        "type": lambda value: " or ".join(
+            types[name] for name in ([value] if isinstance(value, str) else value)
+        ),
         "minimum": lambda value: f"at least {value}",
         "maximum": lambda value: f"at most {value}",
         "exclusiveMinimum": lambda value: f"more than {value}",
@@ -251,8 +254,7 @@ def _reference_problems(config: Mapping[str, Any]) -> Iterator[str]:
     for name, study in config["studies"].items():
         for kind, table in (("network", "networks"), ("init", "inits")):
             if study[kind] not in config[table]:
-                near = difflib.get_close_matches(study[kind], config[table], n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
+                hint = did_you_mean(study[kind], config[table])
                 yield (
                     f"studies.{name}.{kind} is {study[kind]!r}, which {table} does not define "
                     f"(defined: {', '.join(config[table])}){hint}"

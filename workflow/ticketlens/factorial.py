@@ -7,7 +7,6 @@ the config's `arms` has, made at that round for all seeds, is that arm: nothing 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from ticketlens.arm_config import (
 from ticketlens.arms import SHUFFLED, Arm
 from ticketlens.config import rounds, study_spec
 from ticketlens.contrasts import QUANTITIES, differences
+from ticketlens.hints import did_you_mean
 from ticketlens.inference import t_interval
 
 if TYPE_CHECKING:
@@ -95,14 +95,14 @@ def problems(config: Config) -> Iterator[str]:
     for key, names in (("masks", mask_choices()), ("weights", weight_names())):
         for name in table.get(key, ()):
             if name not in names:
-                hint = _near(name, names)
+                hint = did_you_mean(name, names)
                 yield f"factorial.{key} has {name!r}; allowed: {', '.join(names)}{hint}"
     study = table.get("study")
     if study is not None and study not in config["studies"]:
         defined = ", ".join(config["studies"])
         yield (
             f"factorial.study is {study!r}, which studies does not define (defined: {defined})"
-            f"{_near(study, config['studies'])}"
+            f"{did_you_mean(study, config['studies'])}"
         )
     elif study is not None and not _is_fully_connected(config, study):
         yield f"factorial.study is {study!r}, a convolutional study; allowed: fully connected ones"
@@ -172,8 +172,3 @@ def _reason(config: Config, name: str, entry: Mapping[str, Any]) -> str:
 
 def _is_fully_connected(config: Config, study: str) -> bool:
     return study_spec(config, study).network.family == "fully-connected"
-
-
-def _near(name: str, names: Any) -> str:
-    near = difflib.get_close_matches(name, list(names), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""

@@ -42,7 +42,7 @@ def accuracy(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         margin = max(0.5, np.ptp(values) * (1 if seeds > 1 else 0.1))
         axis.set_ylim(values.min() - margin, values.max() + margin)
         plotting.density_axis(axis, rows["density"])
-    axes[0][0].set_ylabel("test accuracy (%)")
+    plotting.label_rows(axes, "test accuracy (%)")
     plotting.legend(figure, *plotting.entries(axes[0]))
     return figure
 
@@ -68,7 +68,6 @@ def training_curves(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         axes[1][column].set_xlabel("epoch")
         for axis in axes[:, column]:
             axis.xaxis.get_major_locator().set_params(integer=True)
-    axes[0][0].set_ylabel("validation accuracy (%)")
-    axes[1][0].set_ylabel("train loss (nats)")
+    plotting.label_rows(axes, "validation accuracy (%)", "train loss (nats)")
     plotting.density_colourbar(figure, list(axes.ravel()))
     return figure

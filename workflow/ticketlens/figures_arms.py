@@ -48,7 +48,9 @@ def zero_shot(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         reach = 1.15 * max(2 * margin, rows["mean"].abs().max())
         axis.set_xlim(-reach, reach)
         axis.set_ylim(len(arms) - 0.5, -0.5)
-        axis.set_yticks(range(len(arms)), labels=arms if axis is axes[0][0] else [""] * len(arms))
+        axis.set_yticks(
+            range(len(arms)), labels=arms if plotting.is_leftmost(axis) else [""] * len(arms)
+        )
         axis.set_xlabel("test accuracy, arm − IMP (points)")
     plotting.legend(figure, *plotting.entries(axes[0]))
     return figure
@@ -159,7 +161,7 @@ def predictors(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         axis.set_ylim(len(properties) - 0.5, -0.5)
         labels = [PROPERTIES[name].label for name in properties]
         axis.set_yticks(
-            range(len(labels)), labels=labels if axis is axes[0][0] else [""] * len(labels)
+            range(len(labels)), labels=labels if plotting.is_leftmost(axis) else [""] * len(labels)
         )
         axis.set_xlabel(rf"Kendall's $\tau$ with test accuracy, {arms} arms")
     plotting.legend(figure, *plotting.entries(axes[0]))

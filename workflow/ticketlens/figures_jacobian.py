@@ -52,7 +52,7 @@ def jacobian_spectrum(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         axis.set_xlim(max(LOWEST, seen.min() - 0.2), seen.max() + 0.4)
         axis.set_ylim(bottom=0)
         axis.set_xlabel(r"$\log_{10} s^2$")
-    axes[0][0].set_ylabel(r"density of $\log_{10} s^2$")
+    plotting.label_rows(axes, r"density of $\log_{10} s^2$")
     plotting.density_colourbar(figure, axes.ravel())
     lines = [Line2D([], [], color="0.35"), Line2D([], [], color="black", ls="--")]
     plotting.legend(figure, lines, ["tickets", "free probability, dense network"])
@@ -83,7 +83,6 @@ def isometry(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
             plotting.frame(axis, means, [0])
             plotting.density_axis(axis, own["density"])
         plotting.hide_x(axes[0][column])
-    axes[0][0].set_ylabel(r"$\ln\,(\|J\|_F^2/N)$")
-    axes[1][0].set_ylabel(r"$\ln\,(\|J\|_F^2/N) - \Sigma_l \ln\chi_l$")
+    plotting.label_rows(axes, r"$\ln\,(\|J\|_F^2/N)$", r"$\ln\,(\|J\|_F^2/N) - \Sigma_l \ln\chi_l$")
     plotting.legend(figure, *plotting.entries(axes[0]))
     return figure

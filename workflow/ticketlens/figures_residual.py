@@ -60,8 +60,7 @@ def residual(
         per_run = behind.groupby(["seed", "round"])[list(CHI)].mean()
         plotting.frame(chi, per_run.to_numpy().ravel(), [1])
     labels = (r"trunk $q$", r"$\ln(q/\mathrm{R0})$", r"$\ln(q/\mathrm{R1})$", r"$\chi$ of a block")
-    for axis, label in zip(axes[:, 0], labels, strict=True):
-        axis.set_ylabel(label)
+    plotting.label_rows(axes, *labels)
     plotting.density_colourbar(figure, axes[0])
     handles = [Line2D([], [], color=GREY, marker="o", ms=2.5)]
     handles += [Line2D([], [], color=GREY, ls=style) for _, style in THEORY.values()]

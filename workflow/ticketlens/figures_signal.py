@@ -71,7 +71,7 @@ def qmap(table: pd.DataFrame, titles: Mapping[str, str], state: str = "init") ->
         plotting.frame(axis, own["q"])
         plotting.plain_ticks(axis)
     of = "tickets" if state == "init" else "trained networks"
-    axes[0][0].set_ylabel(rf"$q^l = \langle (h^l)^2 \rangle$ of {of}")
+    plotting.label_rows(axes, rf"$q^l = \langle (h^l)^2 \rangle$ of {of}")
     plotting.density_colourbar(figure, axes.ravel())
     return figure
 
@@ -98,7 +98,7 @@ def qmap_theory(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
             axis.set_yscale("log")
             plotting.frame(axis, own["q"], [0.4 * own["q"].min()])
             plotting.plain_ticks(axis, (1, 3))
-            axis.set_ylabel(r"$q^l$" if column == 0 else "")
+            axis.set_ylabel(r"$q^l$" if plotting.is_leftmost(axis) else "")
             if number != shown[study][-1]:
                 plotting.hide_x(axis)
     plotting.legend(figure, *axes[0][0].get_legend_handles_labels())
@@ -161,8 +161,7 @@ def qmap_ladder(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
             plotting.density_axis(axis, logs["density"])
         plotting.plain_ticks(top)
         plotting.hide_x(top)
-    axes[0][0].set_ylabel(r"$q$ of the deep layers")
-    axes[1][0].set_ylabel(r"steps in $\ln q$ since round 0")
+    plotting.label_rows(axes, r"$q$ of the deep layers", r"steps in $\ln q$ since round 0")
     plotting.legend(figure, *plotting.entries(axes[0]))
     plotting.legend(figure, *plotting.entries(axes[1]), where="lower")
     return figure
@@ -221,7 +220,7 @@ def qmap_fixed_point(
                     point["mean"], sigma_b, ls="", marker=marker, color=colour, ms=6, mec="white",
                     mew=0.6, zorder=4, clip_on=False,
                 )  # fmt: skip
-    axes[0][0].set_ylabel(r"bias scale $\sigma_b$")
+    plotting.label_rows(axes, r"bias scale $\sigma_b$")
     plotting.density_colourbar(figure, axes.ravel())
     style = {"ls": "", "ms": 6, "color": GREY}
     handles = [
@@ -297,8 +296,7 @@ def chi(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         plotting.frame(bottom, own["chi_frobenius"], [1])
         for axis in (top, bottom):
             axis.axhline(1, color="0.4", lw=0.9, ls="--", zorder=1)
-    axes[0][0].set_ylabel(r"$\chi$ of the deep layers")
-    axes[1][0].set_ylabel(r"measured $\chi_l$")
+    plotting.label_rows(axes, r"$\chi$ of the deep layers", r"measured $\chi_l$")
     plotting.density_colourbar(figure, axes[1])
     plotting.legend(figure, *plotting.entries(axes[0]))
     return figure
@@ -335,8 +333,7 @@ def cmap(table: pd.DataFrame, titles: Mapping[str, str], dense: Mapping[str, Mea
         bottom.set_xlim(low, 1)
         bottom.set_ylim(low, 1)
         bottom.set_xlabel(r"$c^{l-1}$")
-    axes[0][0].set_ylabel(r"correlation $c^l$ of two images")
-    axes[1][0].set_ylabel(r"$c^l$")
+    plotting.label_rows(axes, r"correlation $c^l$ of two images", r"$c^l$")
     plotting.density_colourbar(figure, axes.ravel())
     lines = [
         Line2D([], [], color=GREY, marker="o", ms=2.5),

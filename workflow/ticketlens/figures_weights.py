@@ -52,8 +52,7 @@ def weight_mean(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         plotting.hide_x(top)
         plotting.frame(top, hidden["mean_scaled"], 2 * hidden["error"], -2 * hidden["error"])
         plotting.frame(bottom, hidden["z"], [-3, 3])
-    axes[0][0].set_ylabel(f"mean of {WEIGHT}")
-    axes[1][0].set_ylabel("mean / standard error")
+    plotting.label_rows(axes, f"mean of {WEIGHT}", "mean / standard error")
     plotting.density_colourbar(figure, axes.ravel())
     lines = [Line2D([], [], color=GREY, marker="o", ms=2.2), Line2D([], [], color=GREY, ls="--")]
     labels = ["kept weights", "±2 standard errors, dense and sparsest"]
@@ -90,7 +89,7 @@ def weight_std(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         _draw_layers(axis, own, "selection_std_scaled", ls="--", marker="", lw=0.8, zorder=1)
         _draw_layers(axis, own, "std_scaled")
         plotting.frame(axis, own["std_scaled"], own["selection_std_scaled"])
-    axes[0][0].set_ylabel(f"std of {WEIGHT}, kept weights")
+    plotting.label_rows(axes, f"std of {WEIGHT}, kept weights")
     plotting.density_colourbar(figure, axes.ravel())
     lines = [Line2D([], [], color=GREY, marker="o", ms=2.2), Line2D([], [], color=GREY, ls="--")]
     plotting.legend(figure, lines, ["tickets", r"selection by $|\theta_0|$ alone"])
@@ -127,8 +126,7 @@ def histograms(
         axis.set_ylim(0, room * peaks.max())
     for axis in axes.ravel()[: len(layers)][-columns:]:  # the lowest panel of each column
         axis.set_xlabel(f"weight {WEIGHT}")
-    for axis in axes[:, 0]:
-        axis.set_ylabel("probability density")
+    plotting.label_rows(axes, *["probability density"] * lines)
     kind = "initial weights" if state == "init" else "trained weights"
     figure.suptitle(f"{kind}, {plotting.title(rows, study, title)}", fontsize=10)
     plotting.density_colourbar(figure, axes.ravel())
@@ -180,10 +178,7 @@ def in_degree(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         plotting.frame(axes[0][column], own["mean"])
         plotting.frame(axes[1][column], own["relative_sd"], [1])
         axes[2][column].set_ylim(-0.5, max(5.0, 1.06 * own["dead_share"].max()))
-    for axis, label in zip(
-        axes[:, 0], ("mean in-degree", "sd / sd of random mask", "dead neurons (%)"), strict=True
-    ):
-        axis.set_ylabel(label)
+    plotting.label_rows(axes, "mean in-degree", "sd / sd of random mask", "dead neurons (%)")
     plotting.density_colourbar(figure, axes.ravel())
     return figure
 
@@ -203,8 +198,7 @@ def weight_spectra(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
             _draw_spectra(axis, own[own["layer"] == layer])
             axis.text(0.97, 0.9, f"layer {layer}", transform=axis.transAxes, ha="right")
         axes[-1][column].set_xlabel(r"eigenvalue of $WW^{T}$ / (columns · mean $w^2$)")
-    for axis in axes[:, 0]:
-        axis.set_ylabel("density")
+    plotting.label_rows(axes, *["density"] * len(axes))
     plotting.density_colourbar(figure, axes.ravel())
     lines = [
         Line2D([], [], color=GREY),

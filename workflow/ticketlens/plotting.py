@@ -28,6 +28,7 @@ from ticketlens.inference import t_interval
 
 MAX_PIXELS = 1500
 TITLE_CHARACTERS = 38
+MAX_COLUMNS = 3
 PANEL = (3.4, 2.7)  # inches: two panels fill a page's width
 DENSITY_RANGE = (0.03, 1.0)
 DENSITY_LABEL = "density (kept / all weights)"
@@ -199,21 +200,40 @@ def density_colourbar(figure: Figure, axes: Sequence[Axes]) -> None:
 def panels(
     titles: Iterable[str], rows: int = 1, height: float = PANEL[1]
 ) -> tuple[Figure, np.ndarray]:
-    """Return a figure and its axes, shape (rows, panels), one column per title.
+    """Return a figure and its axes, shape (rows, panels), one column of axes per title.
 
-    `height` of a row is in inches.
+    More than `MAX_COLUMNS` titles go on below the first ones, all their rows together. `height`
+    of a row is in inches.
     """
     titles = list(titles)
-    figure, axes = plt.subplots(
-        rows,
-        len(titles),
-        figsize=(PANEL[0] * len(titles) + 0.5, height * rows + 0.4),
+    columns = min(len(titles), MAX_COLUMNS)
+    bands = -(-len(titles) // columns)
+    figure, grid = plt.subplots(
+        rows * bands,
+        columns,
+        figsize=(PANEL[0] * columns + 0.5, height * rows * bands + 0.4),
         squeeze=False,
         layout="constrained",
     )
+    places = grid.reshape(bands, rows, columns).swapaxes(0, 1).reshape(rows, -1)
+    for axis in places[:, len(titles) :].flat:
+        axis.remove()
+    axes = places[:, : len(titles)]
     for axis, title in zip(axes[0], titles, strict=True):
         axis.set_title("\n".join(textwrap.wrap(title, TITLE_CHARACTERS)))
     return figure, axes
+
+
+def is_leftmost(axis: Axes) -> bool:
+    """Whether a panel has none to its left, so that its y axis carries the labels."""
+    return axis.get_subplotspec().is_first_col()
+
+
+def label_rows(axes: np.ndarray, *labels: str) -> None:
+    """Name the y axes of each row of `panels`, at the left end of the figure."""
+    for row, label in zip(axes, labels, strict=True):
+        for axis in filter(is_leftmost, row):
+            axis.set_ylabel(label)
 
 
 def study_panels(
