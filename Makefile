@@ -6,7 +6,7 @@ BIN := .venv/bin
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help quick report check-results reference test test-slurm test-report nightly lint setup clean
+.PHONY: help quick report check-results reference test benchmark test-slurm test-report nightly lint setup clean
 
 help:
 	@echo "make quick   set up .venv, run everything on embedded data into results/quick/ (minutes)"
@@ -14,6 +14,7 @@ help:
 	@echo "make check-results   compare results with docs/results, seed by seed; CONFIG=... for your config"
 	@echo "make reference       write docs/results anew from finished results"
 	@echo "make test    set up .venv, run linters and all tests"
+	@echo "make benchmark   set up .venv, time the training step, jobs and dry runs; best on an idle machine"
 	@echo "make test-slurm   run the workflow on a SLURM of one node, started and stopped for it (Debian, root)"
 	@echo "make nightly set up .venv, then many random kills and minutes of fuzzing"
 	@echo "make test-report   look at the report in headless Chromium (installs it on Debian, as root)"
@@ -48,6 +49,9 @@ reference: setup
 
 test: lint
 	$(BIN)/python -m pytest -n $(CORES)
+
+benchmark: setup
+	$(BIN)/python benchmarks/run.py $(SECTIONS)
 
 # Installs Debian's SLURM where it is missing; fails where it cannot run.
 test-slurm: setup
