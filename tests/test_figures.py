@@ -21,6 +21,7 @@ from ticketlens import (
     figures_residual,
     figures_signal,
     figures_weights,
+    ladder_steps,
     plotting,
 )
 from ticketlens.inference import t_interval
@@ -206,9 +207,9 @@ def test_the_interval_is_over_seeds_and_not_over_layers_or_draws() -> None:
 def test_steps_of_the_ladder_start_at_zero_and_add_up_to_the_gap() -> None:
     rows = table("ladder", ["fc"], 2)
     rows = rows[rows["state"] == "init"]
-    logs = figures_signal._log_q(rows)
+    logs = ladder_steps.log_q(rows)
     rungs = ["naive", "second_moment", "measured"]
-    steps = figures_signal._steps(logs, rungs)
+    steps = ladder_steps.steps(logs, rungs)
     names = ["second_moment", "measured"]
     assert (steps.loc[steps["round"] == 0, [*names, "total"]] == 0).all(axis=None)
     np.testing.assert_allclose(steps[names].sum(axis=1), steps["total"], atol=1e-12)

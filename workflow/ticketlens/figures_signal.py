@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -18,8 +17,8 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ticketlens import ladder_steps, plotting
 from ticketlens import meanfield as mf
-from ticketlens import plotting
 from ticketlens.architecture import READOUT
 
 MeanField = tuple[float, float, str]
@@ -131,10 +130,10 @@ def qmap_ladder(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     figure, axes = plotting.study_panels(rows, studies, titles, 2)
     for column, study in enumerate(studies):
         own = rows[rows["study"] == study]
-        logs = _log_q(plotting.deep(own))
+        logs = ladder_steps.log_q(plotting.deep(own))
         rungs = [rung for rung in RUNGS if rung in logs]
         lengths = logs.assign(**{rung: np.exp(logs[rung]) for rung in rungs})
-        steps = _steps(logs, rungs)
+        steps = ladder_steps.steps(logs, rungs)
         top, bottom = axes[:, column]
         top.set_yscale("log")
         for rung in rungs:
@@ -170,26 +169,6 @@ def qmap_ladder(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
 def _step_style(rung: str) -> tuple[str, str, str]:
     colour, marker, _, step = RUNGS[rung]
     return colour, marker, step
-
-
-def _log_q(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return ln q of every rung, mean over layers: columns seed, round, density and the rungs."""
-    rows = rows.assign(log_q=np.log(rows["q"].where(rows["q"] > 0)))
-    keys = ["seed", "round"]
-    logs = rows.pivot_table(index=keys, columns="rung", values="log_q", aggfunc="mean")
-    return logs.join(rows.groupby(keys)["density"].mean()).reset_index()
-
-
-def _steps(logs: pd.DataFrame, rungs: list[str]) -> pd.DataFrame:
-    """Return the steps between successive rungs, and their total, less those of round 0."""
-    steps = logs[["seed", "round", "density"]].copy()
-    for below, rung in pairwise(rungs):
-        steps[rung] = logs[rung] - logs[below]
-    steps["total"] = logs[rungs[-1]] - logs[rungs[0]]
-    names = [*rungs[1:], "total"]
-    dense = steps[steps["round"] == steps["round"].min()].set_index("seed")[names]
-    steps[names] -= dense.loc[steps["seed"]].to_numpy()
-    return steps
 
 
 def qmap_fixed_point(

@@ -18,6 +18,10 @@ import pandas as pd
 import yaml
 from jinja2 import Environment, StrictUndefined
 
+from ticketlens import ladder_steps
+from ticketlens.inference import t_interval
+from ticketlens.ladder import RUNGS
+from ticketlens.plotting import deep
 from ticketlens.publication import write_text
 from ticketlens.reference import CONFIDENCE, quantiles
 
@@ -70,22 +74,51 @@ class Numbers:
         row = self.row("contrasts", study=study, arm=arm, round=round, quantity=quantity)
         return self.interval(row["mean"], row["lower"], row["upper"], signed=True)
 
-    def claim(self, claim: str, study: str = "fcnet-normal", which: int = 0) -> str:
-        """Return a claim's number, interval and verdict."""
-        rows = self.table("claims")
-        rows = rows[(rows["study"] == study) & (rows["claim"] == claim)]
+    def steps(self, round: int, study: str = "fcnet-normal") -> dict[str, str]:
+        """Return the steps of the ladder since round 0, in ln q of the deep layers, by rung.
+
+        Each is "mean [lower, upper]" over seeds; the first rung is the naive theory.
+        """
+        rows = self.table("ladder")
+        rows = rows[(rows["study"] == study) & (rows["arm"] == "imp") & (rows["state"] == "init")]
+        rows = deep(rows[rows["mode"].isin(["free", "measured"])])
+        rungs = [*RUNGS, "measured"]
+        found = ladder_steps.steps(ladder_steps.log_q(rows), rungs)
+        found = found[found["round"] == round]
+        intervals = {name: t_interval(found[name]) for name in [*rungs[1:], "total"]}
+        return {
+            name: self.interval(own.mean, own.lower, own.upper, digits=2, signed=True)
+            for name, own in intervals.items()
+        }
+
+    def claim(self, claim: str, case: str = "", study: str = "fcnet-normal", which: int = 0) -> str:
+        """Return a claim's number, interval and verdict; `which` of its numbers, if of several."""
+        rows = self.table("claims").fillna({"case": ""})
+        rows = rows[(rows["study"] == study) & (rows["claim"] == claim) & (rows["case"] == case)]
         if len(rows) <= which:
-            raise LookupError(f"{self.folder}: {len(rows)} claims {claim!r} of {study}")
+            raise LookupError(f"{self.folder}: {len(rows)} claims {claim!r} ({case!r}) of {study}")
         row = rows.iloc[which]
         numbers = self.interval(row["number"], row["lower"], row["upper"], digits=3)
-        return f"{numbers}: {row['verdict']}"
+        return f"{numbers}, *{row['verdict']}*"
+
+    def density(self, round: int, study: str = "fcnet-normal") -> float:
+        """Return the mean density of the IMP tickets of a round."""
+        runs = self.table("accuracy")
+        own = (runs["study"] == study) & (runs["arm"] == "imp") & (runs["round"] == round)
+        return float(runs.loc[own, "density"].mean())
+
+    def arms(self, round: int, study: str = "fcnet-normal") -> list[str]:
+        """Return the arms that are compared with IMP at a round."""
+        rows = self.table("contrasts")
+        return list(dict.fromkeys(rows[(rows["study"] == study) & (rows["round"] == round)]["arm"]))
 
     def interval(
         self, mean: float, lower: float, upper: float, digits: int = 1, signed: bool = False
     ) -> str:
         """Return "mean [lower, upper]"; no bounds where there are none."""
         sign = "+" if signed else ""
-        texts = [f"{value:{sign}.{digits}f}".replace("-", MINUS) for value in (mean, lower, upper)]
+        rounded = [round(float(value), digits) + 0.0 for value in (mean, lower, upper)]  # no −0
+        texts = [f"{value:{sign}.{digits}f}".replace("-", MINUS) for value in rounded]
         return texts[0] if np.isnan(lower) else f"{texts[0]} [{texts[1]}, {texts[2]}]"
 
 
