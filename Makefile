@@ -6,12 +6,15 @@ BIN := .venv/bin
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help quick report test test-slurm test-report nightly lint setup clean
+.PHONY: help quick report check-results reference test benchmark test-slurm test-report nightly lint setup clean
 
 help:
 	@echo "make quick   set up .venv, run everything on embedded data into results/quick/ (minutes)"
 	@echo "make report  the same, and one self-contained HTML; CONFIG=... for another config"
+	@echo "make check-results   compare results with docs/results, seed by seed; CONFIG=... for your config"
+	@echo "make reference       write docs/results anew from finished results"
 	@echo "make test    set up .venv, run linters and all tests"
+	@echo "make benchmark   set up .venv, time the training step, jobs and dry runs; best on an idle machine"
 	@echo "make test-slurm   run the workflow on a SLURM of one node, started and stopped for it (Debian, root)"
 	@echo "make nightly set up .venv, then many random kills and minutes of fuzzing"
 	@echo "make test-report   look at the report in headless Chromium (installs it on Debian, as root)"
@@ -26,14 +29,29 @@ quick: setup
 
 # The front page and Snakemake's report in one file, of another config with CONFIG=…
 CONFIG ?= config/quick.yaml
-RESULTS = $(shell sed -n 's/^results: *//p' config/config.yaml $(CONFIG) | tail -n 1)
+results_of = $(shell sed -n 's/^results: *//p' config/config.yaml $(1) | tail -n 1)
+RESULTS = $(call results_of,$(CONFIG))
 report: setup
 	$(BIN)/snakemake --configfile $(CONFIG) --cores $(CORES)
 	$(BIN)/snakemake --report $(RESULTS)/report.html --configfile $(CONFIG)
 	@printf '\nfront page:  %s\none file:    %s\n' $(RESULTS)/index.html $(RESULTS)/report.html
 
+# Without CONFIG: the tickets of the bank, measured here, against the measurements in docs/results.
+check-results: CHECKED = $(if $(filter command line environment,$(origin CONFIG)),$(CONFIG),config/bank.yaml)
+check-results: setup
+	$(BIN)/snakemake check_results --configfile $(CHECKED) --cores $(CORES)
+	@cat $(call results_of,$(CHECKED))/check.md
+
+reference: setup
+	$(BIN)/snakemake publish --configfile $(CONFIG) --cores $(CORES)
+	cp -r $(RESULTS)/published/. docs/results/
+	$(BIN)/python -m ticketlens.results_page docs/results
+
 test: lint
 	$(BIN)/python -m pytest -n $(CORES)
+
+benchmark: setup
+	$(BIN)/python benchmarks/run.py $(SECTIONS)
 
 # Installs Debian's SLURM where it is missing; fails where it cannot run.
 test-slurm: setup

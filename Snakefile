@@ -31,6 +31,7 @@ include: "workflow/rules/experiments.smk"
 include: "workflow/rules/factorial.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/reference.smk"
 include: "workflow/rules/targets.smk"
 
 

@@ -1,51 +1,32 @@
-"""Measure the sparse training step against the dense one on real masks, and suggest sparse_below.
+"""The sparse training step against the dense one on real masks, and a `sparse_below` for this
+machine.
 
 Two tables: per layer shape and density the time of the layer's own work (forward and gradients),
-from which `training.sparse_below` is suggested for this machine; and per level of a chain of the
-ticket bank the time of a whole step, summed to the chain's cost in dense trainings. Times are CPU
-times of this thread, medians over interleaved groups of steps.
+from which `training.sparse_below` is suggested; and per level of a chain of the ticket bank the
+time of a whole step, summed to the chain's cost in dense trainings.
 """
 
 from __future__ import annotations
 
-import argparse
-import statistics
-import sys
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "workflow"))
+from measuring import ROOT, interleaved, median_ratio, medians, table  # sets the library's path
 
+# isort: split
 import numpy as np
 import torch
 from torch import nn
 
 from ticketlens import bank, sparse
-from ticketlens.checkpoint import Checkpoint
-from ticketlens.networks import KernelLinear, build, linear_kernel
+from ticketlens.networks import KernelLinear, linear_kernel
 from ticketlens.spec import NetworkSpec, TrainingSpec
-from ticketlens.training import _Run
+from training_step import BATCH, step
 
-ROOT = Path(__file__).resolve().parent.parent
 BANK = ROOT / "resources" / "tickets" / "fcnet-normal" / "seed0.h5"
-BATCH = 128
 DENSITIES = (0.8, 0.64, 0.51, 0.41, 0.33, 0.26, 0.21, 0.107, 0.055, 0.035)
-
-
-def milliseconds(jobs: dict[str, Callable[[], None]], groups: int, steps: int) -> dict[str, float]:
-    """CPU milliseconds of each job: the median over `groups`, in turn, of `steps` calls each."""
-    times: dict[str, list[float]] = {name: [] for name in jobs}
-    for group in range(groups + 1):
-        for name, job in jobs.items():
-            job()  # what the other jobs displaced is back in the caches
-            start = time.thread_time()
-            for _ in range(steps):
-                job()
-            if group:
-                times[name].append(1000 * (time.thread_time() - start) / steps)
-    return {name: statistics.median(values) for name, values in times.items()}
+GAIN = 1.05
 
 
 def layer(
@@ -77,9 +58,7 @@ def layer(
     return work
 
 
-def measure_layers(
-    densities: Sequence[float] = DENSITIES, groups: int = 9, steps: int = 10
-) -> list[dict[str, float]]:
+def measure_layers(densities: Sequence[float], groups: int, calls: int) -> list[dict[str, float]]:
     """Rows (inputs, outputs, density, dense_ms, sparse_ms, ratio) of FCNet's two shapes."""
     rows = []
     for inputs, outputs, first in ((3072, 256, True), (256, 256, False)):
@@ -88,92 +67,69 @@ def measure_layers(
                 "dense": layer(inputs, outputs, density, 0.0, first),
                 "sparse": layer(inputs, outputs, density, 1.0, first),
             }
-            found = milliseconds(jobs, groups, steps)
+            times = interleaved(jobs, groups, calls)
+            found = medians(times)
             rows.append(
                 {"inputs": inputs, "outputs": outputs, "density": density,
-                 "dense_ms": found["dense"], "sparse_ms": found["sparse"],
-                 "ratio": found["dense"] / found["sparse"]}
+                 "dense_ms": 1000 * found["dense"], "sparse_ms": 1000 * found["sparse"],
+                 "ratio": median_ratio(times, "dense", "sparse")}
             )  # fmt: skip
     return rows
 
 
-def suggest(rows: Sequence[dict[str, float]], gain: float = 1.05) -> float:
-    """The density below which every measured layer is faster sparse by at least `gain`.
+def suggest(rows: Sequence[dict[str, float]]) -> float:
+    """The density below which every measured layer is faster sparse by at least 5 %.
 
     The middle between the last density at which all shapes gain and the next, 0 if none gains.
     """
-    slow = [row["density"] for row in rows if row["ratio"] < gain]
+    slow = [row["density"] for row in rows if row["ratio"] < GAIN]
     limit = min(slow, default=1.0)
     gaining = [row["density"] for row in rows if row["density"] < limit]
     return round((max(gaining) + limit) / 2, 2) if gaining else 0.0
 
 
-def step(ticket: Checkpoint, below: float) -> Callable[[], None]:
-    """One step of training on a batch drawn from 4,096 random images."""
-    spec = replace(ticket.spec.training, sparse_below=below, device="cpu")
-    masks = [each.mask for each in ticket.layers]
-    model = sparse.compressed(build(ticket, spec.kernel), masks, ticket.spec.network, spec)
-    run = _Run(ticket, spec, model, torch.device("cpu"))
-    images, labels = torch.randn(4096, 3, 32, 32), torch.randint(0, 10, (4096,))
-    batches = torch.from_numpy(np.random.default_rng(0).permutation(4096)).split(BATCH)
-    position = iter(range(10**9))
-
-    def take() -> None:
-        chosen = batches[next(position) % len(batches)]
-        run.take_step(images.index_select(0, chosen), labels[chosen], 0.001)
-
-    return take
-
-
-def measure(
-    path: Path = BANK, below: float = 0.4, groups: int = 9, steps: int = 10
+def measure_levels(
+    path: Path, below: float, levels: Sequence[int] | None, groups: int, calls: int
 ) -> list[dict[str, float]]:
     """Rows (round, density, dense_ms, masked_ms, chosen_ms, ratio), one per level of a chain.
 
     `dense_ms` is the step of round 0, `masked_ms` that of the level's ticket held by its mask,
     `chosen_ms` with `sparse_below` = `below`; `ratio` is dense_ms / chosen_ms. The three are
-    interleaved at every level.
+    interleaved at every level; `levels` None stands for all.
     """
     chain, rows = bank.read_bank(path), []
-    dense = step(bank.ticket(chain, 0), 0.0)
-    for number in range(chain.rounds + 1):
+    dense = step(bank.ticket(chain, 0))
+    for number in range(chain.rounds + 1) if levels is None else levels:
         ticket = bank.ticket(chain, number)
-        jobs = {"dense": dense, "masked": step(ticket, 0.0), "chosen": step(ticket, below)}
-        found = milliseconds(jobs, groups, steps)
+        jobs = {"dense": dense, "masked": step(ticket), "chosen": step(ticket, below=below)}
+        times = interleaved(jobs, groups, calls)
         rows.append(
             {"round": number, "density": ticket.layers[0].density,
-             **{f"{name}_ms": value for name, value in found.items()},
-             "ratio": found["dense"] / found["chosen"]}
+             **{f"{name}_ms": 1000 * value for name, value in medians(times).items()},
+             "ratio": median_ratio(times, "dense", "chosen")}
         )  # fmt: skip
     return rows
 
 
-def chain_cost(rows: Sequence[dict[str, float]]) -> float:
-    """Return the sum over a chain's levels in units of dense trainings."""
-    return sum(row["chosen_ms"] / row["dense_ms"] for row in rows)
-
-
-def table(rows: Sequence[dict[str, float]]) -> str:
-    """Return the rows as a Markdown table."""
-    head = list(rows[0])
-    body = [[f"{row[key]:.3g}" for key in head] for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *body])
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--groups", type=int, default=9)
-    parser.add_argument("--below", type=float, help="default: what the layers' times suggest")
-    options = parser.parse_args()
+def measure(quick: bool = False) -> tuple[dict[str, Any], str]:
+    """Values for latest.json, and both tables."""
     torch.set_num_threads(1)
-    layers = measure_layers(groups=options.groups)
-    suggestion = suggest(layers)
-    print(table(layers), f"\nsuggested: training.sparse_below: {suggestion}\n")
-    below = suggestion if options.below is None else options.below
-    levels = measure(below=below, groups=options.groups)
-    print(table(levels), f"\nsparse_below {below}: {len(levels)} levels cost", end=" ")
-    print(f"{chain_cost(levels):.1f} dense trainings")
+    groups, calls = (1, 1) if quick else (9, 10)
+    layers = measure_layers((0.51, 0.035) if quick else DENSITIES, groups, calls)
+    below = suggest(layers)
+    levels = measure_levels(BANK, below, (0, 15) if quick else None, groups, calls)
+    cost = sum(1 / row["ratio"] for row in levels)
+    values = {
+        "suggested_sparse_below": below,
+        "sparse_speedup": {f"{row['density']:.3f}": row["ratio"] for row in levels},
+        "chain_in_dense_trainings": cost,
+    }
+    text = (
+        f"{table(layers)}\nsuggested: training.sparse_below: {below}\n\n{table(levels)}\n"
+        f"sparse_below {below}: {len(levels)} levels cost {cost:.1f} dense trainings"
+    )
+    return values, text
 
 
 if __name__ == "__main__":
-    main()
+    print(measure()[1])

@@ -1,41 +1,62 @@
-"""Time one training step of FCNet against the bare matrix products of its shapes, per kernel."""
+"""One training step of FCNet against the bare matrix products of its shapes, per kernel, and
+against the loop that one would write with PyTorch's own means (see `plain_loop`)."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import statistics
-import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "workflow"))
+from measuring import interleaved, median_ratio, medians, table  # sets the library's path
 
+# isort: split
 import numpy as np
 import torch
+from torch import Tensor
 
+import plain_loop
+from ticketlens import sparse
 from ticketlens.checkpoint import Checkpoint
 from ticketlens.initialization import initial_layers
 from ticketlens.kernels import KERNELS, linear_kernel
 from ticketlens.masks import prune
 from ticketlens.networks import build
-from ticketlens.spec import PruningSpec, Spec
+from ticketlens.spec import NetworkSpec, PruningSpec, Spec
 from ticketlens.training import _Run
 from ticketlens.weights import rewind
 
-BATCH, CLASSES = 128, 10
+BATCH, IMAGES, CLASSES, RATE = 128, 4096, 10, 0.001
+QUICK = NetworkSpec(hidden_layers=2, width=32)
 
 
-def ticket(rounds: int) -> Checkpoint:
-    """FCNet's ticket after `rounds` of pruning by the magnitude of theta_0."""
-    spec = Spec()
+def ticket(rounds: int, network: NetworkSpec | None = None) -> Checkpoint:
+    """The ticket of FCNet (or `network`) after `rounds` of pruning by the magnitude of theta_0."""
+    spec = Spec() if network is None else Spec(network=network)
     dense = initial_layers(spec, 0)
     layers = dense
     pruning = PruningSpec(criterion="magnitude-at-init")
     for number in range(1, rounds + 1):
         layers = rewind(prune(layers, layers, pruning, 0, number), dense)
     return Checkpoint("ticket", "fcnet", 0, rounds, "imp", spec, layers)
+
+
+def batches() -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of 128 of 4,096 random images and labels, without end, gathered as training does."""
+    rng = np.random.default_rng(0)
+    images = torch.from_numpy(rng.standard_normal((IMAGES, 3, 32, 32), dtype=np.float32))
+    labels = torch.from_numpy(rng.integers(0, CLASSES, IMAGES))
+    while True:
+        for chosen in torch.from_numpy(rng.permutation(IMAGES)).split(BATCH):
+            yield images.index_select(0, chosen), labels[chosen]
+
+
+def step(checkpoint: Checkpoint, kernel: str = "onednn", below: float = 0) -> Callable[[], None]:
+    """One step of the workflow's own training, its batch included."""
+    spec = replace(checkpoint.spec.training, kernel=kernel, sparse_below=below, device="cpu")
+    masks = [layer.mask for layer in checkpoint.layers]
+    model = sparse.compressed(build(checkpoint, kernel), masks, checkpoint.spec.network, spec)
+    run, source = _Run(checkpoint, spec, model, torch.device("cpu")), batches()
+    return lambda: run.take_step(*next(source), RATE)
 
 
 def floor(shapes: list[tuple[int, int]], kernel: str) -> Callable[[], None]:
@@ -57,52 +78,44 @@ def floor(shapes: list[tuple[int, int]], kernel: str) -> Callable[[], None]:
     return run
 
 
-def step(checkpoint: Checkpoint, kernel: str) -> Callable[[], None]:
-    """One masked step on a random batch drawn from 4,096 images."""
-    run = _Run(checkpoint, checkpoint.spec.training, build(checkpoint, kernel), torch.device("cpu"))
-    images = torch.randn(4096, 3, 32, 32)
-    labels = torch.randint(0, CLASSES, (4096,))
-    batches = torch.from_numpy(np.random.default_rng(0).permutation(4096)).split(BATCH)
-    position = iter(range(10**9))
-
-    def take() -> None:
-        chosen = batches[next(position) % len(batches)]
-        run.take_step(images[chosen], labels[chosen], 0.01)
-
-    return take
-
-
-def milliseconds(jobs: dict[str, Callable[[], None]], repeats: int) -> dict[str, float]:
-    """Median time of each job over interleaved repeats."""
-    times: dict[str, list[float]] = {name: [] for name in jobs}
-    for repeat in range(repeats + 3):
-        for name, job in jobs.items():
-            start = time.perf_counter()
-            job()
-            if repeat >= 3:
-                times[name].append(time.perf_counter() - start)
-    return {name: 1000 * statistics.median(values) for name, values in times.items()}
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=100)
-    repeats = parser.parse_args().repeats
+def measure(quick: bool = False) -> tuple[dict[str, Any], str]:
+    """Values for latest.json, and a table."""
     torch.set_num_threads(1)
-    dense, sparse = ticket(0), ticket(7)
+    network = QUICK if quick else None
+    dense, masked = ticket(0, network), ticket(1 if quick else 7, network)
     shapes = [layer.mask.shape for layer in dense.layers]
-    jobs = {}
+    jobs: dict[str, Callable[[], None]] = {}
     for kernel in KERNELS:
         jobs[f"{kernel}: matrix products"] = floor(shapes, kernel)
         jobs[f"{kernel}: dense step"] = step(dense, kernel)
-        jobs[f"{kernel}: masked step, round 7"] = step(sparse, kernel)
-    found = milliseconds(jobs, repeats)
-    for kernel in KERNELS:
-        found[f"{kernel}: dense step / products"] = (
-            found[f"{kernel}: dense step"] / found[f"{kernel}: matrix products"]
-        )
-    print(json.dumps({name: round(value, 3) for name, value in found.items()}, indent=2))
-
-
-if __name__ == "__main__":
-    main()
+        jobs[f"{kernel}: masked step"] = step(masked, kernel)
+    jobs["plain loop, masks by prune"] = plain_loop.step(masked, BATCH, IMAGES)
+    jobs["plain loop, dense"] = plain_loop.step(dense, BATCH, IMAGES)
+    jobs["plain loop, dense, images in memory"] = plain_loop.step(dense, BATCH, IMAGES, batches())
+    times = interleaved(jobs, groups=2 if quick else 15, calls=1 if quick else 10)
+    rows = [
+        {
+            "job": name,
+            "ms": 1000 * seconds,
+            "over onednn products": median_ratio(times, name, "onednn: matrix products"),
+            "over our dense step": median_ratio(times, name, "onednn: dense step"),
+        }
+        for name, seconds in medians(times).items()
+    ]
+    over_ours = {row["job"]: row["over our dense step"] for row in rows}
+    values = {
+        "dense_step_over_gemm_floor": median_ratio(
+            times, "onednn: dense step", "onednn: matrix products"
+        ),
+        "dense_step_over_gemm_floor_aten": median_ratio(
+            times, "aten: dense step", "aten: matrix products"
+        ),
+        "masked_step_over_dense_step": over_ours["onednn: masked step"],
+        "plain_loop_over_dense_step": over_ours["plain loop, masks by prune"],
+        "plain_loop_without_masks_over_dense_step": over_ours["plain loop, dense"],
+        "plain_loop_images_in_memory_over_dense_step": over_ours[
+            "plain loop, dense, images in memory"
+        ],
+        "dense_step_milliseconds": 1000 * medians(times)["onednn: dense step"],
+    }
+    return values, table(rows)

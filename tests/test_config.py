@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import importlib
 import json
 import re
 from pathlib import Path
@@ -408,6 +409,10 @@ def test_null_removes_a_study_and_leaves_the_others() -> None:
     assert set(config["studies"]) == set(merged()["studies"]) - {"fcnet-orthogonal"}
 
 
+def test_null_removes_an_experiment() -> None:
+    assert "bimodal" not in checked(merged("experiments: {bimodal: null}"))["experiments"]
+
+
 def test_null_removes_what_names_the_entry_too() -> None:
     config = checked(
         merged("{arms: {uniform-bimodal: null, rewire: null}, studies: {convnet-normal: null}}")
@@ -469,21 +474,32 @@ def test_schema_and_spec_have_the_same_keys(section: str, fields: type, others: 
     }
 
 
-def test_every_value_that_the_schema_offers_is_implemented() -> None:
-    from ticketlens import initialization, masks, networks, sources
+def test_families_and_activations_have_their_forward_pass_and_their_theory() -> None:
+    """The config offers what the light registries have; PyTorch's have the same names."""
+    from ticketlens import activations, architecture, networks
 
-    document = schema()
-    network = document["properties"]["networks"]["additionalProperties"]["properties"]
-    init = document["properties"]["inits"]["additionalProperties"]["properties"]
-    assert set(network["family"]["enum"]) == set(networks.FAMILIES)
-    assert set(network["activation"]["enum"]) == set(networks.ACTIVATIONS)
-    assert set(init["scheme"]["enum"]) == set(initialization.SCHEMES)
-    assert set(document["$defs"]["pruning"]["properties"]["criterion"]["enum"]) == set(
-        masks.CRITERIA
-    )
-    assert set(document["properties"]["dataset"]["properties"]["source"]["enum"]) == set(
-        sources.SOURCES
-    )
+    assert set(architecture.FAMILIES) == set(networks.FAMILIES)
+    assert set(activations.ACTIVATIONS) == set(networks.ACTIVATIONS)
+
+
+@pytest.mark.parametrize(
+    ("module", "registry", "overlay"),
+    [
+        ("architecture", "FAMILIES", "networks: {fcnet: {family: mine}}"),
+        ("activations", "ACTIVATIONS", "networks: {fcnet: {activation: mine}}"),
+        ("initialization", "SCHEMES", "inits: {normal: {scheme: mine}}"),
+        ("masks", "CRITERIA", "pruning: {criterion: mine}"),
+        ("sources", "SOURCES", "dataset: {source: mine}"),
+    ],
+)
+def test_the_config_allows_what_a_registry_has(
+    monkeypatch, module: str, registry: str, overlay: str
+) -> None:
+    found = getattr(importlib.import_module(f"ticketlens.{module}"), registry)
+    (line,) = problems(merged(overlay))
+    assert "is 'mine'; allowed: " + ", ".join(found) in line
+    monkeypatch.setitem(found, "mine", next(iter(found.values())))
+    checked(merged(overlay))
 
 
 def test_defaults_of_the_spec_are_valid_config_values() -> None:

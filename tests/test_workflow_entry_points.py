@@ -11,7 +11,7 @@ import yaml
 from snakemake.utils import update_config
 
 from ticketlens.config import checked, rounds
-from workflow_tools import REPOSITORY, clone, run
+from workflow_tools import REPOSITORY, clone, rules, run
 
 pytestmark = pytest.mark.workflow
 
@@ -82,9 +82,29 @@ def test_overlays_combine_and_figures_of_a_trial_are_targets_too(fresh: Path) ->
     assert found["train"] < trainings("config/quick.yaml")
 
 
-def test_every_rule_is_listed_with_its_docstring(fresh: Path) -> None:
-    output = snakemake(fresh, "--list-rules")
-    assert {"all", "train", "prune", "rewind"} <= set(output.split())
+def test_every_rule_is_listed_with_a_docstring_of_its_own(fresh: Path) -> None:
+    listed = dict(re.findall(r"^(\w+) \((.+\.|.+\?)\)$", snakemake(fresh, "--list"), re.MULTILINE))
+    assert set(listed) == {rule.name for rule in rules()}
+    assert len(set(listed.values())) == len(listed), "two rules read the same"
+    assert all(len(text) <= 100 for text in listed.values())
+
+
+def test_the_workflow_catalog_finds_what_it_documents() -> None:
+    """A page of its own takes workflow/Snakefile, config/README.md and these keys, no others."""
+    usage = yaml.safe_load((REPOSITORY / ".snakemake-workflow-catalog.yml").read_text())["usage"]
+    assert set(usage) == {"mandatory-flags", "software-stack-deployment", "report"}
+    assert {key: type(text) for key, text in usage["mandatory-flags"].items()} == {
+        "desc": str,
+        "flags": str,
+    }
+    deployment = usage["software-stack-deployment"]
+    assert set(deployment) == {"conda", "apptainer", "apptainer+conda"}
+    assert all(isinstance(value, bool) for value in [*deployment.values(), usage["report"]])
+    assert deployment["conda"] == any("envs/" in rule.text for rule in rules())
+    assert (REPOSITORY / "workflow/Snakefile").is_file()
+    assert (REPOSITORY / "config/README.md").is_file()
+    words = (REPOSITORY / "README.md").read_text(encoding="utf-8").lower()
+    assert "snakemake" in words and "workflow" in words
 
 
 def test_the_workflow_is_lint_clean(fresh: Path) -> None:

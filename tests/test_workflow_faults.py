@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -41,6 +42,7 @@ PARTIAL = f"{CHAIN}/round00/imp/training.partial.h5"
 LOG = "results/logs/train/fcnet-normal/seed0/round00/imp.log"
 SCREEN = 24  # lines
 MINUTES = 30
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -210,13 +212,18 @@ def test_results_of_another_spec_in_a_half_done_chain_are_refused(folder: Path) 
     assert "made by another spec" in output and "Traceback" not in output
 
 
-def test_a_second_snakemake_is_turned_away_and_the_first_goes_on(
+def test_a_second_snakemake_is_turned_away_but_for_progress_and_the_first_goes_on(
     folder: Path, tmp_path: Path
 ) -> None:
     endless = overlay(tmp_path, {"training": {"epochs": 20_000}})
     with training(folder, endless) as running:
         output = failing_snakemake(folder, TRAINED, "--cores", "1", overlays=endless)
         assert "cannot be locked" in output and "--unlock" in output
+        command = ("progress", "--nolock", "--quiet", "all")
+        assert f"snakemake {' '.join(command)} " in README
+        shown = snakemake(folder, *command, overlays=endless)
+        line = r"^fcnet-normal +0 +\d/2 .*round 0, epoch \d+/20000 .*\d\d:\d\d$"
+        assert re.search(line, shown, re.MULTILINE), shown
         assert running.poll() is None
 
 

@@ -1,6 +1,7 @@
 # Config, names and paths that the rules share.
 # Needs: config. Makes: the checked config, wildcard constraints, path helpers.
 
+import gc
 import json
 import os.path
 import sys
@@ -13,11 +14,17 @@ from snakemake.exceptions import WorkflowError
 from ticketlens import catalogue, preflight
 from ticketlens import config as ticketlens_config
 from ticketlens import factorial as ticketlens_factorial
-from ticketlens.architecture import RESIDUAL as RESIDUAL_FAMILIES, layer_shapes
+from ticketlens.architecture import is_convolutional, is_residual, layer_shapes
 from ticketlens.arm_config import arm_items, arm_rounds, arm_seeds, donor_seed, recipes, shown_arms
 from ticketlens.arms import ASIDE, SALIENCIES, needs
 from ticketlens.fingerprint import fingerprint, folder_digest
 from ticketlens.predictors import MIN_ARMS, PROPERTIES
+from ticketlens.reference import TABLES as REFERENCE_TABLES
+from ticketlens.weight_rows import NORMAL_SCHEMES
+
+# A graph of thousands of jobs is one large heap of living objects. Python's collector walks it again
+# and again and finds nothing: at its default pace, a quarter of a dry run of the full study.
+gc.set_threshold(100_000, 50, 100)
 
 ticketlens_config.export_library_path()
 try:
@@ -61,7 +68,7 @@ def study_spec(study):
 
 def minutes_to_train(study):
     """Time limit of one training on a cluster; a GPU is assumed for convolutions."""
-    return 60 if study_spec(study).network.family in ("fully-connected", "resnet-fc") else 240
+    return 240 if is_convolutional(study_spec(study)) else 60
 
 
 def rounds(study, first=0):
@@ -153,9 +160,13 @@ def studies_of(table):
     return [name for name in config["studies"] if has_all or name not in RESIDUAL]
 
 
-def of_family(*families):
-    """Studies whose networks are of these families."""
-    return [name for name in config["studies"] if study_spec(name).network.family in families]
+def of_kind(convolutional, residual):
+    """Studies by the kind of their hidden layers, with or without skips: of any family."""
+    return [
+        name
+        for name, spec in SPECS.items()
+        if is_convolutional(spec) == convolutional and is_residual(spec.network) == residual
+    ]
 
 
 def measured(table, suffix="csv"):
@@ -284,6 +295,11 @@ def in_report(file):
     return os.path.relpath(f"{workflow.basedir}/workflow/report/{file}")
 
 
+def in_reference(file):
+    """Path of a file of the reference results, from the working directory."""
+    return os.path.relpath(f"{workflow.basedir}/docs/results/{file}")
+
+
 def captions():
     """Captions of the figures of the config, one for each kind."""
     return [in_report(f"{key}.rst") for key in dict.fromkeys(map(catalogue.key, FIGURES))]
@@ -313,7 +329,7 @@ def mean_field():
 def gaussian_scale(wildcards):
     """sigma_w of the initial tickets of a study if its weights are Gaussian, else None."""
     init = study_spec(wildcards.study).init
-    return init.sigma_w if wildcards.state == "init" and init.scheme != "orthogonal" else None
+    return init.sigma_w if wildcards.state == "init" and init.scheme in NORMAL_SCHEMES else None
 
 
 DATASET = f"resources/{config['dataset']['name']}.h5"
@@ -321,9 +337,9 @@ DATASET = f"resources/{config['dataset']['name']}.h5"
 BANK = "resources/tickets" if config["results"] == "results" else f"{config['results']}/tickets"
 TRAINED = [name for name, study in config["studies"].items() if study.get("tickets") != "bank"]
 BANKED = [name for name in config["studies"] if name not in TRAINED]
-FULLY_CONNECTED = of_family("fully-connected")
-CONVOLUTIONAL = of_family("convolutional")
-RESIDUAL = of_family(*RESIDUAL_FAMILIES)
+FULLY_CONNECTED = of_kind(convolutional=False, residual=False)
+CONVOLUTIONAL = of_kind(convolutional=True, residual=False)
+RESIDUAL = [name for name, spec in SPECS.items() if is_residual(spec.network)]
 LATE = [name for name in TRAINED if study_spec(name).pruning.rewind_epoch]
 
 ARMS = recipes(config)
@@ -377,6 +393,7 @@ TABLES = [
     "histograms",
     *MEASURED,
 ]
+COMPACT = [name for name in TABLES if name not in catalogue.TOO_LARGE]
 FIGURES = [
     "accuracy",
     "generalization_gap",

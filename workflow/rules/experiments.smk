@@ -67,6 +67,7 @@ rule plot_bimodal_accuracy:
 
 
 use rule plot_bimodal_accuracy as plot_variance_adjusted with:
+    """Does accuracy improve with variances adjusted to the density, or to each in-degree?"""
     output:
         png=report(
             "<results>/variance_adjusted.png",

@@ -10,6 +10,7 @@ rule factorial:
 
 
 use rule tabulate_accuracy as tabulate_factorial_accuracy with:
+    """Collect accuracies and training curves of the factorial's runs."""
     input:
         trained=lambda wildcards: of_factorial("trained.h5"),
         banks=banks([study for study in FACTORIAL if study in BANKED], "resources/tickets"),

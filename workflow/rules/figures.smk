@@ -274,6 +274,7 @@ rule plot_qmap:
 
 
 use rule plot_qmap as plot_qmap_trained with:
+    """Measured q per layer of the trained networks."""
     output:
         png=report(
             "<results>/qmap_trained.png",

@@ -123,7 +123,7 @@ rule measure_residual:
     log:
         "<logs>/measure_residual/{study}/seed{seed}/round{round}/{arm}/{state}.log",
     wildcard_constraints:
-        study=any_of(of_family("resnet-fc")),
+        study=any_of(of_kind(convolutional=False, residual=True)),
     conda:
         "../../envs/analyse.yaml"
     resources:
@@ -146,7 +146,7 @@ rule measure_residual_conv:
     log:
         "<logs>/measure_residual/{study}/seed{seed}/round{round}/{arm}/{state}.log",
     wildcard_constraints:
-        study=any_of(of_family("resnet-conv")),
+        study=any_of(of_kind(convolutional=True, residual=True)),
     conda:
         "../../envs/train.yaml"
     resources:

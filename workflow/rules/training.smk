@@ -27,6 +27,7 @@ rule train:
 
 
 use rule train as train_keeping_theta_k with:
+    """Train the dense ticket, and keep theta_k for late rewinding."""
     output:
         trained="<results>/checkpoints/{study}/seed{seed}/round{round}/{arm}/trained.h5",
         theta_k="<results>/checkpoints/{study}/seed{seed}/round{round}/{arm}/theta_k.h5",

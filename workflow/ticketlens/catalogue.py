@@ -52,6 +52,8 @@ FIGURES = {
     "jacobian_spectrum": Figure("Jacobians", "Spectrum of the Jacobian", density="up to six"),
     "isometry": Figure("Jacobians", "Growth of perturbations against nulls", is_key=True),
 }
+# Curves of every checkpoint, to draw with: too large to keep in a repository.
+TOO_LARGE = ("histograms", "spectral_densities", "jacobian_spectrum", "bimodal_law")
 TABLES = {
     "accuracy": "Accuracies and losses of every run, for the last and the best validation epoch",
     "training_curves": "Losses and accuracies per run and epoch",

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,10 @@ class ConfigError(ValueError):
 def checked(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the config without its removed (null) entries, after checking it.
 
-    Overlays merge mappings; an entry of `networks`, `inits`, `studies` or `arms` that an overlay
-    sets to null is removed, and so is what names it. Raises ConfigError listing every problem: the
-    key, the value, what is allowed, and for an unknown key the nearest known one.
+    Overlays merge mappings; an entry of `networks`, `inits`, `studies`, `arms` or `experiments`
+    that an overlay sets to null is removed, and so is what names it. Raises ConfigError listing
+    every problem: the key, the value, what is allowed, and for an unknown key the nearest known
+    one.
     """
     # These read configs with this module's functions.
     from ticketlens import arm_config, claim_plan, factorial
@@ -53,7 +54,7 @@ def _without_removed(config: Mapping[str, Any]) -> dict[str, Any]:
     Not checked yet: what should be a name may be anything, a list too, so no sets.
     """
     kept, removed = dict(config), {}
-    for key in ("networks", "inits", "studies", "arms"):
+    for key in ("networks", "inits", "studies", "arms", "experiments"):
         if isinstance(config.get(key), Mapping):
             removed[key] = [name for name, entry in config[key].items() if entry is None]
             kept[key] = {name: entry for name, entry in config[key].items() if entry is not None}
@@ -115,13 +116,27 @@ def rounds(config: Mapping[str, Any], study: str) -> int:
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON schema of the config; an arm's sources are those of the registries."""
-    from ticketlens import arm_config
+    """Return the JSON schema of the config; what a registry has, it allows.
+
+    These are sources of images, families, activations, initial weights, criteria, and the sources
+    of an arm.
+    """
+    from ticketlens import activations, architecture, arm_config, initialization, masks, sources
 
     document = json.loads(SCHEMA.read_text(encoding="utf-8"))
-    recipe = document["properties"]["arms"]["additionalProperties"]["properties"]
-    recipe["mask"] = {"enum": arm_config.mask_names()}
-    recipe["weights"] = {"enum": arm_config.weight_names()}
+    sections = document["properties"]
+
+    def allow(section: dict[str, Any], key: str, names: Iterable[str]) -> None:
+        section["properties"][key] = {"enum": list(names)}
+
+    allow(sections["dataset"], "source", sources.SOURCES)
+    network = sections["networks"]["additionalProperties"]
+    allow(network, "family", architecture.FAMILIES)
+    allow(network, "activation", activations.ACTIVATIONS)
+    allow(sections["inits"]["additionalProperties"], "scheme", initialization.SCHEMES)
+    allow(document["$defs"]["pruning"], "criterion", masks.CRITERIA)
+    allow(sections["arms"]["additionalProperties"], "mask", arm_config.mask_names())
+    allow(sections["arms"]["additionalProperties"], "weights", arm_config.weight_names())
     return document
 
 

@@ -174,5 +174,7 @@ def _shifts(count: int) -> np.ndarray:
 
 
 def _panel_title(rows: pd.DataFrame, name: str, column: str = "n") -> str:
-    seeds = int(rows[column].max())
-    return f"{name}, {seeds}\u00a0seed{'' if seeds == 1 else 's'}"
+    """Return the name of a study with its number of seeds, "1–2 seeds" where arms differ in it."""
+    fewest, most = int(rows[column].min()), int(rows[column].max())
+    seeds = str(most) if fewest == most else f"{fewest}–{most}"
+    return f"{name}, {seeds}\u00a0seed{'' if most == 1 else 's'}"

@@ -25,7 +25,7 @@ def fingerprint(script: str | Path, package: Path = PACKAGE) -> str:
     files = {Path(script).resolve(), *reached(script, package)}
     digest = hashlib.sha256()
     for file in sorted(files, key=lambda file: (file.name, str(file))):
-        digest.update(f"{file.name}\n{_code(file)}\n".encode())
+        digest.update(f"{file.name}\n{_parsed(file)[0]}\n".encode())
     return digest.hexdigest()[:16]
 
 
@@ -42,37 +42,36 @@ def reached(script: str | Path, package: Path = PACKAGE) -> set[Path]:
 
 
 @functools.cache
-def _tree(file: Path) -> ast.Module:
-    return ast.parse(file.read_text(encoding="utf-8"))
+def _parsed(file: Path) -> tuple[str, tuple[ast.Import | ast.ImportFrom, ...]]:
+    """Return the module's code in canonical form, without comments and docstrings, and its imports.
 
-
-@functools.cache
-def _code(file: Path) -> str:
-    """Return the module's code without comments and docstrings, in canonical form.
-
-    Of its C source, if it has one, comments and runs of white space are left out.
+    Of its C source, if it has one, comments and runs of white space are left out. Each file is
+    parsed and walked once: Snakemake does this for every module, each time that it starts.
     """
     tree = ast.parse(file.read_text(encoding="utf-8"))
+    imports = []
     for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            imports.append(node)
+        elif isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             first = node.body[0] if node.body else None
             if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
                 node.body = node.body[1:] or [ast.Pass()]
-    source = file.with_suffix(".c")
-    if not source.is_file():
-        return ast.unparse(tree)
-    text = re.sub(r"/\*.*?\*/", " ", source.read_text(encoding="utf-8"), flags=re.DOTALL)
-    return f"{ast.unparse(tree)}\n{' '.join(text.split())}"
+    code, source = ast.unparse(tree), file.with_suffix(".c")
+    if source.is_file():
+        text = re.sub(r"/\*.*?\*/", " ", source.read_text(encoding="utf-8"), flags=re.DOTALL)
+        code = f"{code}\n{' '.join(text.split())}"
+    return code, tuple(imports)
 
 
 @functools.cache
 def _imports(file: Path, package: Path) -> frozenset[Path]:
     """Return the package's files that `file` imports directly."""
     modules: set[str] = set()
-    for node in ast.walk(_tree(file)):
+    for node in _parsed(file)[1]:
         if isinstance(node, ast.Import):
             modules.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
+        else:
             origin = node.module or ""
             if node.level and package in file.parents:
                 above = file.parent.relative_to(package.parent).parts

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import os
 import platform
+import re
 import statistics
 import struct
 from collections.abc import Iterable, Mapping, Sequence
@@ -66,6 +68,21 @@ def claims(path: str | Path) -> list[dict[str, str]]:
     if rows and missing:
         raise ValueError(f"{path}: not a table of claims, it lacks {', '.join(sorted(missing))}")
     return rows
+
+
+def machine() -> dict[str, str | int | float]:
+    """Return the processor's name, the number of cores that may be used, and memory in GiB."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        names = re.findall(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    except OSError:  # not Linux
+        names = []
+    return {
+        "processor": names[0] if names else platform.processor() or platform.machine(),
+        "cores": os.cpu_count() or 1,
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "system": platform.system(),
+    }
 
 
 def installed_versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:

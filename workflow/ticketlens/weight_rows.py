@@ -12,6 +12,9 @@ from ticketlens.checkpoint import Checkpoint, Layer
 from ticketlens.rows import Row, keys
 from ticketlens.seeds import stream
 
+NORMAL_SCHEMES = ("gaussian", "normal-scaled-bias")
+"""Initial weights that are normal: what pruning by |theta_0| leaves of these is known."""
+
 
 def weight_statistics(checkpoint: Checkpoint, ticket: Checkpoint | None = None) -> list[Row]:
     """Moments and bimodality of the kept weights, per layer, the readout included.
@@ -54,7 +57,7 @@ def weight_statistics(checkpoint: Checkpoint, ticket: Checkpoint | None = None) 
 
 def _selection_std(checkpoint: Checkpoint, layer: Layer) -> float:
     init = checkpoint.spec.init
-    if init.scheme == "orthogonal":
+    if init.scheme not in NORMAL_SCHEMES:
         return float("nan")
     return float(statistics.selection_null_std(layer.density, init.sigma_w))
 

@@ -1,0 +1,36 @@
+"""Compare tables with the reference results: see ticketlens.reference."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from ticketlens.atomic import replacing
+from ticketlens.joblog import job_log
+from ticketlens.reference import check, differences, other_arms, page, reference
+from ticketlens.tables import write_csv
+
+
+def main(snakemake) -> None:
+    config = json.loads(snakemake.params.config)
+    wanted = yaml.safe_load(Path(snakemake.input.config).read_text(encoding="utf-8"))
+    tables = {Path(path).stem: pd.read_csv(path) for path in snakemake.input.tables}
+    skipped = differences(config, wanted, config["studies"])
+    arms = other_arms(config, wanted)
+    own = reference(tables)
+    own = own[~own["study"].isin(list(skipped)) & ~own["arm"].isin(list(arms))]
+    rows = check(own, pd.read_csv(snakemake.input.reference))
+    write_csv(snakemake.output.table, rows)
+    data = wanted["dataset"]
+    about = (
+        f"Reference: `docs/results`, data set {data['name']} from `{data['path']}`; the 95 % "
+        "intervals are for the mean of as many seeds as this run has."
+    )
+    with replacing(snakemake.output.page) as temporary:
+        temporary.write_text(page(rows, {**skipped, **arms}, about), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):  # noqa: F821
+        main(snakemake)  # noqa: F821
