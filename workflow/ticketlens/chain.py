@@ -16,11 +16,12 @@ from ticketlens.networks import FullyConnected
 
 Gradients = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, list[Tensor]]]
 """From images and labels to the mean loss, the logits, and a gradient per parameter."""
-_threshold = torch.ops.aten.threshold_backward.default
+_aten = torch.ops.aten
+_MEAN = 1  # as PyTorch numbers the reductions of a loss
 # Per activation: y = phi(h) in the place of h; the gradient by h from that by y, and y.
 WRITTEN_OUT: dict[Callable, tuple[Callable, Callable]] = {
-    torch.tanh: (torch.tanh_, torch.ops.aten.tanh_backward.default),
-    torch.relu: (torch.relu_, lambda grad, y: _threshold(grad, y, 0)),
+    torch.tanh: (torch.tanh_, _aten.tanh_backward.default),
+    torch.relu: (torch.relu_, lambda grad, y: _aten.threshold_backward.default(grad, y, 0)),
 }
 
 
@@ -60,9 +61,10 @@ def gradients(model: nn.Module) -> Gradients | None:
 
 
 def _loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean cross-entropy and its gradient (samples, classes)."""
-    with torch.enable_grad():
-        leaf = logits.detach().requires_grad_()
-        loss = nn.functional.cross_entropy(leaf, labels)
-        (grad,) = torch.autograd.grad(loss, leaf)
-    return loss.detach(), grad
+    """Return the mean cross-entropy and its gradient (samples, classes), as autograd has them."""
+    logarithms = torch.log_softmax(logits, 1)
+    # No weights of classes, the mean over samples, and −100 as the label to leave out: none.
+    how = (None, _MEAN, -100)
+    loss, count = _aten.nll_loss_forward(logarithms, labels, *how)
+    grad = _aten.nll_loss_backward(torch.ones(()), logarithms, labels, *how, count)
+    return loss, _aten._log_softmax_backward_data(grad, logarithms, 1, logits.dtype)
