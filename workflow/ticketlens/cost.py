@@ -29,10 +29,13 @@ from ticketlens.spec import Spec
 Config = Mapping[str, Any]
 
 # Measured on one core of an x86 server with PyTorch 2.
-THROUGHPUT = {"linear": 5.5e10, "conv": 3.3e10}
+THROUGHPUT = {"linear": 5.5e10, "conv": 7e10}
 """Multiply-adds a second, by kind of hidden layer, at the full study's widths."""
 ATEN = 0.65
 """Throughput of linear layers with kernel `aten`, relative to `onednn`."""
+SPARSE = (0.19, 1.45)
+"""Time of a layer that trains sparse, relative to dense with `onednn`: a + b × density (the table
+of layers in docs/speed.md, from density 0.41 down, both shapes within 20 %)."""
 STEP_OVERHEAD = 9e-4
 """Seconds of a training step that no multiply-add accounts for."""
 START_UP = {"training": 2.5, "analysis": 0.45}
@@ -104,14 +107,16 @@ def training_seconds(spec: Spec, densities: Sequence[float], images: Images) -> 
 
     A step costs three forward passes, less the first layer's gradient with respect to the images,
     which nobody asks for; an epoch ends with the validation images, a run with all images twice
-    (last and best weights). `densities`, per layer, do not count: masked training is dense, and
-    layers that train sparse (`training.sparse_below`) are counted as if they did not: a bound.
+    (last and best weights). `densities`, one per layer, count where a layer trains sparse (below
+    `training.sparse_below`): masked training is dense.
     """
-    forward = multiply_adds(spec)
-    training = spec.training
-    speed = THROUGHPUT["conv" if is_convolutional(spec) else "linear"]
-    if not is_convolutional(spec) and training.kernel == "aten":
-        speed *= ATEN
+    training, is_conv = spec.training, is_convolutional(spec)
+    speed = THROUGHPUT["conv" if is_conv else "linear"]
+    dense = 1 / ATEN if training.kernel == "aten" and not is_conv else 1.0
+    forward = [
+        work * (SPARSE[0] + SPARSE[1] * density if density < training.sparse_below else dense)
+        for work, density in zip(multiply_adds(spec), densities, strict=True)
+    ]
     steps = training.epochs * (images.train // training.batch_size)
     trained = steps * training.batch_size * (3 * sum(forward) - forward[0])
     evaluated = (training.epochs + 3) * images.validation + 2 * (images.train + images.test)

@@ -20,17 +20,18 @@ class _OneDNNLinear(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return _product(x, weight, bias)
+        return onednn_product(x, weight, bias)
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
         x, weight = ctx.saved_tensors
         # The first layer's input needs no gradient.
-        grad_x = _product(grad, weight.t(), None) if ctx.needs_input_grad[0] else None
-        return grad_x, _product(grad.t(), x.t(), None), grad.sum(0)
+        grad_x = onednn_product(grad, weight.t(), None) if ctx.needs_input_grad[0] else None
+        return grad_x, onednn_product(grad.t(), x.t(), None), grad.sum(0)
 
 
-def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def onednn_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Return x Wᵀ + b by oneDNN, without a gradient; x (samples, in), W (out, in), b (out,)."""
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 
 

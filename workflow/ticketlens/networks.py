@@ -6,7 +6,8 @@ pre-activations h of its hidden layers, which the measurements need.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -34,79 +35,95 @@ class KernelLinear(nn.Linear):
         return self.kernel(x, self.weight, self.bias)
 
 
-class FullyConnected(nn.Module):
+class _Network(nn.Module):
+    """Layers, the readout last, and phi between them; families say how they are connected."""
+
+    def __init__(self, layers: list[nn.Module], network: NetworkSpec) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.activation = ACTIVATIONS[network.activation]
+
+    def preactivations(self, images: Tensor) -> list[Tensor]:
+        """Return h of every hidden layer, as `hidden` yields them."""
+        return list(self.hidden(images))
+
+
+class FullyConnected(_Network):
     """x → h = W x + b → phi(h) → … → readout; images are flattened channel-first."""
 
-    def __init__(self, layers: list[nn.Module], network: NetworkSpec) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(layers)
-        self.activation = ACTIVATIONS[network.activation]
-
-    def preactivations(self, images: Tensor) -> list[Tensor]:
-        """Return h of every hidden layer: (samples, neurons) each."""
-        x, found = images.flatten(1), []
-        for layer in self.layers[:-1]:
-            found.append(layer(x))
-            x = self.activation(found[-1])
-        return found
+    def hidden(self, images: Tensor) -> Iterator[Tensor]:
+        """Yield h of every hidden layer: (samples, neurons) each."""
+        return chain_preactivations(self.layers[:-1], self.activation, images.flatten(1))
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (samples, channels, height, width) to logits (samples, classes)."""
-        return self.layers[-1](self.activation(self.preactivations(images)[-1]))
+        return self.layers[-1](self.activation(_last(self.hidden(images))))
 
 
-class Convolutional(nn.Module):
+class Convolutional(_Network):
     """Convolutions with phi, global average pooling of phi(h), readout."""
 
-    def __init__(self, layers: list[nn.Module], network: NetworkSpec) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(layers)
-        self.activation = ACTIVATIONS[network.activation]
-
-    def preactivations(self, images: Tensor) -> list[Tensor]:
-        """Return h of every hidden layer: (samples, channels, height, width) each."""
-        x, found = images, []
-        for layer in self.layers[:-1]:
-            found.append(layer(x))
-            x = self.activation(found[-1])
-        return found
+    def hidden(self, images: Tensor) -> Iterator[Tensor]:
+        """Yield h of every hidden layer: (samples, channels, height, width) each."""
+        return chain_preactivations(self.layers[:-1], self.activation, images)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (samples, channels, height, width) to logits (samples, classes)."""
-        return self.layers[-1](self.activation(self.preactivations(images)[-1]).mean(dim=(2, 3)))
+        pooled = self.activation(_last(self.hidden(images))).mean(dim=(2, 3))
+        return self.layers[-1](pooled)
 
 
 class ResidualFullyConnected(FullyConnected):
     """Residual blocks of linear layers; the readout is on phi of the last trunk."""
 
-    def preactivations(self, images: Tensor) -> list[Tensor]:
-        """Return h of `residual_preactivations`: (samples, neurons) each."""
+    def hidden(self, images: Tensor) -> Iterator[Tensor]:
+        """Yield h of `residual_preactivations`: (samples, neurons) each."""
         return residual_preactivations(self.layers[:-1], self.activation, images.flatten(1))
 
 
 class ResidualConvolutional(Convolutional):
     """Residual blocks of convolutions; phi of the last trunk is pooled, then read out."""
 
-    def preactivations(self, images: Tensor) -> list[Tensor]:
-        """Return h of `residual_preactivations`: (samples, channels, height, width) each."""
+    def hidden(self, images: Tensor) -> Iterator[Tensor]:
+        """Yield h of `residual_preactivations`: (samples, channels, height, width) each."""
         return residual_preactivations(self.layers[:-1], self.activation, images)
+
+
+def chain_preactivations(
+    layers: nn.ModuleList, activation: Callable[[Tensor], Tensor], x: Tensor
+) -> Iterator[Tensor]:
+    """Yield h = W x + b of each layer, x = phi(h) of the one before."""
+    first, *others = layers
+    h = first(x)
+    yield h
+    for layer in others:
+        h = layer(activation(h))
+        yield h
 
 
 def residual_preactivations(
     layers: nn.ModuleList, activation: Callable[[Tensor], Tensor], x: Tensor
-) -> list[Tensor]:
-    """Return the pre-activations of a residual network, one per hidden layer.
+) -> Iterator[Tensor]:
+    """Yield the pre-activations of a residual network, one per hidden layer.
 
     Layer 1 is the stem: the trunk h = W x + b. Layers 2k and 2k + 1 are block k, in pre-activation
     form: h1 = W1 phi(h) + b1, then the trunk h' = h + W2 phi(h1) + b2. Found for layer 2k is h1,
     for layer 2k + 1 the trunk behind the block (not the branch alone): as theory tracks them.
     """
     stem, *blocks = layers
-    found = [stem(x)]
+    trunk = stem(x)
+    yield trunk
     for inner, outer in zip(blocks[::2], blocks[1::2], strict=True):
-        found.append(inner(activation(found[-1])))
-        found.append(found[-2] + outer(activation(found[-1])))
-    return found
+        between = inner(activation(trunk))
+        yield between
+        trunk = trunk + outer(activation(between))
+        yield trunk
+
+
+def _last(values: Iterator[Tensor]) -> Tensor:
+    """Return the last of `values`, keeping none of the others: activations may be large."""
+    (last,) = deque(values, maxlen=1)
+    return last
 
 
 FAMILIES: dict[str, type[nn.Module]] = {

@@ -24,10 +24,12 @@ from ticketlens import resume, sparse
 from ticketlens.checkpoint import Checkpoint, Layer
 from ticketlens.dataset import PreparedDataset, read_part
 from ticketlens.masks import InvariantError
+from ticketlens.memory import keep_freed_memory
 from ticketlens.networks import build
-from ticketlens.optimization import learning_rate, optimizer, prepare_device
+from ticketlens.optimization import learning_rate, prepare_device
 from ticketlens.seeds import stream
 from ticketlens.spec import TrainingSpec
+from ticketlens.step import Captured, Step
 
 log = logging.getLogger(__name__)
 EVALUATION_BATCH = 1000
@@ -80,6 +82,8 @@ def train(
             f"training.epochs ({spec.epochs})"
         )
     device = prepare_device(spec)
+    if device.type == "cpu":
+        keep_freed_memory()
     model = sparse.compressed(
         build(ticket, spec.kernel).to(device),
         [layer.mask for layer in ticket.layers], ticket.spec.network, spec,
@@ -146,18 +150,11 @@ class _Run:
     ) -> None:
         self.ticket, self.spec, self.model, self.device = ticket, spec, model, device
         self.name = f"{ticket.study} seed {ticket.seed} round {ticket.round} arm {ticket.arm}"
-        self.parameters = list(model.parameters())
         self.masks = [torch.from_numpy(layer.mask).to(device) for layer in ticket.layers]
-        # A full mask needs no multiplication: the dense network trains at the dense price. Nor does
-        # a sparse layer, which has no weights off the mask.
-        self.held = [
-            (layer.weight, mask.to(layer.weight.dtype))
-            for layer, mask in zip(model.layers, self.masks, strict=True)
-            if not (mask.all() or sparse.is_sparse(layer))
-        ]
-        self.optimizer = optimizer(spec, self.parameters)
+        self.descent = Step(spec, model, self.masks)
+        self.parameters, self.running = self.descent.parameters, self.descent.running
+        self.advance = Captured(self.descent) if is_captured(device) else self.descent
         self.epoch = self.step = 0  # finished epochs; finished steps of the next one
-        self.running = torch.zeros(2, dtype=torch.float64, device=device)  # loss sum, correct
         self.history: dict[str, float | np.ndarray] = {
             name: np.full(spec.epochs, np.nan) for name in CURVES
         }
@@ -196,11 +193,10 @@ class _Run:
             ("parameter", self.snapshot()), ("best", self.best), ("late", self.late)
         ):  # fmt: skip
             arrays |= {f"{group}/{index}": value for index, value in enumerate(values)}
-        for index, slots in self.optimizer.state_dict()["state"].items():
+        for slot, values in self.descent.optimizer.slots.items():
             arrays |= {
                 f"optimizer/{index}/{slot}": value.cpu().numpy()
-                for slot, value in slots.items()
-                if value is not None
+                for index, value in enumerate(values)
             }
         return arrays
 
@@ -212,32 +208,18 @@ class _Run:
         self.set_parameters([arrays[f"parameter/{index}"] for index in count])
         self.best = [arrays[f"best/{index}"] for index in count]
         self.late = [arrays[f"late/{index}"] for index in count if f"late/{index}" in arrays]
-        optimizer: dict[int, dict[str, Tensor]] = {}
-        for name, value in arrays.items():
-            if name.startswith("history/"):
-                self.history[name.removeprefix("history/")] = value
-            elif name.startswith("optimizer/"):
-                _, index, slot = name.split("/")
-                # clone(): torch's own aligned memory, on which the kernels' bits may depend
-                optimizer.setdefault(int(index), {})[slot] = torch.from_numpy(value).clone()
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": optimizer, "param_groups": groups})
+        self.history |= {
+            name.removeprefix("history/"): value
+            for name, value in arrays.items()
+            if name.startswith("history/")
+        }
+        for slot, values in self.descent.optimizer.slots.items():
+            for index, value in enumerate(values):
+                value.copy_(torch.from_numpy(arrays[f"optimizer/{index}/{slot}"]))
 
     def take_step(self, images: Tensor, labels: Tensor, rate: float) -> None:
         """One step of masked gradient descent on one batch."""
-        logits = self.model(images)
-        loss = nn.functional.cross_entropy(logits, labels)
-        for parameter in self.parameters:
-            parameter.grad = None
-        loss.backward()
-        if self.held:
-            torch._foreach_mul_([weight.grad for weight, _ in self.held], [m for _, m in self.held])
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-        with torch.no_grad():
-            self.running[0] += loss.detach()
-            self.running[1] += (logits.argmax(1) == labels).sum()
+        self.advance(images, labels, rate)
         self.step += 1
 
     def finish_epoch(self, steps: int, validation: Batches) -> None:
@@ -254,9 +236,10 @@ class _Run:
                 strict=True)
         )  # fmt: skip
         if not (math.isfinite(values["train_loss"]) and math.isfinite(values["validation_loss"])):
+            rate = learning_rate(self.spec, self.epoch * steps - 1, steps)
             raise DivergedError(
                 f"training diverged: {self.name}, epoch {self.epoch}, learning rate "
-                f"{self.optimizer.param_groups[0]['lr']:g}: loss {values['train_loss']:g}; "
+                f"{rate:g}: loss {values['train_loss']:g}; "
                 "try a lower training.learning_rate"
             )
         self.check_masks()
@@ -330,21 +313,7 @@ def _epochs(
     )  # fmt: skip
     while run.epoch < run.spec.epochs:
         start = time.perf_counter()
-        order = stream(run.ticket.seed, "data-order", run.epoch).permutation(len(data.labels))
-        batches = torch.from_numpy(order).to(run.device).split(run.spec.batch_size)
-        for chosen in batches[run.step : steps]:
-            rate = learning_rate(run.spec, run.epoch * steps + run.step, steps)
-            # Three times faster than data.images[chosen].
-            images = data.images.index_select(0, chosen)
-            run.take_step(images, data.labels[chosen], rate)
-            if stop():
-                saver.save(run.state())
-                raise resume.Interrupted(
-                    f"{run.name}: stopped on request after epoch {run.epoch}, step {run.step}; "
-                    "saved, the next run goes on from here"
-                )
-            if saver.overdue():
-                saver.save(run.state())
+        take_epoch(run, data, steps, saver, stop)
         run.finish_epoch(steps, validation)
         run.seconds, run.epochs_here = (
             run.seconds + time.perf_counter() - start,
@@ -361,6 +330,32 @@ def _epochs(
                 "accuracy %.4f", run.name, run.epoch, run.spec.epochs, *now.values(),
             )  # fmt: skip
     bar.close()
+
+
+def take_epoch(
+    run: _Run, data: Batches, steps: int, saver: resume.Saver, stop: Callable[[], bool]
+) -> None:
+    """Take the steps that are left of an epoch. Unless it saves, it never waits for a GPU."""
+    order = stream(run.ticket.seed, "data-order", run.epoch).permutation(len(data.labels))
+    batches = torch.from_numpy(order).to(run.device).split(run.spec.batch_size)
+    for chosen in batches[run.step : steps]:
+        rate = learning_rate(run.spec, run.epoch * steps + run.step, steps)
+        # Three times faster than data.images[chosen].
+        images, labels = (part.index_select(0, chosen) for part in (data.images, data.labels))
+        run.take_step(images, labels, rate)
+        if stop():
+            saver.save(run.state())
+            raise resume.Interrupted(
+                f"{run.name}: stopped on request after epoch {run.epoch}, step {run.step}; "
+                "saved, the next run goes on from here"
+            )
+        if saver.overdue():
+            saver.save(run.state())
+
+
+def is_captured(device: torch.device) -> bool:
+    """Say whether steps on this device are recorded once and replayed."""
+    return device.type == "cuda"
 
 
 def _diverged(ticket: Checkpoint, run: _Run) -> Checkpoint:
