@@ -66,6 +66,12 @@ def study_spec(study):
     return SPECS[study]
 
 
+def memory_to_train(study):
+    """Memory of one training in MB: data and PyTorch, and the activations of its channels."""
+    spec = study_spec(study)
+    return 2500 + (30 * spec.network.width if is_convolutional(spec) else 0)
+
+
 def minutes_to_train(study):
     """Time limit of one training on a cluster; a GPU is assumed for convolutions."""
     return 240 if is_convolutional(study_spec(study)) else 60

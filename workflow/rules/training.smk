@@ -17,7 +17,7 @@ rule train:
         "../../envs/train.yaml"
     threads: lambda wildcards: study_spec(wildcards.study).training.threads
     resources:
-        mem_mb=2500,
+        mem_mb=lambda wildcards: memory_to_train(wildcards.study),
         runtime=lambda wildcards, attempt: attempt * minutes_to_train(wildcards.study),
         gpu=lambda wildcards: int(study_spec(wildcards.study).training.device == "cuda"),
     params:
