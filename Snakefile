@@ -37,23 +37,6 @@ include: "workflow/rules/targets.smk"
 
 localrules:
     all,
-    figures,
-    tables,
-    fcnet,
-    convnet,
-    resnet,
-    arms,
-    factorial,
-    cost,
-    bank,
-    init,
-    prune,
-    rewind,
-    construct,
-    rebuild,
-    export_bank,
-    index,
-    progress,
 
 
 rule all:

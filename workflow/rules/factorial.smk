@@ -3,6 +3,11 @@
 # everything costs, before it runs.
 
 
+localrules:
+    factorial,
+    cost,
+
+
 rule factorial:
     """The larger mask × weights table, for a cluster: see `cost` first."""
     input:

@@ -2,6 +2,10 @@
 # Makes: the tickets of all arms but imp; `train` and the measuring rules take them from there.
 
 
+localrules:
+    construct,
+
+
 rule construct:
     """Make the ticket of an arm: its mask source's mask, its weight source's weights."""
     input:

@@ -2,6 +2,11 @@
 # Makes: the folder of reference results, and the comparison of a run with it.
 
 
+localrules:
+    check_results,
+    publish,
+
+
 rule check_results:
     """Compare this run's tables with the reference results in docs/results/, seed by seed."""
     input:

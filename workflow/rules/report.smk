@@ -2,6 +2,11 @@
 # Makes: results/index.html, the page to begin with. `snakemake --report` makes the other one.
 
 
+localrules:
+    index,
+    progress,
+
+
 rule index:
     """Front page: claims, key figures with captions, tables, the exact config, versions, run times."""
     input:

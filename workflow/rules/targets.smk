@@ -1,6 +1,16 @@
 # Targets by stage and by kind of network; `rule all` is in the Snakefile.
 
 
+localrules:
+    figures,
+    tables,
+    fcnet,
+    convnet,
+    resnet,
+    arms,
+    bank,
+
+
 rule figures:
     """All figures."""
     input:

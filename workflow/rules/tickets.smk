@@ -2,6 +2,14 @@
 # Makes: tickets (init, prune, rewind) and the ticket bank (export, rebuild).
 
 
+localrules:
+    init,
+    prune,
+    rewind,
+    rebuild,
+    export_bank,
+
+
 rule init:
     """Draw theta_0: the dense ticket of round 0."""
     input:
