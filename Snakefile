@@ -12,6 +12,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/outputs.smk"
 
 
 pathvars:
@@ -27,16 +28,14 @@ include: "workflow/rules/training.smk"
 include: "workflow/rules/interventions.smk"
 include: "workflow/rules/measurements.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/figures_weights.smk"
+include: "workflow/rules/figures_signal.smk"
 include: "workflow/rules/experiments.smk"
 include: "workflow/rules/factorial.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/reference.smk"
 include: "workflow/rules/targets.smk"
-
-
-localrules:
-    all,
 
 
 rule all:
@@ -47,3 +46,4 @@ rule all:
         tables(),
         "<results>/claims.md",
         "<results>/index.html",
+    localrule: True
