@@ -49,6 +49,16 @@ def ready():
         raise WorkflowError(str(error)) from None
 
 
+def without_rate_limit():
+    """Start local jobs without Snakemake's limit of so many a second.
+
+    Its limiter (as of Snakemake 9.27) has the scheduler look at all ready jobs once a second, and
+    once more for every job that has finished: after some hundred jobs that takes a whole core.
+    """
+    if workflow.local_exec:
+        workflow.scheduler.job_rate_limiter = None
+
+
 def any_of(names):
     """Regular expression that matches exactly these names (nothing if there are none)."""
     return "|".join(names) or "(?!)"
@@ -340,3 +350,4 @@ def gaussian_scale(wildcards):
 
 onstart:
     ready()
+    without_rate_limit()
