@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -174,6 +173,17 @@ def test_no_temporary_file_stays_behind(finished: Path) -> None:
 
 def test_a_second_run_has_nothing_to_do(finished: Path) -> None:
     assert "Nothing to be done" in snakemake(finished, "-n", "all")
+
+
+def test_the_scheduler_does_not_look_at_ready_jobs_while_nothing_ends(
+    finished: Path, tmp_path: Path
+) -> None:
+    # Snakemake's rate limiter would: in vain, and the more often the more jobs have ended.
+    folder = copy_run(finished, tmp_path / "run")
+    forced = ("-R", "measure_degrees", "--cores", "1", "--verbose")
+    output = snakemake(folder, "results/in_degree.png", *forced)
+    assert output.count("Finished jobid") >= 4
+    assert "Selected jobs: 0" not in output
 
 
 def test_the_bank_rebuilds_tickets_and_tables_elsewhere_and_only_for_the_same_settings(
