@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -26,21 +25,26 @@ def accuracy(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     for axis, study in zip(axes[0], studies, strict=True):
         rows = table[table["study"] == study]
         seeds = rows["seed"].nunique()
+        shown: list[pd.Series] = []
         for column, label, colour, marker, shift in curves:
             for _, run in rows.groupby("seed"):
                 if seeds > 1:
                     axis.plot(run["density"], 100 * run[column], color=colour, alpha=0.25, lw=0.7)
             points = plotting.seed_intervals(rows, "round", column)
             percent = points[["mean", "lower", "upper"]] * 100
+            shown += [100 * rows[column], percent["mean"]]
+            # Of few seeds intervals run off; where they fit, the axis makes room for them.
+            reach = 100 * (rows[column].max() - rows[column].min())
+            shown += [
+                percent[end].clip(percent["mean"] - reach, percent["mean"] + reach)
+                for end in ("lower", "upper")
+            ]
             plotting.draw_intervals(
                 axis, points["density"] * shift, percent, colour, marker=marker, label=label
             )
         dense = 100 * rows.loc[rows["round"] == 0, "test_accuracy"].mean()
         axis.axhline(dense, color="0.5", lw=0.8, ls="--", zorder=0, label="dense, last epoch")
-        values = 100 * rows[[column for column, *_ in curves]].to_numpy()
-        values = values[np.isfinite(values)]
-        margin = max(0.5, np.ptp(values) * (1 if seeds > 1 else 0.1))
-        axis.set_ylim(values.min() - margin, values.max() + margin)
+        plotting.frame(axis, *shown)
         plotting.density_axis(axis, rows["density"])
     plotting.label_rows(axes, "test accuracy (%)")
     plotting.legend(figure, *plotting.entries(axes[0]))

@@ -25,7 +25,10 @@ def zero_shot(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     """
     table = table[table["quantity"] == "test_accuracy"]
     studies = [study for study in titles if study in set(table["study"])]
-    names = [_panel_title(table[table["study"] == study], titles[study]) for study in studies]
+    names = [
+        f"{titles[study]}, {plotting.seed_range(table[table['study'] == study]['n'])}"
+        for study in studies
+    ]
     arms = list(dict.fromkeys(table["arm"]))
     figure, axes = plotting.panels(names, height=0.6 + 0.36 * max(4, len(arms)))
     for axis, study in zip(axes[0], studies, strict=True):
@@ -130,7 +133,8 @@ def predictors(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     studies = [study for study in titles if study in set(table["study"])]
     properties = [name for name in PROPERTIES if name in set(table["property"])]
     names = [
-        _panel_title(table[table["study"] == study], titles[study], "seeds") for study in studies
+        f"{titles[study]}, {plotting.seed_range(table[table['study'] == study]['seeds'])}"
+        for study in studies
     ]
     figure, axes = plotting.panels(names, height=0.7 + 0.4 * max(4, len(properties)))
     for axis, study in zip(axes[0], studies, strict=True):
@@ -171,10 +175,3 @@ def predictors(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
 def _shifts(count: int) -> np.ndarray:
     """Return vertical places of `count` rounds around an arm's line."""
     return np.linspace(-0.22, 0.22, count) if count > 1 else np.zeros(1)
-
-
-def _panel_title(rows: pd.DataFrame, name: str, column: str = "n") -> str:
-    """Return the name of a study with its number of seeds, "1–2 seeds" where arms differ in it."""
-    fewest, most = int(rows[column].min()), int(rows[column].max())
-    seeds = str(most) if fewest == most else f"{fewest}–{most}"
-    return f"{name}, {seeds}\u00a0seed{'' if most == 1 else 's'}"

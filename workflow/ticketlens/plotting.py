@@ -248,9 +248,16 @@ def study_panels(
 
 
 def title(rows: pd.DataFrame, study: str, name: str) -> str:
-    """Return the name of a study with its number of seeds, which no line break separates."""
-    seeds = rows.loc[rows["study"] == study, "seed"].nunique()
-    return f"{name}, {seeds}\u00a0seed{'' if seeds == 1 else 's'}"
+    """Return the name of a study with its number of seeds, "2–5 seeds" where arms differ in it."""
+    per_arm = rows[rows["study"] == study].groupby("arm")["seed"].nunique()
+    return f"{name}, {seed_range(per_arm)}"
+
+
+def seed_range(counts: Iterable[int]) -> str:
+    """Return numbers of seeds in words, which no line break separates."""
+    fewest, most = min(counts), max(counts)
+    number = str(most) if fewest == most else f"{fewest}–{most}"
+    return f"{number}\u00a0seed{'' if most == 1 else 's'}"
 
 
 def density_axis(axis: Axes, densities: Sequence[float]) -> None:

@@ -107,6 +107,12 @@ class Numbers:
         own = (runs["study"] == study) & (runs["arm"] == "imp") & (runs["round"] == round)
         return float(runs.loc[own, "density"].mean())
 
+    def best_epochs(self, round: int, study: str = "fcnet-normal") -> str:
+        """Return the epochs of best validation accuracy of the IMP tickets of a round, sorted."""
+        runs = self.table("accuracy")
+        own = (runs["study"] == study) & (runs["arm"] == "imp") & (runs["round"] == round)
+        return ", ".join(str(int(epoch)) for epoch in sorted(runs.loc[own, "best_epoch"]))
+
     def arms(self, round: int, study: str = "fcnet-normal") -> list[str]:
         """Return the arms that are compared with IMP at a round."""
         rows = self.table("contrasts")
