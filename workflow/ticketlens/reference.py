@@ -70,8 +70,8 @@ def check(own: pd.DataFrame, wanted: pd.DataFrame) -> pd.DataFrame:
     both = own.merge(wanted, on=KEY, suffixes=("", "_reference"))
     n, m = both["n"].to_numpy(float), both["n_reference"].to_numpy(float)
     half = quantiles(m - 1) * both["sd_reference"] * np.sqrt(1 / n + 1 / m)
-    # A quantity that all seeds of the reference share may still differ by rounding.
-    half = np.maximum(half, 1e-6 * both["mean_reference"].abs())
+    # What all seeds of the reference share may still differ by rounding: tables have six digits.
+    half = np.maximum(half, 1e-5 * both["mean_reference"].abs())
     rows = both.assign(lower=both["mean_reference"] - half, upper=both["mean_reference"] + half)
     is_within = rows["mean"].between(rows["lower"], rows["upper"])
     verdict = np.where(half.isna(), "no spread", np.where(is_within, "within", "outside"))
@@ -151,7 +151,7 @@ def page(rows: pd.DataFrame, skipped: Mapping[str, str], about: str) -> str:
     lines += [
         "",
         f"{inside} of {len(judged)} numbers lie within the reference's 95 % prediction intervals "
-        f"({100 * inside / len(judged):.0f} %; 95 % are expected of a run like it, neighbouring "
+        f"({100 * inside / len(judged):.1f} %; 95 % are expected of a run like it, neighbouring "
         "rounds together).",
         "",
         "| study | arm | quantity | rounds within | farthest: round | here | reference |",
