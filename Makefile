@@ -11,8 +11,8 @@ export OPENBLAS_NUM_THREADS := 1
 help:
 	@echo "make quick   set up .venv, run everything on embedded data into results/quick/ (minutes)"
 	@echo "make report  the same, and one self-contained HTML; CONFIG=... for another config"
-	@echo "make check-results   compare results with docs/results, seed by seed; CONFIG=... for your config"
-	@echo "make reference       write docs/results anew from finished results"
+	@echo "make check-results   do results lie within the spread of docs/results? CONFIG=... for your config"
+	@echo "make reference       write docs/results anew from the finished results of CONFIG=..."
 	@echo "make test    set up .venv, run linters and all tests"
 	@echo "make benchmark   set up .venv, time the training step, jobs and dry runs; best on an idle machine"
 	@echo "make test-slurm   run the workflow on a SLURM of one node, started and stopped for it (Debian, root)"
@@ -43,7 +43,9 @@ check-results: setup
 	@cat $(call results_of,$(CHECKED))/check.md
 
 reference: setup
+	@test "$(filter command line environment,$(origin CONFIG))" || { echo "make reference needs CONFIG=..., the config of the finished study"; exit 1; }
 	$(BIN)/snakemake publish --configfile $(CONFIG) --cores $(CORES)
+	rm -rf docs/results/figures docs/results/tables
 	cp -r $(RESULTS)/published/. docs/results/
 	$(BIN)/python -m ticketlens.results_page docs/results
 

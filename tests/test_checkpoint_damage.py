@@ -262,6 +262,12 @@ def test_data_kept_in_another_file_are_not_read(original, tmp_path):
         verify(path)
 
 
+def test_a_summary_without_a_seal_is_checked_by_the_content(original, tmp_path):
+    changed = edited_copy(original, tmp_path, set_attribute("study", "tiny-"))
+    with pytest.raises(CheckpointError, match="content does not match its SHA-256"):
+        read_summary(changed)
+
+
 def test_a_file_without_content_digest_is_read_and_still_checked(original, tmp_path):
     path = edited_copy(original, tmp_path / "plain.h5", drop_attribute("content_sha256"))
     assert same_content(path, original)

@@ -49,8 +49,9 @@ def test_the_committed_page_is_what_the_committed_tables_say() -> None:
     assert (PUBLISHED / "README.md").read_text(encoding="utf-8") == render(PUBLISHED)
 
 
-def test_the_committed_page_shows_figures_that_are_there() -> None:
-    page = (PUBLISHED / "README.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["README.md", "claims.md"])
+def test_the_committed_pages_link_to_what_is_there(name: str) -> None:
+    page = (PUBLISHED / name).read_text(encoding="utf-8")
     links = re.findall(r"\]\(([\w./-]+)\)", page)
     assert len(links) > 8
     assert [link for link in links if not (PUBLISHED / link).exists()] == []

@@ -8,7 +8,7 @@ localrules:
 
 
 rule check_results:
-    """Compare this run's tables with the reference results in docs/results/, seed by seed."""
+    """Compare this run with docs/results/: do means over seeds lie within the reference's spread?"""
     input:
         tables=[f"<results>/tables/{name}.csv" for name in REFERENCE_TABLES if name in TABLES],
         reference=in_reference("reference.csv"),

@@ -22,10 +22,11 @@ def main(snakemake) -> None:
     own = own[~own["study"].isin(list(skipped)) & ~own["arm"].isin(list(arms))]
     rows = check(own, pd.read_csv(snakemake.input.reference))
     write_csv(snakemake.output.table, rows)
-    data = wanted["dataset"]
+    here, there = config["dataset"], wanted["dataset"]
     about = (
-        f"Reference: `docs/results`, data set {data['name']} from `{data['path']}`; the 95 % "
-        "intervals are for the mean of as many seeds as this run has."
+        f"Reference: `docs/results`, data set {there['name']} from `{there['path']}`; here "
+        f"{here['name']}, source {here['source']}. The 95 % intervals are for the mean of as many "
+        "other seeds as this run has."
     )
     with replacing(snakemake.output.page) as temporary:
         temporary.write_text(page(rows, {**skipped, **arms}, about), encoding="utf-8")

@@ -14,7 +14,8 @@ def main(snakemake) -> None:
     for source, target in zip(snakemake.input.tables, snakemake.output.tables, strict=True):
         publication.write_table(source, target)
     publication.write_text(
-        snakemake.output.claims, Path(snakemake.input.claims).read_text(encoding="utf-8")
+        snakemake.output.claims,
+        publication.claims_text(Path(snakemake.input.claims).read_text(encoding="utf-8")),
     )
     publication.write_text(snakemake.output.config, publication.config_text(config))
     publication.write_reference(snakemake.output.reference, snakemake.output.tables)

@@ -203,7 +203,12 @@ def verify(path: str | os.PathLike) -> None:
 
 
 def read_summary(path: str | os.PathLike) -> RunSummary:
-    """Read identity, counts of kept weights and history, but no weights. Raises as `read`."""
+    """Read identity, counts of kept weights and history, but no weights. Raises as `read`.
+
+    Nothing but the seal covers these alone: a file without one is read and checked as a whole.
+    """
+    if os.path.exists(path) and not hdf5.is_sealed(path):
+        verify(path)
     with _opened(path) as file:
         identity = _identity(file)
         identity.pop("extra")

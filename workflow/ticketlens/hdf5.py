@@ -94,6 +94,14 @@ def printable(text: object) -> str:
     return line if len(line) <= 400 else f"{line[:400]}…"
 
 
+def is_sealed(path: str | os.PathLike) -> bool:
+    """Whether a file ends in a seal, right or wrong."""
+    with open(path, "rb") as raw:
+        size = raw.seek(0, os.SEEK_END)
+        raw.seek(max(0, size - SEAL_BYTES))
+        return raw.read(len(SEAL)) == SEAL
+
+
 def check_seal(path: str | os.PathLike, must_be_there: bool = False) -> None:
     """Raise DamagedError if the file has a seal and its bytes do not match it."""
     with open(path, "rb") as raw:

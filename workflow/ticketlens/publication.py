@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -60,6 +61,15 @@ def write_reference(target: str | os.PathLike, tables: Iterable[str | os.PathLik
     )
     with replacing(target) as temporary:
         rows.to_csv(temporary, index=False, float_format=f"%.{DIGITS}g")
+
+
+def claims_text(page: str) -> str:
+    """Return claims.md with links to where figures and table lie in the folder."""
+    page = re.sub(r"\]\(([\w-]+\.png)\)", r"](figures/\1)", page)
+    return page.replace(
+        "`claims.csv` has the same numbers unrounded",
+        f"`tables/claims.csv` has the same numbers with {DIGITS} digits",
+    )
 
 
 def config_text(config: Mapping[str, Any]) -> str:

@@ -44,7 +44,8 @@ def reference(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Return mean and sd over seeds of every quantity, by study, arm and round.
 
     `tables` are the tidy tables by name, those of `TABLES` that there are. Columns study, arm,
-    round, quantity, n (seeds), mean, sd (NaN for one seed). Accuracies are shares; the other
+    round, quantity, n (seeds), mean, sd (NaN for one seed), seeds (text). Accuracies are
+    shares; the other
     quantities are those of `predictors.PROPERTIES`, of tickets before training.
     """
     import pandas as pd
@@ -57,8 +58,10 @@ def reference(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         for name, own in MEASURED.items()
         if own.table in tables
     ]
-    groups = pd.concat(found).groupby(KEY, sort=True)["value"]
-    return groups.agg(n="count", mean="mean", sd="std").reset_index()
+    groups = pd.concat(found).groupby(KEY, sort=True)
+    summary = groups["value"].agg(n="count", mean="mean", sd="std")
+    seeds = groups["seed"].agg(lambda values: " ".join(map(str, sorted(values))))
+    return summary.assign(seeds=seeds).reset_index()
 
 
 def check(own: pd.DataFrame, wanted: pd.DataFrame) -> pd.DataFrame:
@@ -81,8 +84,9 @@ def check(own: pd.DataFrame, wanted: pd.DataFrame) -> pd.DataFrame:
 def differences(own: Config, wanted: Config, studies: Iterable[str]) -> dict[str, str]:
     """Return why studies of two configs cannot be compared; those that can are left out.
 
-    Compared are the specs (network, init, training, pruning) and what the measurements see; how
-    many rounds there are does not matter, as rounds are compared one by one.
+    Compared are the specs (network, init, training, pruning), the data set by name and split, and
+    what the measurements see; how many rounds there are does not matter, as rounds are compared one
+    by one.
     """
     known = wanted["studies"]
     return {
@@ -118,7 +122,10 @@ def _unequal(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
 def _settings(config: Config, study: str) -> dict[str, Any]:
     """Return what a study's numbers depend on, flat, by the names that the config has."""
     nested = asdict(study_spec(config, study))
-    del nested["dataset"]  # part of checkpoints, not of configs
+    # By name and split: the same images may come from another place.
+    nested["dataset"] = {
+        key: config["dataset"].get(key) for key in ("name", "validation", "split_seed")
+    }
     nested["measure"] = {**config["measure"], **config["studies"][study].get("measure", {})}
     return {
         f"{part}.{key}": value
@@ -136,6 +143,15 @@ def quantiles(degrees: np.ndarray | int) -> np.ndarray:
     return stdtrit(usable, 0.5 + CONFIDENCE / 2)
 
 
+def shared_seeds(rows: pd.DataFrame) -> dict[str, list[int]]:
+    """Return the seeds that both runs have, by study; studies that share none are left out."""
+    found: dict[str, set[int]] = {}
+    for row in rows.itertuples():
+        both = set(str(row.seeds).split()) & set(str(row.seeds_reference).split())
+        found.setdefault(row.study, set()).update(map(int, both))
+    return {study: sorted(seeds) for study, seeds in found.items() if seeds}
+
+
 def page(rows: pd.DataFrame, skipped: Mapping[str, str], about: str) -> str:
     """Return the comparison in words: by study, arm and quantity, how many rounds agree.
 
@@ -145,6 +161,7 @@ def page(rows: pd.DataFrame, skipped: Mapping[str, str], about: str) -> str:
     lines = ["# This run against the reference results", "", about, ""]
     lines += [f"- `{name}` is not compared: {reason}" for name, reason in skipped.items()]
     judged = rows[rows["verdict"] != "no spread"]
+    again = shared_seeds(judged)
     if judged.empty:
         return "\n".join([*lines, "", "Nothing to compare.", ""])
     inside = int((judged["verdict"] == "within").sum())
@@ -153,6 +170,11 @@ def page(rows: pd.DataFrame, skipped: Mapping[str, str], about: str) -> str:
         f"{inside} of {len(judged)} numbers lie within the reference's 95 % prediction intervals "
         f"({100 * inside / len(judged):.1f} %; 95 % are expected of a run like it, neighbouring "
         "rounds together).",
+        *[
+            f"Seeds {' '.join(map(str, seeds))} of `{study}` are the reference's own: for these it "
+            "is a check of the code, not of the finding."
+            for study, seeds in again.items()
+        ],
         "",
         "| study | arm | quantity | rounds within | farthest: round | here | reference |",
         "|---|---|---|---|---|---|---|",

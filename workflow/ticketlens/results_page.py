@@ -1,4 +1,4 @@
-"""docs/results/README.md from its template: its numbers are looked up in the tables beside it.
+"""docs/results/README.md from its template: measured numbers are looked up in the tables beside it.
 
     python -m ticketlens.results_page docs/results
 
@@ -106,6 +106,13 @@ class Numbers:
         runs = self.table("accuracy")
         own = (runs["study"] == study) & (runs["arm"] == "imp") & (runs["round"] == round)
         return float(runs.loc[own, "density"].mean())
+
+    def of_runs(self, column: str, round: int, digits: int = 2, study: str = "fcnet-normal") -> str:
+        """Return the mean of a column of accuracy.csv over the IMP tickets of a round."""
+        runs = self.table("accuracy")
+        own = (runs["study"] == study) & (runs["arm"] == "imp") & (runs["round"] == round)
+        scale = 100 if "accuracy" in column else 1
+        return f"{scale * runs.loc[own, column].mean():.{digits}f}"
 
     def best_epochs(self, round: int, study: str = "fcnet-normal") -> str:
         """Return the epochs of best validation accuracy of the IMP tickets of a round, sorted."""
