@@ -263,7 +263,7 @@ def test_data_kept_in_another_file_are_not_read(original, tmp_path):
 
 
 def test_a_summary_without_a_seal_is_checked_by_the_content(original, tmp_path):
-    changed = edited_copy(original, tmp_path, set_attribute("study", "tiny-"))
+    changed = edited_copy(original, tmp_path / "changed.h5", set_attribute("study", "tiny-"))
     with pytest.raises(CheckpointError, match="content does not match its SHA-256"):
         read_summary(changed)
 
