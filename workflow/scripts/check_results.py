@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from ticketlens.atomic import replacing
+from ticketlens.atomic import write_text
 from ticketlens.joblog import job_log
 from ticketlens.reference import check, differences, other_arms, page, reference
 from ticketlens.tables import write_csv
@@ -28,8 +28,7 @@ def main(snakemake) -> None:
         f"{here['name']}, source {here['source']}. The 95 % intervals are for the mean of as many "
         "other seeds as this run has."
     )
-    with replacing(snakemake.output.page) as temporary:
-        temporary.write_text(page(rows, {**skipped, **arms}, about), encoding="utf-8")
+    write_text(snakemake.output.page, page(rows, {**skipped, **arms}, about))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from ticketlens import frontpage_data, publication
+from ticketlens.atomic import write_text
 from ticketlens.joblog import job_log
 
 
@@ -13,11 +14,11 @@ def main(snakemake) -> None:
         publication.write_picture(source, target)
     for source, target in zip(snakemake.input.tables, snakemake.output.tables, strict=True):
         publication.write_table(source, target)
-    publication.write_text(
+    write_text(
         snakemake.output.claims,
         publication.claims_text(Path(snakemake.input.claims).read_text(encoding="utf-8")),
     )
-    publication.write_text(snakemake.output.config, publication.config_text(config))
+    write_text(snakemake.output.config, publication.config_text(config))
     publication.write_reference(snakemake.output.reference, snakemake.output.tables)
     run = {
         "machine": frontpage_data.machine(),
@@ -29,7 +30,7 @@ def main(snakemake) -> None:
             frontpage_data.run_times(snakemake.params.benchmarks)
         ),
     }
-    publication.write_text(snakemake.output.run, json.dumps(run, indent=1) + "\n")
+    write_text(snakemake.output.run, json.dumps(run, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from ticketlens import frontpage_data
-from ticketlens.atomic import replacing
+from ticketlens.atomic import write_text
 from ticketlens.catalogue import key
 from ticketlens.frontpage import Page, Picture, caption, render
 from ticketlens.joblog import job_log
@@ -28,9 +28,7 @@ def main(snakemake) -> None:
         recorded=frontpage_data.recorded_versions(snakemake.params.checkpoints, config["studies"]),
         claims=frontpage_data.claims(snakemake.input.claims),
     )
-    with replacing(snakemake.output.page) as temporary:
-        html = render(page, Path(snakemake.input.template).read_text())
-        temporary.write_text(html, encoding="utf-8")
+    write_text(snakemake.output.page, render(page, Path(snakemake.input.template).read_text()))
 
 
 if __name__ == "__main__":

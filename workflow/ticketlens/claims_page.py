@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ticketlens.atomic import replacing
+from ticketlens.atomic import replacing, write_text
 from ticketlens.claim_plan import Plan
 from ticketlens.claims import CLAIMS
 
@@ -161,5 +160,4 @@ def write_claims(output: Any, rows: pd.DataFrame, text: str) -> None:
     """
     with replacing(output.table) as temporary:
         rows.to_csv(temporary, index=False)
-    with replacing(output.page) as temporary:
-        Path(temporary).write_text(text, encoding="utf-8")
+    write_text(output.page, text)

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
@@ -97,17 +97,13 @@ def printable(text: object) -> str:
 def is_sealed(path: str | os.PathLike) -> bool:
     """Whether a file ends in a seal, right or wrong."""
     with open(path, "rb") as raw:
-        size = raw.seek(0, os.SEEK_END)
-        raw.seek(max(0, size - SEAL_BYTES))
-        return raw.read(len(SEAL)) == SEAL
+        return _tail(raw).startswith(SEAL)
 
 
 def check_seal(path: str | os.PathLike, must_be_there: bool = False) -> None:
     """Raise DamagedError if the file has a seal and its bytes do not match it."""
     with open(path, "rb") as raw:
-        size = raw.seek(0, os.SEEK_END)
-        raw.seek(max(0, size - SEAL_BYTES))
-        found = raw.read()
+        found = _tail(raw)
         if not found.startswith(SEAL):
             if must_be_there:
                 raise DamagedError("the seal at its end is missing")
@@ -116,6 +112,13 @@ def check_seal(path: str | os.PathLike, must_be_there: bool = False) -> None:
         content = memoryview(raw.read())[:-SEAL_BYTES]
     if found != seal(content):
         raise DamagedError("the bytes are not those that were written")
+
+
+def _tail(raw: BinaryIO) -> bytes:
+    """Return what stands where a file has its seal."""
+    size = raw.seek(0, os.SEEK_END)
+    raw.seek(max(0, size - SEAL_BYTES))
+    return raw.read()
 
 
 def check_layout(path: str | os.PathLike) -> None:

@@ -88,7 +88,7 @@ def t_interval(values: Iterable[float], confidence: float = 0.95) -> Interval:
     values = _values_per_seed(values)
     _check_fraction("confidence", confidence)
     mean, sd = _mean_and_sd(values)
-    half_width = _t_quantile(values.size - 1, (1 + confidence) / 2) * sd / math.sqrt(values.size)
+    half_width = t_quantile(values.size - 1, (1 + confidence) / 2) * sd / math.sqrt(values.size)
     return Interval(mean, mean - half_width, mean + half_width, values.size)
 
 
@@ -251,7 +251,7 @@ def equivalence_power(n: int, sd: float, margin: float, alpha: float = 0.05) -> 
     if sd < 1e-100 * margin:  # zero, or so small that margin/sd would overflow
         return 1.0
     degrees = n - 1
-    quantile = _t_quantile(degrees, 1 - alpha)
+    quantile = t_quantile(degrees, 1 - alpha)
     scaled_margin = margin * math.sqrt(n) / sd
     # Over u = P(sample variance below s²): s/sd = √(chi² quantile / degrees). Beyond u_max the
     # sample spread alone forbids the verdict.
@@ -353,8 +353,8 @@ def _mean_and_sd(values: np.ndarray) -> tuple[float, float]:
     return float(values.mean()), float(values.std(ddof=1))
 
 
-def _t_quantile(degrees: int, probability: float) -> float:
-    """Student t quantile; NaN without degrees of freedom."""
+def t_quantile(degrees: int, probability: float) -> float:
+    """Return the quantile of Student's t; NaN without degrees of freedom."""
     from scipy import special
 
     return float(special.stdtrit(degrees, probability)) if degrees > 0 else math.nan

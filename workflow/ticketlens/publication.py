@@ -83,9 +83,3 @@ def run_time_rows(times: Iterable[RunTime]) -> list[dict[str, Any]]:
     """Return run times in seconds and MB, rounded."""
     return [{k: round(v, 1) if isinstance(v, float) else v for k, v in asdict(time).items()}
             for time in times]  # fmt: skip
-
-
-def write_text(path: str | os.PathLike, text: str) -> None:
-    """Write a text file atomically."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

@@ -20,6 +20,7 @@ import numpy as np
 from ticketlens.arms import ASIDE
 from ticketlens.config import study_spec
 from ticketlens.contrasts import QUANTITIES
+from ticketlens.inference import t_quantile
 from ticketlens.predictors import PROPERTIES, values
 
 if TYPE_CHECKING:
@@ -44,9 +45,8 @@ def reference(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Return mean and sd over seeds of every quantity, by study, arm and round.
 
     `tables` are the tidy tables by name, those of `TABLES` that there are. Columns study, arm,
-    round, quantity, n (seeds), mean, sd (NaN for one seed), seeds (text). Accuracies are
-    shares; the other
-    quantities are those of `predictors.PROPERTIES`, of tickets before training.
+    round, quantity, n (seeds), mean, sd (NaN for one seed), seeds (text). Accuracies are shares;
+    the other quantities are those of `predictors.PROPERTIES`, of tickets before training.
     """
     import pandas as pd
 
@@ -72,7 +72,8 @@ def check(own: pd.DataFrame, wanted: pd.DataFrame) -> pd.DataFrame:
     """
     both = own.merge(wanted, on=KEY, suffixes=("", "_reference"))
     n, m = both["n"].to_numpy(float), both["n_reference"].to_numpy(float)
-    half = quantiles(m - 1) * both["sd_reference"] * np.sqrt(1 / n + 1 / m)
+    quantile = np.array([t_quantile(seeds - 1, (1 + CONFIDENCE) / 2) for seeds in m])
+    half = quantile * both["sd_reference"] * np.sqrt(1 / n + 1 / m)
     # What all seeds of the reference share may still differ by rounding: tables have six digits.
     half = np.maximum(half, 1e-5 * both["mean_reference"].abs())
     rows = both.assign(lower=both["mean_reference"] - half, upper=both["mean_reference"] + half)
@@ -135,14 +136,6 @@ def _settings(config: Config, study: str) -> dict[str, Any]:
     }
 
 
-def quantiles(degrees: np.ndarray | int) -> np.ndarray:
-    """Return the two-sided 95 % quantile of Student's t; NaN without a degree of freedom."""
-    from scipy.special import stdtrit  # scipy.stats takes 0.6 s to import
-
-    usable = np.where(np.asarray(degrees) > 0, degrees, np.nan)
-    return stdtrit(usable, 0.5 + CONFIDENCE / 2)
-
-
 def shared_seeds(rows: pd.DataFrame) -> dict[str, list[int]]:
     """Return the seeds that both runs have, by study; studies that share none are left out."""
     found: dict[str, set[int]] = {}
@@ -161,7 +154,6 @@ def page(rows: pd.DataFrame, skipped: Mapping[str, str], about: str) -> str:
     lines = ["# This run against the reference results", "", about, ""]
     lines += [f"- `{name}` is not compared: {reason}" for name, reason in skipped.items()]
     judged = rows[rows["verdict"] != "no spread"]
-    again = shared_seeds(judged)
     if judged.empty:
         return "\n".join([*lines, "", "Nothing to compare.", ""])
     inside = int((judged["verdict"] == "within").sum())
@@ -173,7 +165,7 @@ def page(rows: pd.DataFrame, skipped: Mapping[str, str], about: str) -> str:
         *[
             f"Seeds {' '.join(map(str, seeds))} of `{study}` are the reference's own: for these it "
             "is a check of the code, not of the finding."
-            for study, seeds in again.items()
+            for study, seeds in shared_seeds(judged).items()
         ],
         "",
         "| study | arm | quantity | rounds within | farthest: round | here | reference |",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,11 @@ import yaml
 from jinja2 import Environment, StrictUndefined
 
 from ticketlens import ladder_steps
-from ticketlens.inference import t_interval
+from ticketlens.atomic import write_text
+from ticketlens.inference import t_interval, t_quantile
 from ticketlens.ladder import RUNGS
 from ticketlens.plotting import deep
-from ticketlens.publication import write_text
-from ticketlens.reference import CONFIDENCE, quantiles
+from ticketlens.reference import CONFIDENCE
 
 MINUS = "−"
 
@@ -38,7 +39,7 @@ class Numbers:
         """Return a published table; `reference` and `claims` too."""
         own = self.folder / f"{name}.csv"
         path = own if own.exists() else self.folder / "tables" / f"{name}.csv"
-        return pd.read_csv(path, keep_default_na=False, na_values=[""])
+        return _read(path)
 
     def row(self, table: str, **where: Any) -> pd.Series:
         """Return the one row with these values. Raises LookupError if there is not exactly one."""
@@ -58,7 +59,7 @@ class Numbers:
         scale = 100 if "accuracy" in quantity else 1
         text = f"{scale * row['mean']:.{digits}f}"
         if row["n"] > 1:
-            half = quantiles(row["n"] - 1) * row["sd"] / np.sqrt(row["n"])
+            half = t_quantile(row["n"] - 1, (1 + CONFIDENCE) / 2) * row["sd"] / np.sqrt(row["n"])
             text += f" ± {scale * half:.{digits}f}"
         return text.replace("-", MINUS)
 
@@ -101,24 +102,24 @@ class Numbers:
         numbers = self.interval(row["number"], row["lower"], row["upper"], digits=3)
         return f"{numbers}, *{row['verdict']}*"
 
+    def runs(self, round: int, study: str) -> pd.DataFrame:
+        """Return the rows of accuracy.csv of the IMP tickets of a round."""
+        runs = self.table("accuracy")
+        is_wanted = (runs["study"] == study) & (runs["arm"] == "imp") & (runs["round"] == round)
+        return runs[is_wanted]
+
     def density(self, round: int, study: str = "fcnet-normal") -> float:
         """Return the mean density of the IMP tickets of a round."""
-        runs = self.table("accuracy")
-        own = (runs["study"] == study) & (runs["arm"] == "imp") & (runs["round"] == round)
-        return float(runs.loc[own, "density"].mean())
+        return float(self.runs(round, study)["density"].mean())
 
     def of_runs(self, column: str, round: int, digits: int = 2, study: str = "fcnet-normal") -> str:
         """Return the mean of a column of accuracy.csv over the IMP tickets of a round."""
-        runs = self.table("accuracy")
-        own = (runs["study"] == study) & (runs["arm"] == "imp") & (runs["round"] == round)
         scale = 100 if "accuracy" in column else 1
-        return f"{scale * runs.loc[own, column].mean():.{digits}f}"
+        return f"{scale * self.runs(round, study)[column].mean():.{digits}f}"
 
     def best_epochs(self, round: int, study: str = "fcnet-normal") -> str:
         """Return the epochs of best validation accuracy of the IMP tickets of a round, sorted."""
-        runs = self.table("accuracy")
-        own = (runs["study"] == study) & (runs["arm"] == "imp") & (runs["round"] == round)
-        return ", ".join(str(int(epoch)) for epoch in sorted(runs.loc[own, "best_epoch"]))
+        return ", ".join(str(int(epoch)) for epoch in sorted(self.runs(round, study)["best_epoch"]))
 
     def arms(self, round: int, study: str = "fcnet-normal") -> list[str]:
         """Return the arms that are compared with IMP at a round."""
@@ -133,6 +134,11 @@ class Numbers:
         rounded = [round(float(value), digits) + 0.0 for value in (mean, lower, upper)]  # no −0
         texts = [f"{value:{sign}.{digits}f}".replace("-", MINUS) for value in rounded]
         return texts[0] if np.isnan(lower) else f"{texts[0]} [{texts[1]}, {texts[2]}]"
+
+
+@cache
+def _read(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
 def render(folder: Path) -> str:
