@@ -84,6 +84,17 @@ def test_every_part_is_shuffled_and_the_seed_alone_decides_how():
         assert len(set(one[part][1][:20])) > 2  # never sorted by class
 
 
+def test_training_on_validation_images_leaves_none_out_and_changes_no_other_part():
+    raw = raw_images([100] * 5, test=50)
+    apart, together = (split(raw, 50, 0, train_on_validation=flag) for flag in (False, True))
+    assert sorted(numbers_of(together["train"])) == sorted(
+        [*numbers_of(apart["train"]), *numbers_of(apart["validation"])]
+    )
+    assert len(together["train"][1]) == 500
+    assert set(numbers_of(together["validation"])) == set(numbers_of(apart["validation"]))
+    assert len(together["test"][1]) == 50
+
+
 @pytest.mark.parametrize(
     ("validation", "message"),
     [

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -28,6 +29,7 @@ from workflow_tools import (
     failing_snakemake,
     finished_run,
     overlay,
+    plan,
     snakemake,
     snakemake_command,
     tiny_clone,
@@ -284,6 +286,21 @@ def test_missing_images_end_in_a_message_that_says_how_to_get_some(
     assert "DatasetError: no-such-folder: no such file or folder. Ways to get images:" in output
     assert "source: embedded" in output
     assert not (folder / "resources/nowhere.h5").exists()
+
+
+def test_images_that_are_only_newer_are_not_prepared_again(tmp_path: Path) -> None:
+    folder = tiny_clone(tmp_path / "run")
+    archive = shutil.make_archive(str(tmp_path / "images"), "zip", folder / "images")
+    overlays = overlay(tmp_path, {"dataset": {"name": "zipped", "path": archive}})
+    target = "resources/zipped.h5"
+    snakemake(folder, target, "--cores", "1", overlays=overlays)
+    later = time.time() + 60
+    os.utime(archive, (later, later))
+    assert "Nothing to be done" in snakemake(folder, "-n", target, overlays=overlays)
+    with zipfile.ZipFile(archive, "a") as file:
+        file.writestr("notes.txt", "another listing")
+    (job,) = plan(folder, target, overlays=overlays)
+    assert job.rule == "prepare_dataset" and "Params have changed" in job.reason
 
 
 def test_a_bad_config_ends_before_anything_runs_in_a_message_of_one_screen(tmp_path: Path) -> None:

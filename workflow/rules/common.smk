@@ -17,7 +17,7 @@ from ticketlens import factorial as ticketlens_factorial
 from ticketlens.architecture import is_convolutional, is_residual, layer_shapes
 from ticketlens.arm_config import arm_items, arm_rounds, arm_seeds, donor_seed, recipes, shown_arms
 from ticketlens.arms import ASIDE, SALIENCIES, needs
-from ticketlens.fingerprint import fingerprint, folder_digest
+from ticketlens.fingerprint import fingerprint, listing_digest
 from ticketlens.predictors import MIN_ARMS, PROPERTIES
 from ticketlens.reference import TABLES as REFERENCE_TABLES
 from ticketlens.weight_rows import NORMAL_SCHEMES
@@ -279,16 +279,19 @@ def recipe(wildcards):
 
 
 def dataset_files(wildcards):
-    """Archive that the data set is made from, if it is one file; a folder cannot be an input."""
+    """Archive that the data set is made from, if it is one file; a folder cannot be an input.
+
+    Ancient: its time says nothing, and a newer copy would train every network again.
+    """
     path = config["dataset"]["path"]
-    return path if os.path.isfile(path) else []
+    return ancient(path) if os.path.isfile(path) else []
 
 
-def dataset_folder(wildcards):
-    """Digest of the files of a folder of images: a rerun trigger, as a folder is no input."""
+def dataset_listing(wildcards):
+    """Digest of the names and sizes of the images or their archive: what makes them other images."""
     path = config["dataset"]["path"]
-    is_read = config["dataset"]["source"] != "torchvision" and os.path.isdir(path)
-    return folder_digest(path) if is_read else ""
+    is_read = config["dataset"]["source"] != "torchvision" and os.path.exists(path)
+    return listing_digest(path) if is_read else ""
 
 
 def figures():

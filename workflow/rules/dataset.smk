@@ -21,8 +21,9 @@ rule prepare_dataset:
         name=config["dataset"]["name"],
         source=config["dataset"]["source"],
         path=lambda wildcards: config["dataset"]["path"],
-        files=dataset_folder,
+        files=dataset_listing,
         validation=config["dataset"]["validation"],
         split_seed=config["dataset"].get("split_seed", 0),
+        train_on_validation=config["dataset"].get("train_on_validation", False),
     script:
         "../scripts/prepare_dataset.py"

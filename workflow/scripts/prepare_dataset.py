@@ -13,6 +13,7 @@ def main(snakemake) -> None:
         params.path,
         params.validation,
         params.split_seed,
+        params.train_on_validation,
     )
     log.info("%s: %s, %s, SHA-256 %s", data.name, data.shape, data.counts, data.sha256)
 

@@ -53,17 +53,19 @@ def prepare(
     path: str | os.PathLike,
     validation: int,
     split_seed: int = 0,
+    train_on_validation: bool = False,
 ) -> PreparedDataset:
     """Make the prepared file `output` from `source` (see `sources`) and return its identity.
 
     `validation` images are set apart from the training images, stratified by class (as equal as
-    the counts allow), by the stream (split_seed, "split").
+    the counts allow), by the stream (split_seed, "split"); with `train_on_validation` they are
+    in the training part as well, and what is validated is no longer unseen.
     Raises DatasetError, saying how to get data, if images are missing, damaged or too few.
     """
     if source not in SOURCES:
         raise DatasetError(f"dataset.source is {source!r}; allowed: {sorted(SOURCES)}")
     raw = SOURCES[source](path)
-    parts = split(raw, validation, split_seed)
+    parts = split(raw, validation, split_seed, train_on_validation)
     pixels = parts["train"][0]
     mean, std = channel_moments(pixels)
     digest = fingerprint(parts, raw.classes)
@@ -79,9 +81,9 @@ def prepare(
 
 
 def split(
-    raw: RawImages, validation: int, split_seed: int
+    raw: RawImages, validation: int, split_seed: int, train_on_validation: bool = False
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return {part: (images, labels)}: stratified, every part in shuffled order.
+    """Return {part: (images, labels)}: stratified, every part in shuffled order; see `prepare`.
 
     Raises DatasetError if a class would be left without training images.
     """
@@ -100,7 +102,7 @@ def split(
         members = np.flatnonzero(raw.train_labels == label)
         held_out[rng.permutation(members)[:share]] = True
     chosen = {
-        "train": rng.permutation(np.flatnonzero(~held_out)),
+        "train": rng.permutation(np.flatnonzero(~held_out | train_on_validation)),
         "validation": rng.permutation(np.flatnonzero(held_out)),
     }
     test = rng.permutation(len(raw.test_labels))

@@ -102,12 +102,14 @@ def _files(parts: list[str], package: Path) -> list[Path]:
     return [file for file in files if file.is_file()]
 
 
-def folder_digest(folder: str | Path) -> str:
-    """Return a hex digest of the names, sizes and times of all files below `folder`."""
-    files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+def listing_digest(path: str | Path) -> str:
+    """Return a hex digest of the names and sizes of a file, or of all files below a folder.
+
+    Not of their times: images that were copied or downloaded again are the same images.
+    """
+    path = Path(path)
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
     digest = hashlib.sha256()
-    for path in files:
-        status = path.stat()
-        name = path.relative_to(folder).as_posix()
-        digest.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
+    for file in files:
+        digest.update(f"{file.relative_to(path.parent).as_posix()} {file.stat().st_size}\n".encode())
     return digest.hexdigest()[:16]
