@@ -111,5 +111,6 @@ def listing_digest(path: str | Path) -> str:
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
     digest = hashlib.sha256()
     for file in files:
-        digest.update(f"{file.relative_to(path.parent).as_posix()} {file.stat().st_size}\n".encode())
+        name = file.relative_to(path.parent).as_posix()
+        digest.update(f"{name} {file.stat().st_size}\n".encode())
     return digest.hexdigest()[:16]
