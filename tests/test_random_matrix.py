@@ -11,13 +11,14 @@ from scipy import integrate, special
 
 from ticketlens import free_probability as free
 from ticketlens import random_matrix as rmt
+from ticketlens import slope_laws
 
 Q_STAR = 0.77127  # tanh, sigma_w = 1.4, sigma_b = 0.3: the critical network of the study
 DEEP = ([Q_STAR] * 7, 1.4)
 
 sampled = settings(max_examples=20, deadline=None, derandomize=True)
 ratios = st.floats(1e-3, 1e3)
-activations = st.sampled_from(free.ACTIVATIONS)
+activations = st.sampled_from(slope_laws.ACTIVATIONS)
 layers = st.lists(st.floats(0.01, 5), min_size=2, max_size=4)
 scales = st.floats(0.3, 3)
 kinds = st.sampled_from(list(rmt.WEIGHTS))
@@ -264,7 +265,7 @@ def test_moment_transform_of_the_squared_slope_agrees_with_mpmath(activation, q,
         2 * mpmath.quad(lambda z, top=top: mpmath.npdf(z) * top(z) / (w - slope(z)), path)
         for top in (slope, lambda z: w)
     ]
-    m, complement, _ = free.smooth_transform(np.array([lam]), q, activation)
+    m, complement, _ = slope_laws.smooth_transform(np.array([lam]), q, activation)
     assert m[0] == pytest.approx(complex(expected[0]), rel=1e-11)
     assert complement[0] == pytest.approx(complex(expected[1]), rel=1e-11)
 
@@ -273,8 +274,10 @@ def test_moment_transform_of_the_squared_slope_agrees_with_mpmath(activation, q,
 def test_derivative_of_the_moment_transform_agrees_with_differences(activation):
     lam = np.array([-9 + 1e-2j, -1 + 0.5j, -0.01 + 0.01j, 0.5 + 1e-9j, 3 + 3j])
     step = 1e-5
-    ahead, behind = (free.smooth_transform(lam + d, 0.7, activation)[0] for d in (step, -step))
-    slope = free.smooth_transform(lam, 0.7, activation)[2]
+    ahead, behind = (
+        slope_laws.smooth_transform(lam + d, 0.7, activation)[0] for d in (step, -step)
+    )
+    slope = slope_laws.smooth_transform(lam, 0.7, activation)[2]
     np.testing.assert_allclose(slope, (ahead - behind) / (2 * step), rtol=1e-5)
 
 

@@ -19,6 +19,15 @@ from numpy.polynomial import chebyshev
 from numpy.typing import ArrayLike
 
 from ticketlens import free_probability as free
+from ticketlens import slope_laws
+from ticketlens.arguments import finite, points, positive
+from ticketlens.marchenko_pastur import (  # noqa: F401 - part of what users call here
+    Result,
+    marchenko_pastur_atom,
+    marchenko_pastur_cdf,
+    marchenko_pastur_density,
+    marchenko_pastur_edges,
+)
 from ticketlens.meanfield import derivative_moment
 
 # First moment of the S-transform of W Wᵀ / sigma_w², S(m) = 1 + s1 m + ...
@@ -28,46 +37,15 @@ WEIGHTS = {"gaussian": -1.0, "orthogonal": 0.0}
 LARGEST_Q = 1e4
 
 
-Result = float | np.ndarray  # of the shape of the points asked for
-
-
 # ---------------------------------------------------------------- input
-
-
-def _finite(name, values, allowed, valid):
-    """values as a float array, every entry of which is finite and passes `valid`."""
-    array = np.asarray(values, dtype=float)
-    wrong = ~(np.isfinite(array) & valid(array))
-    if wrong.any():
-        raise ValueError(f"{name} = {array[wrong].flat[0]}: {name} must be {allowed}")
-    return array
-
-
-def _positive(name, values):
-    return _finite(name, values, "finite and > 0", lambda a: a > 0)
-
-
-def _one_positive(name, value):
-    array = _positive(name, value)
-    if array.ndim:
-        raise ValueError(f"{name} has shape {array.shape}: {name} must be one number")
-    return float(array)
-
-
-def _points(name, x):
-    """Points of evaluation: anything but NaN."""
-    array = np.asarray(x, dtype=float)
-    if np.isnan(array).any():
-        raise ValueError(f"{name} holds NaN: {name} must be real numbers")
-    return array
 
 
 def _layers(q_per_layer, sigma_w, weights):
     """Checked q `(layers,)` and sigma_w broadcast to `(layers,)`."""
-    q = np.atleast_1d(_finite("q_per_layer", q_per_layer, "finite and >= 0", lambda a: a >= 0))
+    q = np.atleast_1d(finite("q_per_layer", q_per_layer, "finite and >= 0", lambda a: a >= 0))
     if q.ndim != 1 or q.size == 0:
         raise ValueError(f"q_per_layer has shape {q.shape}: one q per factor, at least one factor")
-    sigma = _positive("sigma_w", sigma_w)
+    sigma = positive("sigma_w", sigma_w)
     if sigma.shape not in ((), q.shape):
         raise ValueError(
             f"sigma_w has shape {sigma.shape}: a scalar or one per entry of q_per_layer {q.shape}"
@@ -79,10 +57,10 @@ def _layers(q_per_layer, sigma_w, weights):
 
 def _product(q_per_layer, sigma_w, weights, activation):
     q, sigma = _layers(q_per_layer, sigma_w, weights)
-    if activation not in free.ACTIVATIONS:
+    if activation not in slope_laws.ACTIVATIONS:
         raise ValueError(
             f"activation = {activation!r}: the Jacobian spectrum is known for "
-            f"{', '.join(free.ACTIVATIONS)}"
+            f"{', '.join(slope_laws.ACTIVATIONS)}"
         )
     if q.max() > LARGEST_Q:
         raise ValueError(
@@ -103,78 +81,22 @@ def _continuous_product(q_per_layer, sigma_w, weights, activation):
     return prod
 
 
-# ---------------------------------------------------------------- Marchenko-Pastur
-
-
-def marchenko_pastur_edges(ratio: float, variance: float = 1.0) -> tuple[float, float]:
-    """Edges (lower, upper) = variance (1 ∓ √ratio)² of the continuous part.
-
-    ratio: N_out / N_in > 0; variance: N_in Var W_ij > 0, i.e. sigma_w² (both scalars).
-    Raises ValueError for anything else. Source: Marchenko & Pastur 1967.
-    """
-    ratio, variance = _one_positive("ratio", ratio), _one_positive("variance", variance)
-    root = np.sqrt(ratio)
-    return variance * (1 - root) ** 2, variance * (1 + root) ** 2
-
-
-def marchenko_pastur_atom(ratio: float) -> float:
-    """Mass of the eigenvalue 0: max(0, 1 − 1/ratio), the rank deficiency of a tall W."""
-    return max(0.0, 1 - 1 / _one_positive("ratio", ratio))
-
-
-def marchenko_pastur_density(x: ArrayLike, ratio: float, variance: float = 1.0) -> Result:
-    """Density of the eigenvalues of W Wᵀ, W `(N_out, N_in)` with Var W_ij = variance / N_in.
-
-    ratio = N_out / N_in. The density is that of the continuous part, zero outside
-    `marchenko_pastur_edges`; it integrates to min(1, 1/ratio), and for ratio > 1 the rest is
-    `marchenko_pastur_atom` at x = 0. At ratio = 1 it diverges as x^(-1/2): inf at x = 0.
-
-    x: any shape, which is returned. Raises ValueError for NaN in x, ratio <= 0, variance <= 0.
-    Source: Marchenko & Pastur 1967.
-    """
-    lower, upper = marchenko_pastur_edges(ratio, variance)
-    x = _points("x", x)
-    inside = (x > lower) & (x < upper)
-    safe = np.where(inside, x, (lower + upper) / 2)
-    # Square roots taken apart: a product of small factors would underflow.
-    density = np.sqrt(upper - safe) * np.sqrt(safe - lower) / (2 * np.pi * variance * ratio * safe)
-    return np.where(inside, density, np.where((x == 0) & (lower == 0), np.inf, 0.0))[()]
-
-
-def marchenko_pastur_cdf(x: ArrayLike, ratio: float, variance: float = 1.0) -> Result:
-    """Share of the eigenvalues of W Wᵀ that are <= x, the atom at 0 included.
-
-    Closed form in the angle of x between the edges, x = variance (1 + r² − 2 r cos angle) with
-    r = √ratio; absolute error below 1e-12 for ratio in [1e-6, 1e6]. Arguments and errors as
-    `marchenko_pastur_density`.
-    """
-    lower, upper = marchenko_pastur_edges(ratio, variance)
-    x = _points("x", x)
-    inner = np.clip(x, lower, upper)
-    angle = 2 * np.arctan2(np.sqrt(inner - lower), np.sqrt(upper - inner))
-    r = np.sqrt(min(ratio, 1 / ratio))  # W Wᵀ and Wᵀ W share their non-zero eigenvalues
-    wave = np.arctan2(r * np.sin(angle), 1 - r * np.cos(angle))
-    share = angle + np.sin(angle) / r - (1 - r**2) / r**2 * wave
-    share = np.clip(share / np.pi, 0, 1) * min(1.0, 1 / float(ratio))
-    return np.where(x >= 0, np.minimum(share + marchenko_pastur_atom(ratio), 1), 0.0)[()]
-
-
 # ---------------------------------------------------------------- S-transforms
 
 
 def s_transform_gaussian(m: ArrayLike, sigma_w: float = 1.0) -> Result:
     """S-transform of W Wᵀ, square Gaussian W: 1 / (sigma_w² (1 + m))."""
-    return 1 / (_positive("sigma_w", sigma_w) ** 2 * (1 + np.asarray(m)))
+    return 1 / (positive("sigma_w", sigma_w) ** 2 * (1 + np.asarray(m)))
 
 
 def s_transform_orthogonal(m: ArrayLike, sigma_w: float = 1.0) -> Result:
     """S-transform of W Wᵀ = sigma_w² 1: 1 / sigma_w², whatever m."""
-    return 1 / _positive("sigma_w", sigma_w) ** 2 + 0 * np.asarray(m)
+    return 1 / positive("sigma_w", sigma_w) ** 2 + 0 * np.asarray(m)
 
 
 def s_transform_zero_one(m: ArrayLike, one: float) -> Result:
     """S-transform of a slope that is 1 with probability `one`, else 0: (1 + m) / (one + m)."""
-    one = _finite("one", one, "a probability > 0", lambda a: (a > 0) & (a <= 1))
+    one = finite("one", one, "a probability > 0", lambda a: (a > 0) & (a <= 1))
     return (1 + np.asarray(m)) / (one + np.asarray(m))
 
 
@@ -269,7 +191,7 @@ def jacobian_log_density(
     as `jacobian_density`.
     """
     prod = _continuous_product(q_per_layer, sigma_w, weights, activation)
-    return _log_density(_points("log_s2", log_s2), prod)[()]
+    return _log_density(points("log_s2", log_s2), prod)[()]
 
 
 def jacobian_density(
@@ -292,7 +214,7 @@ def jacobian_density(
     Source: Pennington, Schoenholz, Ganguli 2017 and 2018 (S-transforms).
     """
     prod = _continuous_product(q_per_layer, sigma_w, weights, activation)
-    s2 = _points("s2", s2)
+    s2 = points("s2", s2)
     positive = (s2 >= 1e-300) & np.isfinite(s2)
     safe = np.where(positive, s2, 1.0)
     density = _log_density(np.where(positive, np.log(safe), -np.inf), prod) / safe
@@ -400,7 +322,7 @@ def jacobian_cdf(
     Arguments and errors as `jacobian_density` otherwise; any shape of s2.
     """
     prod = _product(q_per_layer, sigma_w, weights, activation)
-    s2 = _points("s2", s2)
+    s2 = points("s2", s2)
     below = sum(mass * (s2 >= where) for where, mass in _atoms(prod))
     if prod.has_continuous_part:
         integral = _integral(prod)
@@ -423,7 +345,7 @@ def jacobian_quantile(
     share: any shape, in [0, 1]; inverse of `jacobian_cdf`, other arguments alike.
     Raises ValueError for a share outside [0, 1].
     """
-    share = _finite("share", share, "in [0, 1]", lambda a: (a >= 0) & (a <= 1))
+    share = finite("share", share, "in [0, 1]", lambda a: (a >= 0) & (a <= 1))
     prod = _product(q_per_layer, sigma_w, weights, activation)
     top = np.exp(prod.log_scale)
     if not prod.has_continuous_part:
@@ -449,7 +371,7 @@ def participation_ratio(vectors: ArrayLike) -> Result:
     vectors: `(n,)` -> scalar or `(n, k)` -> `(k,)`, eigenvectors in columns as numpy returns them.
     Raises ValueError for NaN and for a zero vector.
     """
-    vectors = _finite("vectors", vectors, "finite", np.isfinite)
+    vectors = finite("vectors", vectors, "finite", np.isfinite)
     if vectors.ndim not in (1, 2):
         raise ValueError(f"vectors has shape {vectors.shape}: must be (n,) or (n, k)")
     largest = np.max(np.abs(vectors), axis=0, initial=0)
@@ -465,6 +387,6 @@ def outliers(eigenvalues: ArrayLike, edge: float) -> np.ndarray:
     eigenvalues: any shape; edge: the upper edge of a null (`marchenko_pastur_edges(...)[1]`, or the
     largest eigenvalue of a same-mask null, which sparse matrices need). Raises ValueError for NaN.
     """
-    values = _finite("eigenvalues", eigenvalues, "finite", np.isfinite).ravel()
-    edge = float(_finite("edge", edge, "finite", np.isfinite))
+    values = finite("eigenvalues", eigenvalues, "finite", np.isfinite).ravel()
+    edge = float(finite("edge", edge, "finite", np.isfinite))
     return np.sort(values[values > edge])[::-1]

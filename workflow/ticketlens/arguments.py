@@ -1,0 +1,40 @@
+"""Checks of numeric arguments: floats, or a ValueError that names the argument."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+def finite(
+    name: str, values: ArrayLike, allowed: str, valid: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Return values as a float array, every entry of which is finite and passes `valid`."""
+    array = np.asarray(values, dtype=float)
+    wrong = ~(np.isfinite(array) & valid(array))
+    if wrong.any():
+        raise ValueError(f"{name} = {array[wrong].flat[0]}: {name} must be {allowed}")
+    return array
+
+
+def positive(name: str, values: ArrayLike) -> np.ndarray:
+    """Return values as a float array of finite positive numbers."""
+    return finite(name, values, "finite and > 0", lambda a: a > 0)
+
+
+def one_positive(name: str, value: float) -> float:
+    """Return a finite positive number."""
+    array = positive(name, value)
+    if array.ndim:
+        raise ValueError(f"{name} has shape {array.shape}: {name} must be one number")
+    return float(array)
+
+
+def points(name: str, x: ArrayLike) -> np.ndarray:
+    """Return points of evaluation as a float array: anything but NaN."""
+    array = np.asarray(x, dtype=float)
+    if np.isnan(array).any():
+        raise ValueError(f"{name} holds NaN: {name} must be real numbers")
+    return array
