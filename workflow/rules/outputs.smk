@@ -62,7 +62,7 @@ TABLES = [
     "histograms",
     *MEASURED,
 ]
-COMPACT = [name for name in TABLES if name not in catalogue.TOO_LARGE]
+COMPACT = [name for name in TABLES if name not in {"accuracy", *catalogue.TOO_LARGE}]
 FIGURES = [
     "accuracy",
     "generalization_gap",

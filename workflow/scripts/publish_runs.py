@@ -1,0 +1,29 @@
+"""Copy accuracies, config, versions and run times of a run to its small folder: see publication."""
+
+import json
+
+from ticketlens import frontpage_data, publication
+from ticketlens.atomic import write_text
+from ticketlens.joblog import job_log
+
+
+def main(snakemake) -> None:
+    config = json.loads(snakemake.params.config)
+    publication.write_table(snakemake.input.table, snakemake.output.table)
+    write_text(snakemake.output.config, publication.config_text(config))
+    run = {
+        "machine": frontpage_data.machine(),
+        "versions": frontpage_data.installed_versions(),
+        "recorded": frontpage_data.recorded_versions(
+            snakemake.params.checkpoints, config["studies"]
+        ),
+        "run_times": publication.run_time_rows(
+            frontpage_data.run_times(snakemake.params.benchmarks)
+        ),
+    }
+    write_text(snakemake.output.run, json.dumps(run, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):  # noqa: F821
+        main(snakemake)  # noqa: F821
