@@ -32,6 +32,7 @@ LAYER_KINDS = ("linear", "conv")
 LIBRARIES = ("numpy", "h5py", "torch")
 MAX_WEIGHTS = 2**26  # 50 times the largest of the study; reading takes some 12 bytes for each
 MAX_HISTORY = 10**6
+CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")  # an epoch each
 _OWN = frozenset(
     ("format", "format_version", "kind", "study", "seed", "round", "arm", "spec", "spec_sha256",
      "content_sha256")

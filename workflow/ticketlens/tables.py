@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ticketlens.atomic import replacing
-from ticketlens.checkpoint import RunSummary
+from ticketlens.checkpoint import CURVES, RunSummary
 
 if TYPE_CHECKING:
     import pandas as pd
 
 KEYS = ("study", "seed", "round", "density", "arm", "state", "layer")
-CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 
 
 def write_csv(path: str | os.PathLike, table: pd.DataFrame) -> None:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ticketlens import resume, sparse
-from ticketlens.checkpoint import Checkpoint, Layer
+from ticketlens.checkpoint import CURVES, Checkpoint, Layer
 from ticketlens.dataset import PreparedDataset, read_part
 from ticketlens.masks import InvariantError
 from ticketlens.memory import keep_freed_memory
@@ -34,7 +34,6 @@ from ticketlens.step import Captured, Step
 log = logging.getLogger(__name__)
 EVALUATION_BATCH = 1000
 LOG_SECONDS = 20.0
-CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 
 
 class DivergedError(ArithmeticError):
