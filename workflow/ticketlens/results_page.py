@@ -41,6 +41,10 @@ class Numbers:
         path = own if own.exists() else self.folder / "tables" / f"{name}.csv"
         return _read(path)
 
+    def part(self, name: str) -> Numbers:
+        """Return the numbers of another run, published in a folder below this one."""
+        return Numbers(self.folder / name)
+
     def row(self, table: str, **where: Any) -> pd.Series:
         """Return the one row with these values. Raises LookupError if there is not exactly one."""
         rows = self.table(table)
@@ -107,6 +111,11 @@ class Numbers:
         runs = self.table("accuracy")
         is_wanted = (runs["study"] == study) & (runs["arm"] == "imp") & (runs["round"] == round)
         return runs[is_wanted]
+
+    def rounds(self, study: str) -> list[int]:
+        """Return the rounds of a study's IMP tickets."""
+        runs = self.table("accuracy")
+        return sorted(set(runs[(runs["study"] == study) & (runs["arm"] == "imp")]["round"]))
 
     def density(self, round: int, study: str = "fcnet-normal") -> float:
         """Return the mean density of the IMP tickets of a round."""
