@@ -24,8 +24,9 @@ from ticketlens.claim_plan import Plan
 from ticketlens.claim_tables import Study
 from ticketlens.claims import CLAIMS, case_rows, judge_claims
 from ticketlens.claims_page import page, write_claims
-from ticketlens.config import ConfigError, checked, rounds, schema
+from ticketlens.config import ConfigError, checked, schema
 from ticketlens.inference import t_interval
+from ticketlens.studies import rounds
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 ROUNDS, LAYERS, SEEDS = range(16), 8, 4

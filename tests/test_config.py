@@ -24,7 +24,8 @@ from ticketlens.arm_config import (
     recipes,
     shown_arms,
 )
-from ticketlens.config import SCHEMA, ConfigError, checked, rounds, study_spec
+from ticketlens.config import SCHEMA, ConfigError, checked
+from ticketlens.studies import rounds, study_spec
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 NAME = "is not a valid name; allowed: lower-case letters, digits and single hyphens, starting with"

@@ -10,7 +10,8 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from ticketlens.config import checked, rounds
+from ticketlens.config import checked
+from ticketlens.studies import rounds
 from workflow_tools import REPOSITORY, clone, rules, run
 
 pytestmark = pytest.mark.workflow

@@ -14,6 +14,7 @@ from snakemake.exceptions import WorkflowError
 from ticketlens import catalogue, preflight
 from ticketlens import config as ticketlens_config
 from ticketlens import factorial as ticketlens_factorial
+from ticketlens import studies as ticketlens_studies
 from ticketlens.architecture import is_convolutional, is_residual, layer_shapes
 from ticketlens.arm_config import arm_items, arm_rounds, arm_seeds, donor_seed, recipes, shown_arms
 from ticketlens.arms import ASIDE, SALIENCIES, needs
@@ -33,7 +34,7 @@ except ticketlens_config.ConfigError as error:
     raise WorkflowError(str(error)) from None
 
 # Asked for by thousands of jobs.
-SPECS = {study: ticketlens_config.study_spec(config, study) for study in config["studies"]}
+SPECS = {study: ticketlens_studies.study_spec(config, study) for study in config["studies"]}
 
 
 def code(script):
@@ -89,7 +90,9 @@ def minutes_to_train(study):
 
 def rounds(study, first=0):
     """Rounds of a study as two digits."""
-    return [f"{number:02d}" for number in range(first, ticketlens_config.rounds(config, study) + 1)]
+    return [
+        f"{number:02d}" for number in range(first, ticketlens_studies.rounds(config, study) + 1)
+    ]
 
 
 def of_imp(file, study, seed, number):

@@ -9,8 +9,8 @@ from ticketlens.architecture import RESIDUAL, is_convolutional
 from ticketlens.arm_masks import MASKS, SMALL, keeps_layers
 from ticketlens.arm_weights import WEIGHTS
 from ticketlens.arms import OPTIONS, SALIENCIES, SHUFFLED, Arm
-from ticketlens.config import rounds, study_spec
 from ticketlens.hints import did_you_mean
+from ticketlens.studies import rounds, study_spec
 
 Config = Mapping[str, Any]
 DONOR_OFFSET = 1000

@@ -10,6 +10,18 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import jsonschema
+
+from ticketlens import (
+    activations,
+    architecture,
+    arm_config,
+    claim_plan,
+    factorial,
+    initialization,
+    masks,
+    sources,
+)
 from ticketlens.architecture import layer_shapes
 from ticketlens.hints import did_you_mean
 from ticketlens.spec import Spec
@@ -30,9 +42,6 @@ def checked(config: Mapping[str, Any]) -> dict[str, Any]:
     every problem: the key, the value, what is allowed, and for an unknown key the nearest known
     one.
     """
-    # These read configs with this module's functions.
-    from ticketlens import arm_config, claim_plan, factorial
-
     pruned = _without_removed(config)
     problems = (
         list(_schema_problems(pruned))
@@ -93,36 +102,12 @@ def export_library_path() -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
 
 
-def study_spec(config: Mapping[str, Any], study: str) -> Spec:
-    """Return the spec of a study, data set apart: its network, init, training and pruning.
-
-    `training` and `pruning` of the study override those of the config.
-    """
-    entry = config["studies"][study]
-    pruning = {**config["pruning"], **entry.get("pruning", {})}
-    return Spec.from_mapping(
-        {
-            "network": config["networks"][entry["network"]],
-            "init": config["inits"][entry["init"]],
-            "training": {**config["training"], **entry.get("training", {})},
-            "pruning": {key: value for key, value in pruning.items() if key != "rounds"},
-        }
-    )
-
-
-def rounds(config: Mapping[str, Any], study: str) -> int:
-    """Return the number of pruning rounds of a study."""
-    return int({**config["pruning"], **config["studies"][study].get("pruning", {})}["rounds"])
-
-
 def schema() -> dict[str, Any]:
     """Return the JSON schema of the config; what a registry has, it allows.
 
     These are sources of images, families, activations, initial weights, criteria, and the sources
     of an arm.
     """
-    from ticketlens import activations, architecture, arm_config, initialization, masks, sources
-
     document = json.loads(SCHEMA.read_text(encoding="utf-8"))
     sections = document["properties"]
 
@@ -141,9 +126,6 @@ def schema() -> dict[str, Any]:
 
 
 def _schema_problems(config: Mapping[str, Any]) -> Iterator[str]:
-    # Imported here: Snakemake imports it anyway, the jobs that read a config do not need it.
-    import jsonschema
-
     # JSON schema takes 1.0 for an integer and .nan for a number; as seed or rate they are neither.
     types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
         {

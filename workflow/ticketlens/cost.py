@@ -21,10 +21,10 @@ from typing import Any
 from ticketlens.architecture import READOUT, is_convolutional, is_residual, layer_shapes
 from ticketlens.arm_config import arm_rounds, arm_seeds, donor_seed, recipes
 from ticketlens.arms import Arm, needs
-from ticketlens.config import rounds, study_spec
 from ticketlens.factorial import cells, factorial_study, with_factorial
 from ticketlens.sources import SUFFIXES
 from ticketlens.spec import Spec
+from ticketlens.studies import rounds, study_spec
 
 Config = Mapping[str, Any]
 

@@ -20,10 +20,10 @@ from ticketlens.arm_config import (
     weight_names,
 )
 from ticketlens.arms import SHUFFLED, Arm
-from ticketlens.config import rounds, study_spec
 from ticketlens.contrasts import QUANTITIES, differences
 from ticketlens.hints import did_you_mean
 from ticketlens.inference import t_interval
+from ticketlens.studies import rounds, study_spec
 
 if TYPE_CHECKING:
     import pandas as pd

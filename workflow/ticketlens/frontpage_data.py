@@ -17,7 +17,7 @@ from typing import Any
 import h5py
 
 from ticketlens.arm_config import arm_rounds, arm_seeds
-from ticketlens.config import rounds, study_spec
+from ticketlens.studies import rounds, study_spec
 
 PACKAGES = ("ticketlens", "snakemake", "torch", "numpy", "scipy", "h5py", "pandas", "matplotlib")
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ticketlens.arm_config import arm_rounds, arm_seeds, donor_seed, recipes
-from ticketlens.config import rounds, study_spec
 from ticketlens.frontpage_data import in_words
+from ticketlens.studies import rounds, study_spec
 
 # Logs of a running job grow every 20 s; an epoch that takes longer is waited for.
 SILENT_SECONDS = 180.0

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ticketlens.arms import ASIDE
-from ticketlens.config import study_spec
 from ticketlens.contrasts import QUANTITIES
 from ticketlens.inference import t_quantile
 from ticketlens.predictors import PROPERTIES, values
+from ticketlens.studies import study_spec
 
 if TYPE_CHECKING:
     import pandas as pd
