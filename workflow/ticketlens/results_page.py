@@ -41,6 +41,11 @@ class Numbers:
         path = own if own.exists() else self.folder / "tables" / f"{name}.csv"
         return _read(path)
 
+    @property
+    def config(self) -> dict[str, Any]:
+        """The config of the run."""
+        return yaml.safe_load((self.folder / "config.yaml").read_text(encoding="utf-8"))
+
     def part(self, name: str) -> Numbers:
         """Return the numbers of another run, published in a folder below this one."""
         return Numbers(self.folder / name)
@@ -163,7 +168,7 @@ def render(folder: Path) -> str:
     return template.render(
         n=numbers,
         run=json.loads((folder / "run.json").read_text(encoding="utf-8")),
-        config=yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")),
+        config=numbers.config,
         confidence=round(100 * CONFIDENCE),
     )
 
