@@ -7,11 +7,13 @@ import os
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch.utils import deterministic
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from core_tools import kernels, same_bits
-from ticketlens import chain, optimization, step, training
+from ticketlens import chain, chain_conv, optimization, step, training
 from ticketlens.networks import build
 from ticketlens.training import train
 
@@ -48,16 +50,26 @@ def assert_same(one, other):
 
 @needs_onednn
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
-def test_gradients_written_out_are_autograds_bit_for_bit(make_ticket, activation):
+@pytest.mark.parametrize(
+    ("module", "network"),
+    [
+        (chain, {"hidden_layers": 3, "width": 100}),
+        (chain_conv, {**CONV, "hidden_layers": 3}),
+        (chain_conv, {**CONV, "hidden_layers": 3, "width": 16, "kernel": 5}),
+        (chain_conv, {**CONV, "hidden_layers": 2, "kernel": 1}),
+        (chain_conv, {**CONV, "hidden_layers": 3, "stride": 2}),
+    ],
+    ids=["linear", "3×3", "5×5", "1×1", "stride"],
+)
+def test_gradients_written_out_are_autograds_bit_for_bit(make_ticket, module, network, activation):
     ticket = make_ticket(
-        0.5, network={"activation": activation, "hidden_layers": 3, "width": 100},
-        training={"kernel": "onednn"},
-    )  # fmt: skip
+        0.5, network={**network, "activation": activation}, training={"kernel": "onednn"}
+    )
     model = build(ticket, "onednn")
-    by_hand = chain.gradients(model)
+    by_hand = module.gradients(model)
     by_autograd = step._by_autograd(model, list(model.parameters()))
-    for number in range(3):
-        one, other = (found(*batch(number, 37)) for found in (by_hand, by_autograd))
+    for number, count in enumerate((37, 37, 16)):
+        one, other = (found(*batch(number, count)) for found in (by_hand, by_autograd))
         assert_same([x.numpy() for x in one[:2]], [x.numpy() for x in other[:2]])
         assert_same([x.numpy() for x in one[2]], [x.numpy() for x in other[2]])
 
@@ -70,6 +82,34 @@ def test_what_is_not_a_plain_chain_of_onednn_layers_in_float32_is_left_to_autogr
     assert chain.gradients(build(make_ticket(network={"activation": "erf"}), "onednn")) is None
     for network in (CONV, RESNET, {"family": "resnet-fc", "hidden_layers": 3}):
         assert chain.gradients(build(make_ticket(network=network), "onednn")) is None
+
+
+@needs_onednn
+def test_convolutions_that_are_not_a_plain_circular_chain_are_left_to_autograd(make_ticket):
+    plain = make_ticket(network=CONV)
+    assert chain_conv.gradients(build(plain, "onednn"))
+    assert chain_conv.gradients(build(plain, "aten")) is None
+    assert chain_conv.gradients(build(plain, "onednn").double()) is None
+    for network in ({**CONV, "padding": "zeros"}, {**CONV, "activation": "erf"}, RESNET, {}):
+        assert chain_conv.gradients(build(make_ticket(network=network), "onednn")) is None
+
+
+@given(st.integers(0, 2), st.integers(0, 4), st.integers(0, 4), st.integers(0, 9))
+def test_folding_is_the_adjoint_of_wrapping(margin, height, width, seed):
+    """<wrap x, g> = <x, fold g> for all x, g; and wrapped images are those of numpy."""
+    rng = np.random.default_rng(seed)
+    sides = (2, 3, margin + 1 + height, margin + 1 + width)
+    images = rng.standard_normal(sides)
+    wrapped = np.pad(images, ((0, 0), (0, 0), (margin, margin), (margin, margin)), mode="wrap")
+    padded = torch.from_numpy(rng.standard_normal(wrapped.shape))
+    chain_conv.interior(padded, margin).copy_(torch.from_numpy(images))
+    chain_conv.wrap(padded, margin)
+    assert np.array_equal(padded.numpy(), wrapped)
+    grad = rng.standard_normal(wrapped.shape)
+    folded = torch.from_numpy(grad.copy())
+    chain_conv.fold(folded, margin)
+    inner = chain_conv.interior(folded, margin).numpy()
+    assert np.isclose((wrapped * grad).sum(), (images * inner).sum(), rtol=1e-12)
 
 
 @pytest.mark.parametrize("kernel", kernels())

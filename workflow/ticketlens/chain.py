@@ -48,7 +48,7 @@ def gradients(model: nn.Module) -> Gradients | None:
             for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
                 inputs.append(phi(onednn_product(inputs[-1], weight, bias)))
             logits = onednn_product(inputs[-1], weights[-1], biases[-1])
-            loss, grad = _loss(logits, labels)
+            loss, grad = loss_and_gradient(logits, labels)
             by_layer = []
             for index in range(last, -1, -1):
                 x = inputs.pop()
@@ -60,7 +60,7 @@ def gradients(model: nn.Module) -> Gradients | None:
     return found
 
 
-def _loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+def loss_and_gradient(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Return the mean cross-entropy and its gradient (samples, classes), as autograd has them."""
     logarithms = torch.log_softmax(logits, 1)
     # No weights of classes, the mean over samples, and −100 as the label to leave out: none.

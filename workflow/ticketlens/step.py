@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from ticketlens import chain, sparse
+from ticketlens import chain, chain_conv, sparse
 from ticketlens.optimization import optimizer
 from ticketlens.spec import TrainingSpec
 
@@ -37,7 +37,11 @@ class Step:
         }
         self.optimizer = optimizer(spec, self.parameters)
         self.running = torch.zeros(2, dtype=torch.float64, device=self.parameters[0].device)
-        self.gradients = chain.gradients(model) or _by_autograd(model, self.parameters)
+        self.gradients = (
+            chain.gradients(model)
+            or chain_conv.gradients(model)
+            or _by_autograd(model, self.parameters)
+        )
 
     def __call__(self, images: Tensor, labels: Tensor, rate: float | Tensor) -> None:
         """Take the step on images (samples, channels, height, width), labels (samples,) int64.
