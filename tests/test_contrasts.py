@@ -80,14 +80,16 @@ def test_a_table_without_arms_has_nothing_to_compare() -> None:
 
 
 @pytest.mark.parametrize("seeds", [1, 5])
-def test_the_figure_has_a_panel_per_study_and_a_line_per_arm(seeds: int) -> None:
+def test_the_figure_has_two_panels_per_study_and_a_line_per_arm(seeds: int) -> None:
     runs = accuracies(worse=-0.05, equal=0.0)
     table = contrasts(runs[runs["seed"] < seeds], ["worse"], 7, 0.5)
     figure = zero_shot(table, {"s": "Study", "other": "not in the table"})
     axis = figure.axes[0]
-    assert len(figure.axes) == 1 and axis.get_title() == f"Study, {seeds}\u00a0seed" + "s" * (
-        seeds > 1
-    )
+    study = f"Study, {seeds}\u00a0seed" + "s" * (seeds > 1)
+    assert [" ".join(own.get_title().split("\n")) for own in figure.axes] == [
+        f"{study}, last epoch",
+        f"{study}, best validation epoch",
+    ]
     assert [label.get_text() for label in axis.get_yticklabels()] == ["worse", "equal"]
     low, high = axis.get_xlim()
     assert low < -5 and high > 5

@@ -15,40 +15,32 @@ from ticketlens import plotting
 from ticketlens.contrasts import QUANTITIES
 from ticketlens.predictors import PROPERTIES
 
+EPOCHS = {"test_accuracy": "last epoch", "test_accuracy_best_validation": "best validation epoch"}
+
 
 def zero_shot(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     """Accuracy of each arm minus IMP's: mean and 95 % t-interval over seeds, per round.
 
-    `table` is contrasts.csv, of which the last epoch's weights are drawn; one panel per study. The
-    band is the margin of equality; filled markers have a verdict, open ones were not planned. The
-    axis follows the means: wide intervals (few seeds) run off it.
+    `table` is contrasts.csv; two panels per study, of the last and of the best validation epoch's
+    weights. The band is the margin of equality; filled markers have a verdict, open ones were not
+    planned. The axis follows the means: intervals that run off it (few seeds) end in arrowheads.
     """
-    table = table[table["quantity"] == "test_accuracy"]
-    studies = [study for study in titles if study in set(table["study"])]
-    names = [
-        f"{titles[study]}, {plotting.seed_range(table[table['study'] == study]['n'])}"
-        for study in studies
+    panels = [
+        (study, quantity) for study in titles if study in set(table["study"]) for quantity in EPOCHS
     ]
+    names = []
+    for study, quantity in panels:
+        seeds = plotting.seed_range(table[table["study"] == study]["n"])
+        names.append(f"{titles[study]}, {seeds}, {EPOCHS[quantity]}")
     arms = list(dict.fromkeys(table["arm"]))
-    figure, axes = plotting.panels(names, height=0.6 + 0.36 * max(4, len(arms)))
-    for axis, study in zip(axes[0], studies, strict=True):
+    figure, axes = plotting.panels(names, height=0.6 + 0.36 * max(4, len(arms)), columns=2)
+    for axis, (study, quantity) in zip(axes[0], panels, strict=True):
         rows = table[table["study"] == study]
-        rounds = sorted(set(rows["round"]))
-        for number, shift in zip(rounds, _shifts(len(rounds)), strict=True):
-            found = rows[rows["round"] == number]
-            colour = plotting.density_colour(found["density"].mean())
-            place = np.array([arms.index(arm) for arm in found["arm"]]) + shift
-            for y, (_, row) in zip(place, found.iterrows(), strict=True):
-                axis.plot([row["lower"], row["upper"]], [y, y], color=colour, alpha=0.5, lw=0.9)
-            for planned, face in ((True, colour), (False, "white")):
-                own = (found["planned"] == planned).to_numpy()
-                axis.plot(found["mean"][own], place[own], "o", color=colour, mfc=face, zorder=3)
-            label = f"round {number}, density {found['density'].mean():.2g}"
-            axis.plot([], [], "o", color=colour, label=label)
         margin = float(rows["margin"].iloc[0])
+        reach = 1.15 * max(2 * margin, rows["mean"].abs().max())
+        _contrasts(axis, rows[rows["quantity"] == quantity], arms, reach)
         axis.axvspan(-margin, margin, color="0.9", zorder=0, label=f"±{margin:g} points")
         axis.axvline(0, color="0.5", lw=0.8, zorder=1)
-        reach = 1.15 * max(2 * margin, rows["mean"].abs().max())
         axis.set_xlim(-reach, reach)
         axis.set_ylim(len(arms) - 0.5, -0.5)
         axis.set_yticks(
@@ -57,6 +49,25 @@ def zero_shot(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         axis.set_xlabel("test accuracy, arm − IMP (points)")
     plotting.legend(figure, *plotting.entries(axes[0]))
     return figure
+
+
+def _contrasts(axis: Axes, rows: pd.DataFrame, arms: Sequence[str], reach: float) -> None:
+    """Draw the differences of one study and epoch, an arm a line, its rounds side by side."""
+    rounds = sorted(set(rows["round"]))
+    for number, shift in zip(rounds, _shifts(len(rounds)), strict=True):
+        found = rows[rows["round"] == number]
+        colour = plotting.density_colour(found["density"].mean())
+        place = np.array([arms.index(arm) for arm in found["arm"]]) + shift
+        ends = found[["lower", "upper"]].to_numpy()
+        axis.plot(ends.T, [place, place], color=colour, alpha=0.5, lw=0.9)
+        for end, marker, is_off in ((-reach, "<", ends < -reach), (reach, ">", ends > reach)):
+            off = place[is_off.any(axis=1)]
+            axis.plot(np.full(len(off), 0.985 * end), off, marker, color=colour, ms=3)
+        for planned, face in ((True, colour), (False, "white")):
+            own = (found["planned"] == planned).to_numpy()
+            axis.plot(found["mean"][own], place[own], "o", color=colour, mfc=face, zorder=3)
+        label = f"round {number}, density {found['density'].mean():.2g}"
+        axis.plot([], [], "o", color=colour, label=label)
 
 
 def factorial(table: pd.DataFrame, titles: Mapping[str, str], order: Sequence[str]) -> Figure:
@@ -154,7 +165,8 @@ def predictors(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
                           zorder=3 if is_last else 2.9)  # fmt: skip
             label = f"round {number}, density {found['density'].mean():.2g}"
             axis.plot([], [], "o", color=colour, label=label)
-        arms, band = int(rows["arms"].min()), rows["band"].max()
+        arms = "–".join(str(n) for n in sorted({rows["arms"].min(), rows["arms"].max()}))
+        band = rows["band"].max()
         if np.isfinite(band):
             axis.axvspan(
                 -band, band, color="0.92", zorder=0, label="5 % level, independent rankings"

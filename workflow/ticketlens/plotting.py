@@ -198,15 +198,15 @@ def density_colourbar(figure: Figure, axes: Sequence[Axes]) -> None:
 
 
 def panels(
-    titles: Iterable[str], rows: int = 1, height: float = PANEL[1]
+    titles: Iterable[str], rows: int = 1, height: float = PANEL[1], columns: int = MAX_COLUMNS
 ) -> tuple[Figure, np.ndarray]:
     """Return a figure and its axes, shape (rows, panels), one column of axes per title.
 
-    More than `MAX_COLUMNS` titles go on below the first ones, all their rows together. `height`
+    More than `columns` titles go on below the first ones, all their rows together. `height`
     of a row is in inches.
     """
     titles = list(titles)
-    columns = min(len(titles), MAX_COLUMNS)
+    columns = min(len(titles), columns)
     bands = -(-len(titles) // columns)
     figure, grid = plt.subplots(
         rows * bands,

@@ -111,6 +111,19 @@ class Numbers:
         numbers = self.interval(row["number"], row["lower"], row["upper"], digits=3)
         return f"{numbers}, *{row['verdict']}*"
 
+    def whole(self, claim: str, study: str = "fcnet-normal", which: int = 0) -> str:
+        """Return a claim's number that is a round: "2 in all 8 seeds, verdict", or its interval."""
+        rows = self.table("claims")
+        row = rows[(rows["study"] == study) & (rows["claim"] == claim)].iloc[which]
+        if row["lower"] != row["upper"]:
+            return self.claim(claim, study=study, which=which)
+        return f"{row['number']:.0f} in all {self.seeds(study)} seeds, *{row['verdict']}*"
+
+    def of_arm(self, quantity: str, arm: str, round: int, study: str = "fcnet-normal") -> str:
+        """Return the mean over seeds of a quantity of reference.csv, of any arm."""
+        row = self.row("reference", study=study, arm=arm, round=round, quantity=quantity)
+        return f"{row['mean']:.2f}".replace("-", MINUS)
+
     def runs(self, round: int, study: str) -> pd.DataFrame:
         """Return the rows of accuracy.csv of the IMP tickets of a round."""
         runs = self.table("accuracy")
@@ -130,6 +143,30 @@ class Numbers:
         """Return the mean of a column of accuracy.csv over the IMP tickets of a round."""
         scale = 100 if "accuracy" in column else 1
         return f"{scale * self.runs(round, study)[column].mean():.{digits}f}"
+
+    def over_seeds(
+        self, table: str, column: str, round: int, minus: int | None = None,
+        study: str = "fcnet-normal", arm: str = "imp", digits: int = 2, signed: bool = False,
+        **where: Any,
+    ) -> str:  # fmt: skip
+        """Return "mean [lower, upper]" over seeds of a column, `minus` that of another round.
+
+        Of a table with layers, the mean over the deep ones, or over those of `layer`; measured
+        before training unless `state` says otherwise.
+        """
+        rows = self.table(table)
+        rows = rows[(rows["study"] == study) & (rows["arm"] == arm)]
+        if "state" in rows.columns:
+            where = {"state": "init", **where}
+        for name, value in where.items():
+            rows = rows[rows[name] == value]
+        if "layer" in rows.columns and "layer" not in where:
+            rows = deep(rows)
+        by_seed = rows.groupby(["round", "seed"])[column].mean()
+        values = by_seed[round] - (0 if minus is None else by_seed[minus])
+        scale = 100 if "accuracy" in column or "fraction" in column else 1
+        own = t_interval(scale * values)
+        return self.interval(own.mean, own.lower, own.upper, digits, signed)
 
     def best_epochs(self, round: int, study: str = "fcnet-normal") -> str:
         """Return the epochs of best validation accuracy of the IMP tickets of a round, sorted."""
