@@ -107,6 +107,17 @@ def test_curves_have_the_colour_of_their_law_and_the_line_of_their_mask(seeds: i
     assert wide.get_ydata()[-1] == pytest.approx(100 * means["test_accuracy"].mean())
 
 
+def test_imp_is_drawn_over_the_seeds_of_its_rivals_alone() -> None:
+    accuracy, curves = runs(3)
+    lone = accuracy["seed"].isin([1, 2]) & (accuracy["arm"] != "imp")
+    fewer = accuracy[~lone]
+    figure = std_experiment(curves, fewer, ARMS, "s", "Study", 7)
+    assert figure.axes[0].get_title().startswith("Study, 1\u00a0seed")
+    (bars, *_) = accuracy_of_arms(fewer, ARMS, "s", "Study").axes[0].containers
+    imp = fewer[(fewer["arm"] == "imp") & (fewer["round"] == 0) & (fewer["seed"] == 0)]
+    assert bars.lines[0].get_ydata()[0] == pytest.approx(100 * imp["test_accuracy"].iloc[0])
+
+
 def test_arms_are_drawn_at_the_density_of_the_imp_ticket() -> None:
     """A small dense network has density 1, and its rival a ticket of another density."""
     accuracy, _ = runs()

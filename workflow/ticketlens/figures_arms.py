@@ -13,9 +13,8 @@ from matplotlib.figure import Figure
 
 from ticketlens import plotting
 from ticketlens.contrasts import QUANTITIES
+from ticketlens.figures_experiments import ACCURACIES
 from ticketlens.predictors import PROPERTIES
-
-EPOCHS = {"test_accuracy": "last epoch", "test_accuracy_best_validation": "best validation epoch"}
 
 
 def zero_shot(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
@@ -25,13 +24,12 @@ def zero_shot(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     weights. The band is the margin of equality; filled markers have a verdict, open ones were not
     planned. The axis follows the means: intervals that run off it (few seeds) end in arrowheads.
     """
-    panels = [
-        (study, quantity) for study in titles if study in set(table["study"]) for quantity in EPOCHS
-    ]
+    studies = [study for study in titles if study in set(table["study"])]
+    panels = [(study, quantity) for study in studies for quantity in ACCURACIES]
     names = []
     for study, quantity in panels:
         seeds = plotting.seed_range(table[table["study"] == study]["n"])
-        names.append(f"{titles[study]}, {seeds}, {EPOCHS[quantity]}")
+        names.append(f"{titles[study]}, {seeds}, {ACCURACIES[quantity]}")
     arms = list(dict.fromkeys(table["arm"]))
     figure, axes = plotting.panels(names, height=0.6 + 0.36 * max(4, len(arms)), columns=2)
     for axis, (study, quantity) in zip(axes[0], panels, strict=True):

@@ -60,15 +60,13 @@ def std_experiment(
     of the weights, the style of line the mask.
     """
     curves, accuracy = (
-        table[
-            (table["study"] == study) & (table["round"] == round_) & table["arm"].isin(list(arms))
-        ]
+        _of_common_seeds(table[(table["study"] == study) & (table["round"] == round_)], arms)
         for table in (curves, accuracy)
     )
     styles = _styles(arms)
     density = accuracy.loc[accuracy["arm"] == "imp", "density"].mean()
     heading = f"{plotting.title(accuracy, study, name)}, round {round_} (density {density:.2g})"
-    figure, (axes,) = plotting.panels([heading, "test accuracy at the end"], height=3.2)
+    figure, (axes,) = plotting.panels([heading, "test accuracy"], height=3.2)
     for arm, (colour, line) in styles.items():
         mean = curves[curves["arm"] == arm].groupby("epoch")["validation_accuracy"].mean()
         axes[0].plot(mean.index, 100 * mean, color=colour, ls=line, lw=1.2, label=arms[arm].title)
@@ -92,6 +90,13 @@ def std_experiment(
     return figure
 
 
+def _of_common_seeds(table: pd.DataFrame, arms: Mapping[str, Shown]) -> pd.DataFrame:
+    """Return the rows of arms, IMP's of the seeds that the others have: the eye compares them."""
+    table = table[table["arm"].isin(list(arms))]
+    others = set(table.loc[table["arm"] != "imp", "seed"])
+    return table[table["seed"].isin(others)] if others else table
+
+
 def accuracy_of_arms(
     table: pd.DataFrame, arms: Mapping[str, Shown], study: str, name: str
 ) -> Figure:
@@ -100,7 +105,7 @@ def accuracy_of_arms(
     `table` is accuracy.csv; one panel for the last epoch's weights, one for those of the best
     validation epoch. Intervals of few seeds run off the axis.
     """
-    table = table[(table["study"] == study) & table["arm"].isin(list(arms))]
+    table = _of_common_seeds(table[table["study"] == study], arms)
     of_round = table[table["arm"] == "imp"].groupby("round")["density"].mean()
     heading = plotting.title(table, study, name)
     last, best = ACCURACIES.values()
