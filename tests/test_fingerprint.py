@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ticketlens.fingerprint import fingerprint, listing_digest
+from ticketlens.fingerprint import fingerprint, images_digest
 
 WORKFLOW = Path(__file__).resolve().parent.parent / "workflow"
 SCRIPT = '''
@@ -184,17 +184,30 @@ def test_the_workflows_fingerprints_depend_on_neither_place_nor_working_director
     assert len(set(here.values())) == len(here)
 
 
-def test_the_digest_of_a_listing_changes_with_names_and_sizes_alone(tmp_path):
+def test_the_digest_of_a_folder_changes_with_its_files_alone(tmp_path):
     (tmp_path / "train").mkdir()
-    first = tmp_path / "train" / "1.png"
-    first.write_bytes(b"one")
-    found = [listing_digest(tmp_path)]
-    os.utime(first, (0, 0))
-    assert listing_digest(tmp_path) == found[0]
+    (tmp_path / "train" / "1.png").write_bytes(b"one")
+    before = images_digest(tmp_path)
+    assert images_digest(tmp_path) == before
     (tmp_path / "train" / "2.png").write_bytes(b"two")
-    found.append(listing_digest(tmp_path))
-    first.write_bytes(b"three")
-    found.append(listing_digest(tmp_path))
-    first.unlink()
-    found += [listing_digest(tmp_path), listing_digest(tmp_path / "train" / "2.png")]
-    assert len(set(found)) == len(found)
+    added = images_digest(tmp_path)
+    (tmp_path / "train" / "1.png").unlink()
+    assert len({before, added, images_digest(tmp_path)}) == 3
+
+
+def test_the_digest_of_a_folder_sees_a_file_of_the_same_size(tmp_path):
+    (tmp_path / "1.png").write_bytes(b"one")
+    before = images_digest(tmp_path)
+    (tmp_path / "1.png").write_bytes(b"two")
+    os.utime(tmp_path / "1.png", (1, 1))
+    assert images_digest(tmp_path) != before
+
+
+def test_the_digest_of_an_archive_is_that_of_its_bytes(tmp_path):
+    archive = tmp_path / "images.zip"
+    archive.write_bytes(b"one")
+    before = images_digest(archive)
+    os.utime(archive, (0, 0))
+    assert images_digest(archive) == before
+    archive.write_bytes(b"two")
+    assert images_digest(archive) != before

@@ -288,7 +288,7 @@ def test_missing_images_end_in_a_message_that_says_how_to_get_some(
     assert not (folder / "resources/nowhere.h5").exists()
 
 
-def test_images_that_are_only_newer_are_not_prepared_again(tmp_path: Path) -> None:
+def test_an_archive_that_is_only_newer_is_not_prepared_again(tmp_path: Path) -> None:
     folder = tiny_clone(tmp_path / "run")
     archive = shutil.make_archive(str(tmp_path / "images"), "zip", folder / "images")
     overlays = overlay(tmp_path, {"dataset": {"name": "zipped", "path": archive}})

@@ -18,7 +18,7 @@ from ticketlens import studies as ticketlens_studies
 from ticketlens.architecture import is_convolutional, is_residual, layer_shapes
 from ticketlens.arm_config import arm_items, arm_rounds, arm_seeds, donor_seed, recipes, shown_arms
 from ticketlens.arms import ASIDE, SALIENCIES, needs
-from ticketlens.fingerprint import fingerprint, listing_digest
+from ticketlens.fingerprint import fingerprint, images_digest
 from ticketlens.predictors import MIN_ARMS, PROPERTIES
 from ticketlens.reference import TABLES as REFERENCE_TABLES
 from ticketlens.weight_rows import NORMAL_SCHEMES
@@ -284,17 +284,17 @@ def recipe(wildcards):
 def dataset_files(wildcards):
     """Archive that the data set is made from, if it is one file; a folder cannot be an input.
 
-    Ancient: its time says nothing, and a newer copy would train every network again.
+    Ancient, as `dataset_images` has its bytes: a copy with a newer time would train all anew.
     """
     path = config["dataset"]["path"]
     return ancient(path) if os.path.isfile(path) else []
 
 
-def dataset_listing(wildcards):
-    """Digest of the names and sizes of the images or their archive: what makes them other images."""
+def dataset_images(wildcards):
+    """Digest of the images or their archive: a rerun trigger."""
     path = config["dataset"]["path"]
     is_read = config["dataset"]["source"] != "torchvision" and os.path.exists(path)
-    return listing_digest(path) if is_read else ""
+    return images_digest(path) if is_read else ""
 
 
 def figures():

@@ -21,7 +21,7 @@ rule prepare_dataset:
         name=config["dataset"]["name"],
         source=config["dataset"]["source"],
         path=lambda wildcards: config["dataset"]["path"],
-        files=dataset_listing,
+        files=dataset_images,
         validation=config["dataset"]["validation"],
         split_seed=config["dataset"].get("split_seed", 0),
         train_on_validation=config["dataset"].get("train_on_validation", False),

@@ -102,15 +102,19 @@ def _files(parts: list[str], package: Path) -> list[Path]:
     return [file for file in files if file.is_file()]
 
 
-def listing_digest(path: str | Path) -> str:
-    """Return a hex digest of the names and sizes of a file, or of all files below a folder.
+def images_digest(path: str | Path) -> str:
+    """Return a hex digest of an archive's bytes, or of names, sizes and times below a folder.
 
-    Not of their times: images that were copied or downloaded again are the same images.
+    An archive copied or downloaded again is the same archive, whatever its time. To read a folder's
+    tens of thousands of files at every start would take too long.
     """
     path = Path(path)
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    if path.is_file():
+        with open(path, "rb") as archive:
+            return hashlib.file_digest(archive, "sha256").hexdigest()[:16]
     digest = hashlib.sha256()
-    for file in files:
-        name = file.relative_to(path.parent).as_posix()
-        digest.update(f"{name} {file.stat().st_size}\n".encode())
+    for file in sorted(found for found in path.rglob("*") if found.is_file()):
+        status = file.stat()
+        name = file.relative_to(path).as_posix()
+        digest.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]
