@@ -86,6 +86,7 @@ def test_means_are_over_seeds_and_over_the_deep_layers_of_tickets() -> None:
         "{pruning: {rounds: 3}}",
         "{studies: {fcnet-normal: {seeds: [11], title: mine}}}",
         "{measure: {arms: [signal, weights]}}",
+        "{dataset: {split_seed: 0, train_on_validation: false}}",
     ],
 )
 def test_how_and_how_far_a_run_goes_does_not_matter(overlay: str) -> None:
@@ -101,6 +102,8 @@ def test_how_and_how_far_a_run_goes_does_not_matter(overlay: str) -> None:
         ("{inits: {normal: {sigma_w: 2.0}}}", "init.sigma_w is 2.0, the reference's 1.4"),
         ("{networks: {fcnet: {width: 128}}}", "network.width is 128"),
         ("{measure: {images: 10}}", "measure.images is 10"),
+        ("{dataset: {split_seed: 1}}", "dataset.split_seed is 1, the reference's 0"),
+        ("{dataset: {train_on_validation: true}}", "dataset.train_on_validation is True"),
         ("{studies: {fcnet-normal: {training: {epochs: 5}}}}", "training.epochs is 5"),
     ],
 )

@@ -30,6 +30,7 @@ def numbers(tmp_path: Path) -> Numbers:
 def test_a_mean_comes_with_its_t_interval_and_accuracies_in_percent(numbers: Numbers) -> None:
     half = 100 * 0.004 * stats.t.ppf(0.975, 3) / 2
     assert numbers.mean("test_accuracy", 7, "s") == f"48.50 ± {half:.2f}"
+    assert numbers.mean("test_accuracy", 7, "s", bounds=False) == "48.50"
     assert numbers.mean("q", 7, "s") == "−0.25"  # one seed: no interval
     assert numbers.seeds("s", round=7) == 4
 
@@ -43,6 +44,59 @@ def test_intervals_have_signs_where_differences_do_and_no_minus_zero() -> None:
     write = Numbers(Path()).interval
     assert write(1.24, -0.04, 2.5, signed=True) == "+1.2 [+0.0, +2.5]"
     assert write(-1.24, np.nan, np.nan) == "−1.2"
+
+
+def test_a_column_is_averaged_over_deep_layers_and_its_interval_is_over_seeds(
+    tmp_path: Path,
+) -> None:
+    rng = np.random.default_rng(0)
+    rows = [
+        ("s", seed, round_, arm, state, layer, rng.random())
+        for seed in range(3)
+        for round_ in (0, 7)
+        for arm in ("imp", "other")
+        for state in ("init", "trained")
+        for layer in (1, 2, 3, 4)
+    ]
+    columns = ["study", "seed", "round", "arm", "state", "layer", "flip_fraction"]
+    table = pd.DataFrame(rows, columns=columns)
+    table.to_csv(tmp_path / "chi.csv", index=False)
+    numbers = Numbers(tmp_path)
+
+    def expected(layers: tuple[int, ...], state: str, minus: bool) -> str:
+        kept = table[(table["arm"] == "imp") & (table["state"] == state)]
+        kept = kept[kept["layer"].isin(layers)]
+        by = 100 * kept.groupby(["round", "seed"])["flip_fraction"].mean()
+        values = (by[7] - by[0] if minus else by[7]).to_numpy()
+        half = stats.t.ppf(0.975, 2) * values.std(ddof=1) / np.sqrt(3)
+        ends = (values.mean(), values.mean() - half, values.mean() + half)
+        return "{:.3f} [{:.3f}, {:.3f}]".format(*ends).replace("-", "−")
+
+    def found(**where: object) -> str:
+        return numbers.over_seeds("chi", "flip_fraction", 7, study="s", digits=3, **where)
+
+    assert found() == expected((3, 4), "init", minus=False)
+    assert found(layer=1, state="trained") == expected((1,), "trained", minus=False)
+    assert found(minus=0) == expected((3, 4), "init", minus=True)
+
+
+def test_a_claim_of_one_round_in_all_seeds_has_no_interval(tmp_path: Path) -> None:
+    pd.DataFrame(
+        [("s", "imp", 0, "test_accuracy", 4, 0.47, 0.004)],
+        columns=["study", "arm", "round", "quantity", "n", "mean", "sd"],
+    ).to_csv(tmp_path / "reference.csv", index=False)
+    pd.DataFrame(
+        [
+            ("s", "peak", "", 2.0, 2.0, 2.0, "supported"),
+            ("s", "rise", "early", 0.1, 0.05, 0.15, "inconclusive"),
+        ],
+        columns=["study", "claim", "case", "number", "lower", "upper", "verdict"],
+    ).to_csv(tmp_path / "claims.csv", index=False)
+    numbers = Numbers(tmp_path)
+    assert numbers.claim("peak", study="s") == "2 in all 4 seeds, *supported*"
+    assert numbers.claim("rise", "early", "s") == "0.100 [0.050, 0.150], *inconclusive*"
+    with pytest.raises(LookupError, match="0 claims 'rise'"):
+        numbers.claim("rise", study="s")
 
 
 def test_the_committed_page_is_what_the_committed_tables_say() -> None:

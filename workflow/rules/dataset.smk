@@ -22,8 +22,6 @@ rule prepare_dataset:
         source=config["dataset"]["source"],
         path=lambda wildcards: config["dataset"]["path"],
         files=dataset_images,
-        validation=config["dataset"]["validation"],
-        split_seed=config["dataset"].get("split_seed", 0),
-        train_on_validation=config["dataset"].get("train_on_validation", False),
+        split=ticketlens_studies.dataset_split(config),
     script:
         "../scripts/prepare_dataset.py"

@@ -7,13 +7,7 @@ from ticketlens.joblog import job_log, log
 def main(snakemake) -> None:
     params = snakemake.params
     data = prepare(
-        snakemake.output.dataset,
-        params.name,
-        params.source,
-        params.path,
-        params.validation,
-        params.split_seed,
-        params.train_on_validation,
+        snakemake.output.dataset, params.name, params.source, params.path, **params.split
     )
     log.info("%s: %s, %s, SHA-256 %s", data.name, data.shape, data.counts, data.sha256)
 

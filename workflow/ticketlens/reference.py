@@ -21,7 +21,7 @@ from ticketlens.arms import ASIDE
 from ticketlens.contrasts import QUANTITIES
 from ticketlens.inference import t_quantile
 from ticketlens.predictors import PROPERTIES, values
-from ticketlens.studies import study_spec
+from ticketlens.studies import dataset_split, study_spec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,9 +124,7 @@ def _settings(config: Config, study: str) -> dict[str, Any]:
     """Return what a study's numbers depend on, flat, by the names that the config has."""
     nested = asdict(study_spec(config, study))
     # By name and split: the same images may come from another place.
-    nested["dataset"] = {
-        key: config["dataset"].get(key) for key in ("name", "validation", "split_seed")
-    }
+    nested["dataset"] = {"name": config["dataset"]["name"], **dataset_split(config)}
     nested["measure"] = {**config["measure"], **config["studies"][study].get("measure", {})}
     return {
         f"{part}.{key}": value

@@ -61,13 +61,16 @@ class Numbers:
 
     def mean(
         self, quantity: str, round: int, study: str = "fcnet-normal", arm: str = "imp",
-        digits: int = 2,
+        digits: int = 2, bounds: bool = True,
     ) -> str:  # fmt: skip
-        """Return "mean ± half" over seeds, with the half-width of the 95 % t-interval."""
+        """Return "mean ± half" over seeds, with the half-width of the 95 % t-interval.
+
+        Of one seed, and without `bounds`, the mean alone.
+        """
         row = self.row("reference", study=study, arm=arm, round=round, quantity=quantity)
-        scale = 100 if "accuracy" in quantity else 1
+        scale = _scale(quantity)
         text = f"{scale * row['mean']:.{digits}f}"
-        if row["n"] > 1:
+        if bounds and row["n"] > 1:
             half = t_quantile(row["n"] - 1, (1 + CONFIDENCE) / 2) * row["sd"] / np.sqrt(row["n"])
             text += f" ± {scale * half:.{digits}f}"
         return text.replace("-", MINUS)
@@ -102,27 +105,20 @@ class Numbers:
         }
 
     def claim(self, claim: str, case: str = "", study: str = "fcnet-normal", which: int = 0) -> str:
-        """Return a claim's number, interval and verdict; `which` of its numbers, if of several."""
+        """Return a claim's number, interval and verdict; `which` of its numbers, if of several.
+
+        A round that is the same in all seeds has no interval: "2 in all 8 seeds, verdict".
+        """
         rows = self.table("claims").fillna({"case": ""})
         rows = rows[(rows["study"] == study) & (rows["claim"] == claim) & (rows["case"] == case)]
         if len(rows) <= which:
             raise LookupError(f"{self.folder}: {len(rows)} claims {claim!r} ({case!r}) of {study}")
         row = rows.iloc[which]
-        numbers = self.interval(row["number"], row["lower"], row["upper"], digits=3)
+        if row["lower"] == row["upper"]:
+            numbers = f"{row['number']:.0f} in all {self.seeds(study)} seeds"
+        else:
+            numbers = self.interval(row["number"], row["lower"], row["upper"], digits=3)
         return f"{numbers}, *{row['verdict']}*"
-
-    def whole(self, claim: str, study: str = "fcnet-normal", which: int = 0) -> str:
-        """Return a claim's number that is a round: "2 in all 8 seeds, verdict", or its interval."""
-        rows = self.table("claims")
-        row = rows[(rows["study"] == study) & (rows["claim"] == claim)].iloc[which]
-        if row["lower"] != row["upper"]:
-            return self.claim(claim, study=study, which=which)
-        return f"{row['number']:.0f} in all {self.seeds(study)} seeds, *{row['verdict']}*"
-
-    def of_arm(self, quantity: str, arm: str, round: int, study: str = "fcnet-normal") -> str:
-        """Return the mean over seeds of a quantity of reference.csv, of any arm."""
-        row = self.row("reference", study=study, arm=arm, round=round, quantity=quantity)
-        return f"{row['mean']:.2f}".replace("-", MINUS)
 
     def runs(self, round: int, study: str) -> pd.DataFrame:
         """Return the rows of accuracy.csv of the IMP tickets of a round."""
@@ -130,19 +126,13 @@ class Numbers:
         is_wanted = (runs["study"] == study) & (runs["arm"] == "imp") & (runs["round"] == round)
         return runs[is_wanted]
 
-    def rounds(self, study: str) -> list[int]:
-        """Return the rounds of a study's IMP tickets."""
-        runs = self.table("accuracy")
-        return sorted(set(runs[(runs["study"] == study) & (runs["arm"] == "imp")]["round"]))
-
     def density(self, round: int, study: str = "fcnet-normal") -> float:
         """Return the mean density of the IMP tickets of a round."""
         return float(self.runs(round, study)["density"].mean())
 
     def of_runs(self, column: str, round: int, digits: int = 2, study: str = "fcnet-normal") -> str:
         """Return the mean of a column of accuracy.csv over the IMP tickets of a round."""
-        scale = 100 if "accuracy" in column else 1
-        return f"{scale * self.runs(round, study)[column].mean():.{digits}f}"
+        return f"{_scale(column) * self.runs(round, study)[column].mean():.{digits}f}"
 
     def over_seeds(
         self, table: str, column: str, round: int, minus: int | None = None,
@@ -164,8 +154,7 @@ class Numbers:
             rows = deep(rows)
         by_seed = rows.groupby(["round", "seed"])[column].mean()
         values = by_seed[round] - (0 if minus is None else by_seed[minus])
-        scale = 100 if "accuracy" in column or "fraction" in column else 1
-        own = t_interval(scale * values)
+        own = t_interval(_scale(column) * values)
         return self.interval(own.mean, own.lower, own.upper, digits, signed)
 
     def best_epochs(self, round: int, study: str = "fcnet-normal") -> str:
@@ -185,6 +174,11 @@ class Numbers:
         rounded = [round(float(value), digits) + 0.0 for value in (mean, lower, upper)]  # no −0
         texts = [f"{value:{sign}.{digits}f}".replace("-", MINUS) for value in rounded]
         return texts[0] if np.isnan(lower) else f"{texts[0]} [{texts[1]}, {texts[2]}]"
+
+
+def _scale(column: str) -> int:
+    """Return what a number is multiplied by on the page: shares are in percent."""
+    return 100 if "accuracy" in column or "fraction" in column else 1
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What a checked config says of a study."""
+"""What a checked config says of a study, and of how its images are split."""
 
 from __future__ import annotations
 
@@ -28,3 +28,13 @@ def study_spec(config: Mapping[str, Any], study: str) -> Spec:
 def rounds(config: Mapping[str, Any], study: str) -> int:
     """Return the number of pruning rounds of a study."""
     return int({**config["pruning"], **config["studies"][study].get("pruning", {})}["rounds"])
+
+
+def dataset_split(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how training images are split: what `dataset.prepare` takes, by the same names."""
+    given = config["dataset"]
+    return {
+        "validation": given["validation"],
+        "split_seed": given.get("split_seed", 0),
+        "train_on_validation": given.get("train_on_validation", False),
+    }
