@@ -32,10 +32,7 @@ def gradients(model: nn.Module) -> Gradients | None:
     """
     if type(model) is not FullyConnected or model.activation not in WRITTEN_OUT:
         return None
-    parameters = list(model.parameters())
-    if not all(layer.kernel is onednn_linear for layer in model.layers) or any(
-        (p.device.type, p.dtype) != ("cpu", torch.float32) for p in parameters
-    ):
+    if not (is_on_cpu(model) and all(layer.kernel is onednn_linear for layer in model.layers)):
         return None
     phi, through_phi = WRITTEN_OUT[model.activation]
     weights = [layer.weight.detach() for layer in model.layers]
@@ -58,6 +55,11 @@ def gradients(model: nn.Module) -> Gradients | None:
         return loss, logits, [one for layer in reversed(by_layer) for one in layer]
 
     return found
+
+
+def is_on_cpu(model: nn.Module) -> bool:
+    """Whether all parameters are float32 on the CPU, where oneDNN computes."""
+    return all((p.device.type, p.dtype) == ("cpu", torch.float32) for p in model.parameters())
 
 
 def loss_and_gradient(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ticketlens.chain import WRITTEN_OUT, Gradients, loss_and_gradient
+from ticketlens.chain import WRITTEN_OUT, Gradients, is_on_cpu, loss_and_gradient
 from ticketlens.kernels import onednn_linear, onednn_product
 from ticketlens.networks import Convolutional
 
@@ -33,17 +33,14 @@ def gradients(model: nn.Module) -> Gradients | None:
     if type(model) is not Convolutional or model.activation not in INTO:
         return None
     *convolutions, readout = model.layers
-    if readout.kernel is not onednn_linear or any(
-        (p.device.type, p.dtype) != ("cpu", torch.float32) for p in model.parameters()
-    ):
-        return None
-    if any(layer.padding_mode != "circular" for layer in convolutions):
+    is_circular = all(layer.padding_mode == "circular" for layer in convolutions)
+    if not (is_circular and is_on_cpu(model) and readout.kernel is onednn_linear):
         return None
     into, through_phi = INTO[model.activation], WRITTEN_OUT[model.activation][1]
     weights = [layer.weight.detach() for layer in convolutions]
     biases = [layer.bias.detach() for layer in convolutions]
     margins = [layer.padding[0] for layer in convolutions]
-    how = [list(layer.stride) for layer in convolutions]
+    strides = [list(layer.stride) for layer in convolutions]
     padded: list[Tensor] = []
     """Padded inputs of the layers; kept between steps, as memory that is new costs page faults."""
 
@@ -56,7 +53,7 @@ def gradients(model: nn.Module) -> Gradients | None:
             inner = interior(padded[index], margins[index])
             inner.copy_(x) if index == 0 else into(x, inner)
             wrap(padded[index], margins[index])
-            x = torch.conv2d(padded[index], weight, biases[index], how[index])
+            x = torch.conv2d(padded[index], weight, biases[index], strides[index])
         return into(x, x)
 
     def found(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
@@ -74,7 +71,7 @@ def gradients(model: nn.Module) -> Gradients | None:
             for index in range(len(weights) - 1, -1, -1):
                 by_input, by_weight, by_bias = _aten.convolution_backward(
                     through_phi(grad, y), padded[index], weights[index], [len(weights[index])],
-                    how[index], [0, 0], [1, 1], False, [0, 0], 1, [index > 0, True, True],
+                    strides[index], [0, 0], [1, 1], False, [0, 0], 1, [index > 0, True, True],
                 )  # fmt: skip
                 by_layer.append((by_weight.contiguous(), by_bias))
                 if index:

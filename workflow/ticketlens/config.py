@@ -22,7 +22,6 @@ from ticketlens import (
     masks,
     sources,
 )
-from ticketlens.architecture import layer_shapes
 from ticketlens.hints import did_you_mean
 from ticketlens.spec import Spec
 
@@ -245,7 +244,7 @@ def _reference_problems(config: Mapping[str, Any]) -> Iterator[str]:
     """What the schema cannot say: names that must exist, and values that exclude each other."""
     for name, network in config["networks"].items():
         try:
-            layer_shapes(Spec.from_mapping({"network": network}))
+            architecture.layer_shapes(Spec.from_mapping({"network": network}))
         except ValueError as error:
             yield f"networks.{name}.{error}"
     for name, study in config["studies"].items():

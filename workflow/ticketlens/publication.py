@@ -75,7 +75,7 @@ def claims_text(page: str) -> str:
 def config_text(config: Mapping[str, Any]) -> str:
     """Return the exact config as YAML; of the data set's path the last part alone."""
     dataset = {**config["dataset"], "path": Path(config["dataset"]["path"]).name}
-    head = "# The config of this run, overlays merged. Written by the rule `publish`.\n"
+    head = "# The config of this run, overlays merged. Written by the rule `publish_runs`.\n"
     return head + yaml.safe_dump({**config, "dataset": dataset}, sort_keys=False)
 
 
