@@ -40,6 +40,23 @@ def test_a_number_that_is_not_there_is_an_error_and_not_a_gap(numbers: Numbers) 
         numbers.mean("test_accuracy", 8, "s")
 
 
+def test_a_figure_comes_with_the_caption_of_the_report_or_is_an_error(tmp_path: Path) -> None:
+    name = "histograms-some-net-trained"
+    for folder in (tmp_path / "figures", tmp_path / "part" / "figures"):
+        folder.mkdir(parents=True)
+        (folder / f"{name}.png").touch()
+        (folder / "qmap_fixed_point.png").touch()
+    numbers = Numbers(tmp_path)
+    title = "Histograms of the kept weights (trained)"
+    assert numbers.figure(name).startswith(f"![{title}](figures/{name}.png)\n\n*Distribution")
+    assert "of some-net (state: trained)" in numbers.figure(name)
+    assert f"(part/figures/{name}.png)" in numbers.figure(name, "part")
+    _, caption = numbers.figure("qmap_fixed_point").split("\n\n")
+    assert caption.count("*") - caption.count(r"\*") == 2 < caption.count("*")  # q* is no markup
+    with pytest.raises(LookupError, match=r"has no figures/chi\.png"):
+        numbers.figure("chi")
+
+
 def test_intervals_have_signs_where_differences_do_and_no_minus_zero() -> None:
     write = Numbers(Path()).interval
     assert write(1.24, -0.04, 2.5, signed=True) == "+1.2 [+0.0, +2.5]"

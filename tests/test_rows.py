@@ -81,6 +81,13 @@ def test_histogram_table_holds_every_kept_weight(ticket, tmp_path):
         assert rows["density_weight"].sum() * width == pytest.approx(1.0)
 
 
+def test_histograms_of_trained_weights_have_the_same_bins_and_more_of_them(ticket):
+    edges, _ = weight_rows.weight_histograms(ticket)
+    wide, _ = weight_rows.weight_histograms(replace(ticket, kind="trained"))
+    assert wide[-1] == pytest.approx(3 * edges[-1])
+    np.testing.assert_allclose(np.diff(wide), edges[1] - edges[0])
+
+
 def test_degrees_have_two_rows_a_layer_and_locality_for_the_first(ticket):
     rows = weight_rows.degree_rows(ticket)
     assert [row["direction"] for row in rows] == ["in", "out"] * 5

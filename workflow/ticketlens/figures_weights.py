@@ -111,8 +111,6 @@ def histograms(
     figure, axes = plotting.panels([""] * columns, lines, height=1.75)
     for axis in axes.ravel()[len(layers) :]:
         axis.set_axis_off()
-    seen = rows[rows["density_weight"] > 1e-3]
-    reach = seen["weight_scaled"].abs().groupby(seen["name"] == READOUT).max()
     room = 1.5 if sigma_w else 1.05  # the null's peaks run off: most weights stay visible
     shown = plotting.spread(rows["round"], 3)
     for axis, layer in zip(axes.flat, layers, strict=False):
@@ -120,10 +118,12 @@ def histograms(
         _draw_histograms(axis, own, shown if sigma_w else [], sigma_w)
         name = own["name"].iloc[0]
         axis.set_title("readout" if name == READOUT else f"hidden layer {layer}", pad=3)
-        axis.set_xlim(-1.05 * reach[name == READOUT], 1.05 * reach[name == READOUT])
+        means = own.groupby(["round", "weight_scaled"])["density_weight"].mean()
+        axis.set_ylim(0, room * means.max())
+        seen = means[means > 2e-3].index.get_level_values("weight_scaled")
+        reach = 1.05 * np.abs(seen).max()
+        axis.set_xlim(-reach, reach)
         axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        peaks = own.groupby(["round", "weight_scaled"])["density_weight"].mean()
-        axis.set_ylim(0, room * peaks.max())
     for axis in axes.ravel()[: len(layers)][-columns:]:  # the lowest panel of each column
         axis.set_xlabel(f"weight {WEIGHT}")
     plotting.label_rows(axes, *["probability density"] * lines)

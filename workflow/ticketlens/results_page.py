@@ -19,14 +19,16 @@ import pandas as pd
 import yaml
 from jinja2 import Environment, StrictUndefined
 
-from ticketlens import ladder_steps
+from ticketlens import catalogue, ladder_steps
 from ticketlens.atomic import write_text
+from ticketlens.frontpage import caption
 from ticketlens.inference import t_interval, t_quantile
 from ticketlens.ladder import RUNGS
 from ticketlens.plotting import deep
 from ticketlens.reference import CONFIDENCE
 
 MINUS = "−"
+CAPTIONS = Path(__file__).parents[1] / "report"
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,19 @@ class Numbers:
     def part(self, name: str) -> Numbers:
         """Return the numbers of another run, published in a folder below this one."""
         return Numbers(self.folder / name)
+
+    def figure(self, name: str, part: str = "") -> str:
+        """Return a published figure, of a `part` of the folder, with the report's caption.
+
+        Raises LookupError if the folder has no such figure.
+        """
+        path = Path(part, "figures", f"{name}.png")
+        if not (self.folder / path).exists():
+            raise LookupError(f"{self.folder} has no {path}")
+        title = catalogue.entry(name).title.format(**catalogue.wildcards(name))
+        text = (CAPTIONS / f"{catalogue.key(name)}.rst").read_text(encoding="utf-8")
+        in_italics = caption(text, name).strip().replace("*", r"\*")
+        return f"![{title}]({path.as_posix()})\n\n*{in_italics}*"
 
     def row(self, table: str, **where: Any) -> pd.Series:
         """Return the one row with these values. Raises LookupError if there is not exactly one."""

@@ -148,21 +148,20 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
 # Histograms
 
 
-def common_edges(limit: float = 8.0, bins: int = 161, fan_in: int = 1) -> np.ndarray:
-    """Return bins + 1 edges from −limit to limit in units of 1/√fan_in, exactly symmetric.
+def common_edges(limit: float = 8.0, bins: int = 161) -> np.ndarray:
+    """Return bins + 1 edges from −limit to limit, exactly symmetric.
 
-    With fan_in = 1 they are edges for weights scaled by √fan_in, common to all layers. The default
-    reaches beyond five sigma_w = 1.4; an odd number of bins puts zero at the centre of a bin.
+    For weights scaled by √fan_in they are common to all layers. The default reaches beyond five
+    sigma_w = 1.4; an odd number of bins puts zero at the centre of a bin.
 
     Raises:
-        ValueError: limit <= 0, bins < 1 or fan_in < 1.
+        ValueError: limit <= 0 or bins < 1.
     """
-    if not 0 < limit < math.inf or bins < 1 or fan_in < 1:
+    if not 0 < limit < math.inf or bins < 1:
         raise ValueError(
-            f"limit is {limit}, bins {bins}, fan_in {fan_in}: "
-            "limit must be positive and finite, bins and fan_in at least 1"
+            f"limit is {limit}, bins {bins}: limit must be positive and finite, bins at least 1"
         )
-    return (2 * np.arange(bins + 1) - bins) * (limit / (bins * math.sqrt(fan_in)))
+    return (2 * np.arange(bins + 1) - bins) * (limit / bins)
 
 
 def histogram(values: np.ndarray, edges: np.ndarray) -> Histogram:

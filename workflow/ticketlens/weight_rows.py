@@ -63,8 +63,12 @@ def _selection_std(checkpoint: Checkpoint, layer: Layer) -> float:
 
 
 def weight_histograms(checkpoint: Checkpoint) -> tuple[np.ndarray, dict[str, statistics.Histogram]]:
-    """Return (edges, histogram per layer) of the kept weights in units of 1/√fan_in."""
-    edges = statistics.common_edges()
+    """Return (edges, histogram per layer) of the kept weights in units of 1/√fan_in.
+
+    Trained weights spread further than initial ones: three times the range, in bins as wide.
+    """
+    is_ticket = checkpoint.kind == "ticket"
+    edges = statistics.common_edges() if is_ticket else statistics.common_edges(24.0, 3 * 161)
     return edges, {
         layer.name: statistics.histogram(
             layer.weight[layer.mask].astype(np.float64) * np.sqrt(layer.fan_in), edges
