@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from ticketlens import degrees, statistics
+from ticketlens import degrees, locality, statistics
 from ticketlens.architecture import is_residual
 from ticketlens.checkpoint import Checkpoint, Layer
 from ticketlens.rows import Row, keys
@@ -98,11 +98,11 @@ def degree_rows(checkpoint: Checkpoint) -> list[Row]:
             else degrees.degree_correlation(layer.mask, following),
         }
         if number == 1 and layer.kind == "linear":
-            locality = degrees.input_locality(layer.mask, (channels, height, width))
+            found = locality.input_locality(layer.mask, (channels, height, width))
             shared |= {
-                "input_distance": locality.mean,
-                "input_distance_random": locality.random,
-                "input_distance_between": locality.between,
+                "input_distance": found.mean,
+                "input_distance_random": found.random,
+                "input_distance_between": found.between,
             }
         for direction in ("in", "out"):
             summary = asdict(degrees.degree_summary(layer.mask, direction))
