@@ -258,7 +258,8 @@ BAD = {
     "studies: [convnet-normal]}}, studies: {convnet-normal: {init: orthogonal}}}": (
         "arms.x in study convnet-normal: weights 'sign-redrawn' need a sign for every weight"
     ),
-    "{interventions: {donor_offset: 1}, studies: {fcnet-orthogonal: {seeds: [3, 5]}, "
+    "{interventions: {donor_offset: 1}, arms: {imp-other-seed-matched: null}, "
+    "studies: {fcnet-orthogonal: {seeds: [3, 5]}, "
     "convnet-normal: {seeds: [3]}}}": (
         "arms.imp-other-seed in study fcnet-normal: donor seed 1 has arms itself; allowed: "
     ),
