@@ -150,25 +150,28 @@ class Numbers:
         return f"{_scale(column) * self.runs(round, study)[column].mean():.{digits}f}"
 
     def over_seeds(
-        self, table: str, column: str, round: int, minus: int | None = None,
+        self, table: str, column: str, round: int, minus: int | str | None = None,
         study: str = "fcnet-normal", arm: str = "imp", digits: int = 2, signed: bool = False,
         **where: Any,
     ) -> str:  # fmt: skip
-        """Return "mean [lower, upper]" over seeds of a column, `minus` that of another round.
+        """Return "mean [lower, upper]" over seeds of a column, `minus` another round's or arm's.
 
         Of a table with layers, the mean over the deep ones, or over those of `layer`; measured
         before training unless `state` says otherwise.
         """
         rows = self.table(table)
-        rows = rows[(rows["study"] == study) & (rows["arm"] == arm)]
+        rows = rows[rows["study"] == study]
         if "state" in rows.columns:
             where = {"state": "init", **where}
         for name, value in where.items():
             rows = rows[rows[name] == value]
         if "layer" in rows.columns and "layer" not in where:
             rows = deep(rows)
-        by_seed = rows.groupby(["round", "seed"])[column].mean()
-        values = by_seed[round] - (0 if minus is None else by_seed[minus])
+        by_seed = rows.groupby(["arm", "round", "seed"])[column].mean()
+        values = by_seed[arm, round]
+        if minus is not None:
+            other = by_seed[(minus, round) if isinstance(minus, str) else (arm, minus)]
+            values = (values - other).dropna()  # paired: the seeds that both have
         own = t_interval(_scale(column) * values)
         return self.interval(own.mean, own.lower, own.upper, digits, signed)
 
