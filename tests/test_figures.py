@@ -21,6 +21,7 @@ from ticketlens import (
     figures_residual,
     figures_signal,
     figures_weights,
+    plotting,
     ladder_steps,
     plotting,
 )
@@ -152,6 +153,12 @@ def test_more_studies_than_columns_go_on_below(name: str) -> None:
     assert starts == [(0, 0), (0, 1), (0, 2), (lines, 0), (lines, 1)]
     labels = [bool(axis.get_ylabel()) for axis in titled]
     assert labels == [True, False, False, True, False]
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, 1), (2, 2), (3, 3), (4, 2), (5, 3), (7, 3)])
+def test_bands_of_panels_are_as_equal_as_can_be(count: int, expected: int) -> None:
+    figure, axes = plotting.panels(map(str, range(count)), rows=2)
+    assert columns(figure) == expected and axes.shape == (2, count)
 
 
 @pytest.mark.parametrize("name", DRAW)

@@ -202,12 +202,12 @@ def panels(
 ) -> tuple[Figure, np.ndarray]:
     """Return a figure and its axes, shape (rows, panels), one column of axes per title.
 
-    More than `columns` titles go on below the first ones, all their rows together. `height`
-    of a row is in inches.
+    More than `columns` titles go on below the first ones, all their rows together, in bands as
+    equal as can be: four titles are two and two. `height` of a row is in inches.
     """
     titles = list(titles)
-    columns = min(len(titles), columns)
     bands = -(-len(titles) // columns)
+    columns = -(-len(titles) // bands)
     figure, grid = plt.subplots(
         rows * bands,
         columns,
