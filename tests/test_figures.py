@@ -21,7 +21,6 @@ from ticketlens import (
     figures_residual,
     figures_signal,
     figures_weights,
-    plotting,
     ladder_steps,
     plotting,
 )
