@@ -101,3 +101,12 @@ def test_the_figure_has_a_panel_per_study_and_a_line_per_property() -> None:
     axis = figure_of(table, {"s": "Study", "other": "not in the table"}).axes[0]
     assert len(axis.get_yticklabels()) == 4 and axis.get_title() == "Study, 3\u00a0seeds"
     assert "6 arms" in axis.get_xlabel()
+
+
+def test_the_figure_shows_for_each_round_its_own_level() -> None:
+    chi = q_of(3).rename(columns={"q": "chi_frobenius"}).assign(slope=lambda t: t["chi_frobenius"])
+    few = predictors(accuracies(3), {"qmap": q_of(3), "chi": chi}).assign(band=0.8)
+    many = few.assign(round=few["round"] + 1, band=0.3)
+    axis = figure_of(pd.concat([few, many]), {"s": "Study"}).axes[0]
+    widths = [bar.get_width() for bar in axis.patches if bar.get_x() < -0.1]
+    assert sorted(widths) == pytest.approx(4 * [0.6] + 4 * [1.6])

@@ -136,8 +136,9 @@ def predictors(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     """Kendall's tau between a property of tickets and their accuracy: mean and 95 % t-interval.
 
     `table` is predictors.csv; one panel per study, a line per property, rounds by colour; filled
-    markers are the last epoch's weights, open ones those of the best validation epoch. The band
-    holds |tau| of one ranking, independent of accuracy, in 95 % of the cases or more.
+    markers are the last epoch's weights, open ones those of the best validation epoch. The bars
+    hold |tau| of one ranking, independent of accuracy, in 95 % of the cases or more: a round of few
+    arms has wide ones.
     """
     studies = [study for study in titles if study in set(table["study"])]
     properties = [name for name in PROPERTIES if name in set(table["property"])]
@@ -161,14 +162,16 @@ def predictors(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
                 )
                 axis.plot(own["mean"], place, "o", color=colour, mfc=colour if is_last else "white",
                           zorder=3 if is_last else 2.9)  # fmt: skip
+            band = found["band"].max()
+            if np.isfinite(band):
+                places = np.arange(len(properties)) + shift
+                axis.barh(places, 2 * band, 0.44 / max(1, len(rounds) - 1), -band, color="0.92",
+                          zorder=0)  # fmt: skip
             label = f"round {number}, density {found['density'].mean():.2g}"
             axis.plot([], [], "o", color=colour, label=label)
         arms = "–".join(str(n) for n in sorted({rows["arms"].min(), rows["arms"].max()}))
-        band = rows["band"].max()
-        if np.isfinite(band):
-            axis.axvspan(
-                -band, band, color="0.92", zorder=0, label="5 % level, independent rankings"
-            )
+        if rows["band"].notna().any():
+            axis.bar(0, 0, color="0.92", label="5 % level, independent rankings")
         axis.plot([], [], "o", color="0.4", mfc="white", label="best validation epoch")
         axis.axvline(0, color="0.5", lw=0.8, zorder=1)
         axis.set_xlim(-1.05, 1.05)
