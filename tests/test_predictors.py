@@ -108,5 +108,5 @@ def test_the_figure_shows_for_each_round_its_own_level() -> None:
     few = predictors(accuracies(3), {"qmap": q_of(3), "chi": chi}).assign(band=0.8)
     many = few.assign(round=few["round"] + 1, band=0.3)
     axis = figure_of(pd.concat([few, many]), {"s": "Study"}).axes[0]
-    widths = [bar.get_width() for bar in axis.patches if bar.get_x() < -0.1]
+    widths = [bar.get_width() for bar in axis.patches if bar.get_width() > 0]
     assert sorted(widths) == pytest.approx(4 * [0.6] + 4 * [1.6])

@@ -171,7 +171,7 @@ def predictors(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
             axis.plot([], [], "o", color=colour, label=label)
         arms = "–".join(str(n) for n in sorted({rows["arms"].min(), rows["arms"].max()}))
         if rows["band"].notna().any():
-            axis.bar(0, 0, color="0.92", label="5 % level, independent rankings")
+            axis.bar(0, 0, 0, color="0.92", label="5 % level, independent rankings")
         axis.plot([], [], "o", color="0.4", mfc="white", label="best validation epoch")
         axis.axvline(0, color="0.5", lw=0.8, zorder=1)
         axis.set_xlim(-1.05, 1.05)
