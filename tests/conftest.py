@@ -47,6 +47,11 @@ TINY: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20260101)
+
+
 @pytest.fixture(scope="session")
 def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of 3 classes, 40 train and 8 test images each. Read only."""

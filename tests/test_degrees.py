@@ -13,11 +13,6 @@ from scipy import stats
 from ticketlens import degrees
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(20260101)
-
-
 @st.composite
 def masks(draw, max_units=6, kernel=None):
     shape = (draw(st.integers(1, max_units)), draw(st.integers(1, max_units)))

@@ -11,11 +11,6 @@ from hypothesis.extra import numpy as hnp
 from ticketlens import locality
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(20260101)
-
-
 def brute_force_distance(pairs, image_shape):
     _, rows, columns = np.unravel_index(np.array(pairs).T, image_shape)
     return np.mean(np.hypot(np.diff(rows, axis=0), np.diff(columns, axis=0)))

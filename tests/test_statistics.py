@@ -20,11 +20,6 @@ def claim(*strategies):
     return lambda test: settings(deadline=None)(given(*strategies)(test))
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(20260101)
-
-
 @st.composite
 def layers(draw):
     """A weight of up to 40 entries, float32, with a mask."""

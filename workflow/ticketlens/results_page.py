@@ -52,12 +52,12 @@ class Numbers:
         """Return the numbers of another run, published in a folder below this one."""
         return Numbers(self.folder / name)
 
-    def figure(self, name: str, part: str = "") -> str:
-        """Return a published figure, of a `part` of the folder, with the report's caption.
+    def figure(self, name: str) -> str:
+        """Return a published figure with the report's caption.
 
         Raises LookupError if the folder has no such figure.
         """
-        path = Path(part, "figures", f"{name}.png")
+        path = Path("figures", f"{name}.png")
         if not (self.folder / path).exists():
             raise LookupError(f"{self.folder} has no {path}")
         title = catalogue.entry(name).title.format(**catalogue.wildcards(name))
@@ -152,12 +152,12 @@ class Numbers:
     def over_seeds(
         self, table: str, column: str, round: int, minus: int | str | None = None,
         study: str = "fcnet-normal", arm: str = "imp", digits: int = 2, signed: bool = False,
-        **where: Any,
+        bounds: bool = True, **where: Any,
     ) -> str:  # fmt: skip
         """Return "mean [lower, upper]" over seeds of a column, `minus` another round's or arm's.
 
         Of a table with layers, the mean over the deep ones, or over those of `layer`; measured
-        before training unless `state` says otherwise.
+        before training unless `state` says otherwise. Without `bounds`, the mean alone.
         """
         rows = self.table(table)
         rows = rows[rows["study"] == study]
@@ -173,7 +173,8 @@ class Numbers:
             other = by_seed[(minus, round) if isinstance(minus, str) else (arm, minus)]
             values = (values - other).dropna()  # paired: the seeds that both have
         own = t_interval(_scale(column) * values)
-        return self.interval(own.mean, own.lower, own.upper, digits, signed)
+        ends = (own.lower, own.upper) if bounds else ()
+        return self.interval(own.mean, *ends, digits=digits, signed=signed)
 
     def best_epochs(self, round: int, study: str = "fcnet-normal") -> str:
         """Return the epochs of best validation accuracy of the IMP tickets of a round, sorted."""
@@ -185,8 +186,9 @@ class Numbers:
         return list(dict.fromkeys(rows[(rows["study"] == study) & (rows["round"] == round)]["arm"]))
 
     def interval(
-        self, mean: float, lower: float, upper: float, digits: int = 1, signed: bool = False
-    ) -> str:
+        self, mean: float, lower: float = np.nan, upper: float = np.nan, digits: int = 1,
+        signed: bool = False,
+    ) -> str:  # fmt: skip
         """Return "mean [lower, upper]"; no bounds where there are none."""
         sign = "+" if signed else ""
         rounded = [round(float(value), digits) + 0.0 for value in (mean, lower, upper)]  # no −0
