@@ -358,8 +358,3 @@ def test_bootstrap_of_equal_values_has_no_width(rng):
 def test_results_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         inference.t_interval([1.0, 2.0]).mean = 3.0
-
-
-@pytest.fixture
-def rng():
-    return np.random.default_rng(20260101)
