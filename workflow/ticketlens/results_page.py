@@ -22,7 +22,7 @@ from jinja2 import Environment, StrictUndefined
 from ticketlens import catalogue, ladder_steps
 from ticketlens.atomic import write_text
 from ticketlens.frontpage import caption
-from ticketlens.inference import t_interval, t_quantile
+from ticketlens.inference import Interval, t_interval, t_quantile
 from ticketlens.ladder import RUNGS
 from ticketlens.plotting import deep
 from ticketlens.reference import CONFIDENCE
@@ -150,14 +150,23 @@ class Numbers:
         return f"{_scale(column) * self.runs(round, study)[column].mean():.{digits}f}"
 
     def over_seeds(
-        self, table: str, column: str, round: int, minus: int | str | None = None,
-        study: str = "fcnet-normal", arm: str = "imp", digits: int = 2, signed: bool = False,
+        self, table: str, column: str, round: int, digits: int = 2, signed: bool = False,
         bounds: bool = True, **where: Any,
     ) -> str:  # fmt: skip
-        """Return "mean [lower, upper]" over seeds of a column, `minus` another round's or arm's.
+        """Return `estimate` as "mean [lower, upper]", shares in percent; or the mean alone."""
+        own = self.estimate(table, column, round, **where)
+        scale = _scale(column)
+        ends = (scale * own.lower, scale * own.upper) if bounds else ()
+        return self.interval(scale * own.mean, *ends, digits=digits, signed=signed)
+
+    def estimate(
+        self, table: str, column: str, round: int, minus: int | str | None = None,
+        study: str = "fcnet-normal", arm: str = "imp", **where: Any,
+    ) -> Interval:  # fmt: skip
+        """Return mean and t-interval over seeds of a column, `minus` another round's or arm's.
 
         Of a table with layers, the mean over the deep ones, or over those of `layer`; measured
-        before training unless `state` says otherwise. Without `bounds`, the mean alone.
+        before training unless `state` says otherwise.
         """
         rows = self.table(table)
         rows = rows[rows["study"] == study]
@@ -172,9 +181,7 @@ class Numbers:
         if minus is not None:
             other = by_seed[(minus, round) if isinstance(minus, str) else (arm, minus)]
             values = (values - other).dropna()  # paired: the seeds that both have
-        own = t_interval(_scale(column) * values)
-        ends = (own.lower, own.upper) if bounds else ()
-        return self.interval(own.mean, *ends, digits=digits, signed=signed)
+        return t_interval(values)
 
     def best_epochs(self, round: int, study: str = "fcnet-normal") -> str:
         """Return the epochs of best validation accuracy of the IMP tickets of a round, sorted."""
