@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from core_tools import edited_copy, same_bits
 from ticketlens import bank
-from ticketlens.bank import BankError, export, read_bank, read_summaries, removed_mask
+from ticketlens.bank import BankError, export, read_bank, removed_mask, summaries
 from ticketlens.checkpoint import read, read_summary, write
 from ticketlens.initialization import theta_sha256
 from ticketlens.masks import InvariantError, prune
@@ -80,9 +80,9 @@ def test_every_ticket_is_rebuilt_bit_for_bit(chain, packed, tmp_path):
 
 
 def test_summaries_equal_those_of_the_trained_networks(chain, packed):
-    summaries = read_summaries(packed)
-    assert len(summaries) == ROUNDS + 1
-    for found, path in zip(summaries, chain[2], strict=True):
+    runs = summaries(read_bank(packed), ROUNDS)
+    assert len(runs) == ROUNDS + 1
+    for found, path in zip(runs, chain[2], strict=True):
         expected = read_summary(path)
         for name in ("study", "seed", "round", "arm", "spec", "density"):
             assert getattr(found, name) == getattr(expected, name)
@@ -90,6 +90,13 @@ def test_summaries_equal_those_of_the_trained_networks(chain, packed):
         assert set(found.history) == set(expected.history)
         for name, values in expected.history.items():
             assert same_bits(found.history[name], values)
+
+
+def test_summaries_of_more_rounds_than_the_bank_has_are_refused(packed):
+    found = read_bank(packed)
+    assert [run.round for run in summaries(found, 1)] == [0, 1]
+    with pytest.raises(BankError, match=f"holds rounds 0 to {ROUNDS}, not {ROUNDS + 1}"):
+        summaries(found, ROUNDS + 1)
 
 
 def test_export_returns_what_the_file_holds(chain, tmp_path):
@@ -262,9 +269,18 @@ def late(file):
     values[...] = np.full(values.shape, ROUNDS + 1, np.uint8)
 
 
+def revived(file):
+    """Put back a weight that round 1 removed."""
+    values = file["layers/00-hidden1/removed_in"]
+    removed = values[...]
+    removed.flat[np.flatnonzero(removed == 1)[0]] = 2
+    values[...] = removed
+
+
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
+        (revived, "round 1: layer hidden1: .* weights kept, the pruning rule says"),
         (lambda file: file.attrs.__setitem__("format", "ticketlens"), "not a ticket bank"),
         (
             lambda file: file.attrs.__setitem__("format_version", 2),

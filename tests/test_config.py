@@ -24,10 +24,12 @@ from ticketlens.arm_config import (
     recipes,
     shown_arms,
 )
+from ticketlens.bank import check_chain, read_bank
 from ticketlens.config import SCHEMA, ConfigError, checked
 from ticketlens.studies import rounds, study_spec
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
+BANK = CONFIG.parent / "resources" / "tickets"
 NAME = "is not a valid name; allowed: lower-case letters, digits and single hyphens, starting with"
 NUMBER = "written as a number (1.0e-3, not 1e-3)?"
 OUTSIDE = "allowed: a relative folder below the working directory, without '..'"
@@ -394,7 +396,7 @@ def test_the_planned_comparison_has_eight_arms_at_three_rounds() -> None:
     assert len(planned) == 7
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "quick.yaml", "cpu.yaml", "bank.yaml"])
+@pytest.mark.parametrize("name", sorted(path.name for path in CONFIG.glob("*.yaml")))
 def test_shipped_configs_are_valid_and_describe_runs(name: str) -> None:
     config = checked(overlay_file(name))
     for study in config["studies"]:
@@ -402,8 +404,22 @@ def test_shipped_configs_are_valid_and_describe_runs(name: str) -> None:
         assert rounds(config, study) >= 1
 
 
-def test_the_quick_config_never_mixes_with_the_study() -> None:
-    assert overlay_file("quick.yaml")["results"] != merged()["results"]
+def test_no_shipped_overlay_mixes_with_the_study_or_another() -> None:
+    folders = [overlay_file(path.name)["results"] for path in CONFIG.glob("*.yaml")]
+    assert len(set(folders)) == len(folders)
+
+
+def test_a_shipped_config_reads_every_chain_of_the_bank() -> None:
+    read = set()
+    for name in ("bank.yaml", "bank-variants.yaml"):
+        config = checked(overlay_file(name))
+        for study, entry in config["studies"].items():
+            for seed in entry["seeds"]:
+                found = read_bank(BANK / study / f"seed{seed}.h5")
+                check_chain(found, study, seed, study_spec(config, study))
+                assert found.rounds >= rounds(config, study)
+                read.add((study, f"seed{seed}.h5"))
+    assert read == {(path.parent.name, path.name) for path in BANK.rglob("*.h5")}
 
 
 def test_null_removes_a_study_and_leaves_the_others() -> None:

@@ -16,7 +16,6 @@ from core_tools import CLASSES, edited_copy, write_images
 from ticketlens import dataset
 from ticketlens.dataset import (
     channel_moments,
-    measurement_images,
     normalise,
     open_prepared,
     prepare,
@@ -204,13 +203,6 @@ def test_the_fingerprint_changes_with_every_content(tmp_path, monkeypatch):
     (images / "train" / "ant" / "3.png").rename(images / "train" / "bee" / "4.png")
     found.append(digest(images))
     assert len(set(found)) == len(found)
-
-
-def test_measurements_see_the_first_500_validation_images_or_fewer(prepared):
-    validation = read_part(prepared, "validation")[0]
-    assert np.array_equal(measurement_images(prepared), validation)
-    assert np.array_equal(measurement_images(prepared, 5), validation[:5])
-    assert dataset.MEASUREMENT_IMAGES == 500
 
 
 def test_grey_images_keep_one_channel(tmp_path):

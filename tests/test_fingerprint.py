@@ -84,6 +84,7 @@ def test_a_modules_c_source_counts_but_for_comments_and_layout(project: Project)
     assert found != project()
     assert found != project(**{"base.c": source.replace("+ 1", "+ 2")})
     assert found == project(**{"base.c": "int add(int x)\n{ return x /* plus */ + 1; }\n"})
+    assert found == project(**{"base.c": "int add(int x) // adds\n{ return x + 1; } // one"})
     assert project(**{"unrelated.c": source}) == project()
 
 
@@ -145,6 +146,12 @@ def test_text_that_is_no_docstring_counts(project: Project) -> None:
 def test_moving_code_between_modules_counts(project: Project) -> None:
     moved = {"base.py": "", "sub/sibling.py": MODULES["sub/sibling.py"] + "ONE = 1\n"}
     assert project(**moved) != project()
+
+
+def test_a_docstring_below_a_constant_does_not_count(project: Project) -> None:
+    with_text = {"base.py": MODULES["base.py"] + '\nLAST = 1\n"""What it is."""\n'}
+    without = {"base.py": MODULES["base.py"] + "\nLAST = 1\n"}
+    assert project(**with_text) == project(**without)
 
 
 def test_adding_a_docstring_where_none_was_does_not_count(project: Project) -> None:

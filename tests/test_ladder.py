@@ -86,6 +86,27 @@ def test_closed_form_rungs_are_the_stated_formulas():
         np.testing.assert_allclose(ladder.predict("degree", layers, x, mode), [q1, q2])
 
 
+@pytest.mark.parametrize("rung", ladder.GAINS)
+def test_chi_of_a_rung_is_its_gain_times_the_mean_squared_slope_image_by_image(rung):
+    layers, x = gaussian_network(5, (7, 6, 5), density=0.6), images(6, 9, 7)
+    w1, w2 = (layer.weight.astype(float) for layer in layers[:2])
+    bias = np.mean(layers[0].bias.astype(float) ** 2)
+
+    def gain(w):
+        return np.sum(w**2) / len(w) if rung == "second_moment" else w.shape[1] * w[w != 0].var()
+
+    q1 = gain(w1) * np.mean(x**2, axis=1) + bias
+    z = np.linspace(-10, 10, 20001)
+    weight = np.exp(-(z**2) / 2) * (z[1] - z[0]) / np.sqrt(2 * np.pi)
+    slopes = 1 / np.cosh(np.sqrt(q1)[:, None] * z) ** 2
+    expected = gain(w2) * np.mean(slopes**2 @ weight)
+    np.testing.assert_allclose(ladder.chi(rung, layers, x), [expected], rtol=1e-9)
+    at_mean_q = gain(w2) * meanfield.derivative_moment(q1.mean(), 1)
+    assert abs(expected / at_mean_q - 1) > 1e-3
+    with pytest.raises(ValueError, match="rung is 'degree'; allowed: naive, second_moment"):
+        ladder.chi("degree", layers, x)
+
+
 def test_relu_and_an_activation_named_by_the_network_are_used():
     layers, x = gaussian_network(7, (8, 6, 5)), images(8, 5, 8)
     q = ladder.predict("second_moment", layers, x, activation="relu")

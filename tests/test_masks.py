@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 
 from ticketlens import masks
 from ticketlens.checkpoint import Layer
-from ticketlens.masks import InvariantError, check_nested, check_pruned, prune, removed_count
+from ticketlens.masks import (
+    InvariantError,
+    check_lowest,
+    check_nested,
+    check_pruned,
+    prune,
+    removed_count,
+)
 from ticketlens.spec import PruningSpec
 
 RATES = st.integers(1, 99).map(lambda percent: percent / 100)
@@ -278,3 +285,22 @@ def test_any_wrong_count_in_any_layer_is_noticed(offset, layer):
     found[layer] = wrong
     with pytest.raises(InvariantError, match=f"layer {NAMES[layer]}: .* pruning rule says"):
         check_pruned(trained, found, PruningSpec(0.5, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("after", "wrong"),
+    [
+        ([0, 0, 1, 1, 0], 0),  # the lowest, and of the two equal ones the first
+        ([0, 1, 0, 1, 0], 1),  # of the two equal ones the second
+        ([0, 1, 1, 0, 0], 2),  # the highest: two lower ones are kept
+        ([0, 1, 1, 1, 0], 0),
+    ],
+)
+def test_weights_removed_against_their_rank_are_counted(after: list[int], wrong: int) -> None:
+    before = np.array([1, 1, 1, 1, 0], dtype=bool)  # the last one was removed earlier
+    scores = np.array([0.1, 0.2, 0.2, 0.9, 0.0])
+    if not wrong:
+        check_lowest(before, np.array(after, dtype=bool), scores, "hidden1")
+        return
+    with pytest.raises(InvariantError, match=f"hidden1: {wrong} weights removed or kept against"):
+        check_lowest(before, np.array(after, dtype=bool), scores, "hidden1")

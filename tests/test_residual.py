@@ -11,6 +11,7 @@ from ticketlens import degrees, initialization, ladder, residual, residual_conv,
 from ticketlens import meanfield as mf
 from ticketlens.architecture import is_convolutional, layer_shapes
 from ticketlens.checkpoint import Checkpoint, Layer
+from ticketlens.ladder import GAINS
 from ticketlens.masks import prune
 from ticketlens.networks import build
 from ticketlens.residual_rows import residual_rows
@@ -195,7 +196,7 @@ def test_q_of_a_wide_random_network_follows_the_recursion(wide) -> None:
     ticket, found = wide
     q = found.q.mean(axis=0)
     np.testing.assert_allclose(q, residual.dense_q(q[0], 1.7, 0.4, 3), rtol=0.03)
-    for reading in residual.READINGS:
+    for reading in GAINS:
         theory = residual.predict(reading, ticket.layers, make_images(WIDE, 20), WIDE.network)
         np.testing.assert_allclose(q, theory.q, rtol=0.05)
 

@@ -130,6 +130,34 @@ def test_free_probability_stands_beside_the_dense_ticket_only(dense, ticket, ima
     assert all(np.isnan(row["density_theory"]) for row in pruned)
 
 
+@pytest.mark.parametrize(
+    ("width", "init", "has_moments"),
+    [(48, {"scheme": "orthogonal"}, True), ((48, 24, 48, 24), {}, False)],
+    ids=["atoms alone", "not square"],
+)
+def test_where_free_probability_has_no_density_none_is_drawn(
+    images, width, init, has_moments, monkeypatch
+):
+    monkeypatch.setattr(jacobian_rows.spectra, "null_networks", lambda *_: {})
+    network = replace(SPEC.network, activation="linear" if has_moments else "tanh")
+    spec = replace(SPEC, network=network, init=replace(SPEC.init, **init))
+    layers = initial_layers(spec, 0)
+    if not has_moments:
+        sizes = [layers[0].weight.shape[1], *width]
+        cut = [
+            replace(layer, weight=layer.weight[:out, :into], mask=layer.mask[:out, :into],
+                    bias=layer.bias[:out])
+            for layer, into, out in zip(layers, sizes, width, strict=False)
+        ]  # fmt: skip
+        readout = layers[-1]
+        last = replace(readout, weight=readout.weight[:, :24], mask=readout.mask[:, :24])
+        layers = (*cut, last)
+    found = Checkpoint("ticket", "s", 0, 0, "imp", spec, layers)
+    statistics, spectrum = jacobian_rows.jacobian_rows(found, images[:2])
+    assert ("mean_square_theory" in statistics[0]) == has_moments
+    assert all(np.isnan(row["density_theory"]) for row in spectrum)
+
+
 def test_jacobian_statistics_of_tickets_stand_beside_those_of_their_nulls(ticket, images):
     statistics, spectrum = jacobian_rows.jacobian_rows(ticket, images[:2])
     hidden_networks = {row["network"] for row in statistics if row["jacobian"] == "hidden"}

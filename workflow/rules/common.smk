@@ -190,9 +190,14 @@ def of_kind(convolutional, residual):
 
 def measured(table, suffix="csv"):
     """Measurement files of a table: every ticket, and every trained network that there will be."""
-    studies = studies_of(table)
+    arms = of_arms(f"measurements/{table}", f"init.{suffix}", with_arms(table))
+    return measured_on_imp(table, suffix) + arms
+
+
+def measured_on_imp(table, suffix="csv"):
+    """The same of the IMP chains alone."""
     files = []
-    for study in studies:
+    for study in studies_of(table):
         states = ["init", "trained"] if study in TRAINED and table != "degrees" else ["init"]
         files += [
             f"<results>/measurements/{table}/{study}/seed{seed}/round{number}/imp/{state}.{suffix}"
@@ -200,8 +205,21 @@ def measured(table, suffix="csv"):
             for number in rounds(study)
             for state in states
         ]
-    on_arms = [study for study in studies if KINDS[table] in measure(study).get("arms", ["signal"])]
-    return files + of_arms(f"measurements/{table}", f"init.{suffix}", on_arms)
+    return files
+
+
+def with_arms(table):
+    """Studies whose arms a table has rows of."""
+    return [
+        study
+        for study in studies_of(table)
+        if KINDS[table] in measure(study).get("arms", ["signal"]) and of_arms("", "", [study])
+    ]
+
+
+def imp_table(table):
+    """A table for figures of the IMP chains: without rows of arms, which had to be made first."""
+    return f"<results>/tables/{'imp/' if table in HAVE_ARMS else ''}{table}.csv"
 
 
 def measure(study):
@@ -223,6 +241,11 @@ def can_rank(study):
 def images(purpose):
     """Params function: how many images a measurement of the study uses."""
     return lambda wildcards: measure(wildcards.study)[purpose]
+
+
+def own_images(wildcards):
+    """Whether tickets are measured on the images that they were made on only: not the bank's."""
+    return wildcards.study not in BANKED
 
 
 def theta(wildcards):

@@ -22,6 +22,18 @@ rule tabulate_accuracy:
         "../scripts/tabulate_accuracy.py"
 
 
+use rule tabulate_accuracy as tabulate_accuracy_of_imp with:
+    """Accuracies, losses and training curves of the IMP chains alone."""
+    input:
+        trained=of_studies("trained.h5", TRAINED),
+        banks=banks(BANKED, "resources/tickets"),
+    output:
+        accuracy="<results>/tables/imp/accuracy.csv",
+        curves="<results>/tables/imp/training_curves.csv",
+    log:
+        "<logs>/tabulate_accuracy_of_imp.log",
+
+
 rule tabulate_contrasts:
     """Each arm against IMP, paired by seed: intervals, and verdicts on the planned contrasts."""
     input:
@@ -67,7 +79,7 @@ rule plot_zero_shot:
 rule plot_accuracy:
     """Test accuracy against density: do tickets match the dense network?"""
     input:
-        table="<results>/tables/accuracy.csv",
+        table=imp_table("accuracy"),
     output:
         png=report(
             "<results>/accuracy.png",
@@ -90,7 +102,7 @@ rule plot_accuracy:
 rule plot_generalization_gap:
     """Gain of pruning for last-epoch and best-validation weights; train minus test accuracy."""
     input:
-        table="<results>/tables/accuracy.csv",
+        table=imp_table("accuracy"),
     output:
         png=report(
             "<results>/generalization_gap.png",
@@ -113,7 +125,7 @@ rule plot_generalization_gap:
 rule plot_training_curves:
     """Validation accuracy and train loss against epoch, one line per density."""
     input:
-        table="<results>/tables/training_curves.csv",
+        table=imp_table("training_curves"),
     output:
         png=report(
             "<results>/training_curves.png",

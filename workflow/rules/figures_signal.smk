@@ -5,7 +5,7 @@
 rule plot_qmap:
     """Measured q per layer of the tickets."""
     input:
-        table="<results>/tables/qmap.csv",
+        table=imp_table("qmap"),
     output:
         png=report(
             "<results>/qmap.png",
@@ -47,7 +47,7 @@ use rule plot_qmap as plot_qmap_trained with:
 rule plot_qmap_theory:
     """Measured q per layer against the theory of a dense network, one panel per density."""
     input:
-        table="<results>/tables/ladder.csv",
+        table=imp_table("ladder"),
     output:
         png=report(
             "<results>/qmap_theory.png",
@@ -70,7 +70,7 @@ rule plot_qmap_theory:
 rule plot_qmap_ladder:
     """q by every rung of the ladder, and the gap to the measured q taken apart."""
     input:
-        table="<results>/tables/ladder.csv",
+        table=imp_table("ladder"),
     output:
         png=report(
             "<results>/qmap_ladder.png",
@@ -93,7 +93,7 @@ rule plot_qmap_ladder:
 rule plot_qmap_fixed_point:
     """q* over (sigma_w, sigma_b), and the path that the tickets take."""
     input:
-        table="<results>/tables/weight_statistics.csv",
+        table=imp_table("weight_statistics"),
     output:
         png=report(
             "<results>/qmap_fixed_point.png",
@@ -117,7 +117,7 @@ rule plot_qmap_fixed_point:
 rule plot_chi:
     """chi against density and per layer, measured and in theory."""
     input:
-        table="<results>/tables/chi.csv",
+        table=imp_table("chi"),
     output:
         png=report(
             "<results>/chi.png", caption="../report/chi.rst", category="Chi", labels=labels("chi")
@@ -137,7 +137,7 @@ rule plot_chi:
 rule plot_cmap:
     """Correlation of pairs of images per layer, and its map."""
     input:
-        table="<results>/tables/cmap.csv",
+        table=imp_table("cmap"),
     output:
         png=report(
             "<results>/cmap.png",
@@ -161,7 +161,7 @@ rule plot_cmap:
 rule plot_jacobian_spectrum:
     """Spectrum of the Jacobian against free probability."""
     input:
-        table="<results>/tables/jacobian_spectrum.csv",
+        table=imp_table("jacobian_spectrum"),
     output:
         png=report(
             "<results>/jacobian_spectrum.png",
@@ -184,7 +184,7 @@ rule plot_jacobian_spectrum:
 rule plot_isometry:
     """Growth of perturbations through all hidden layers, tickets against nulls."""
     input:
-        table="<results>/tables/isometry.csv",
+        table=imp_table("isometry"),
     output:
         png=report(
             "<results>/isometry.png",
@@ -207,7 +207,7 @@ rule plot_isometry:
 rule plot_residual:
     """q and chi of residual blocks, measured and in theory."""
     input:
-        table="<results>/tables/residual.csv",
+        table=imp_table("residual"),
     output:
         png=report(
             "<results>/residual.png",

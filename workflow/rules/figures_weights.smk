@@ -5,7 +5,7 @@
 rule plot_weight_mean:
     """Mean of the kept initial weights per layer, with its standard error."""
     input:
-        table="<results>/tables/weight_statistics.csv",
+        table=imp_table("weight_statistics"),
     output:
         png=report(
             "<results>/weight_mean.png",
@@ -28,7 +28,7 @@ rule plot_weight_mean:
 rule plot_weight_std:
     """Standard deviation of the kept initial weights per layer, beside the selection null."""
     input:
-        table="<results>/tables/weight_statistics.csv",
+        table=imp_table("weight_statistics"),
     output:
         png=report(
             "<results>/weight_std.png",
@@ -75,7 +75,7 @@ rule plot_histograms:
 rule plot_in_degree:
     """In-degrees per layer: mean, spread against a random mask, dead neurons."""
     input:
-        table="<results>/tables/degrees.csv",
+        table=imp_table("degrees"),
     output:
         png=report(
             "<results>/in_degree.png",
@@ -98,7 +98,7 @@ rule plot_in_degree:
 rule plot_weight_spectra:
     """Eigenvalues of W Wᵀ against Marchenko–Pastur and the same-mask null."""
     input:
-        table="<results>/tables/spectral_densities.csv",
+        table=imp_table("spectral_densities"),
     output:
         png=report(
             "<results>/weight_spectra.png",

@@ -60,6 +60,7 @@ rule measure_ladder:
         mem_mb=2000,
     params:
         code=code("measure_ladder"),
+        own_images=own_images,
         images=images("ladder_images"),
     script:
         "../scripts/measure_ladder.py"
@@ -84,6 +85,7 @@ rule measure_signal:
         mem_mb=2000,
     params:
         code=code("measure_signal"),
+        own_images=own_images,
         images=images("images"),
     script:
         "../scripts/measure_signal.py"
@@ -108,6 +110,7 @@ rule measure_signal_conv:
         mem_mb=2000,
     params:
         code=code("measure_signal_conv"),
+        own_images=own_images,
         images=images("images"),
     script:
         "../scripts/measure_signal_conv.py"
@@ -130,6 +133,7 @@ rule measure_residual:
         mem_mb=2000,
     params:
         code=code("measure_residual"),
+        own_images=own_images,
         images=images("images"),
         jacobian_images=images("isometry_images"),
     script:
@@ -153,6 +157,7 @@ rule measure_residual_conv:
         mem_mb=2000,
     params:
         code=code("measure_residual_conv"),
+        own_images=own_images,
         images=images("images"),
         jacobian_images=images("isometry_images"),
     script:
@@ -178,6 +183,7 @@ rule measure_jacobian:
         mem_mb=2000,
     params:
         code=code("measure_jacobian"),
+        own_images=own_images,
         spectrum_images=images("spectrum_images"),
         isometry_images=images("isometry_images"),
     script:
@@ -202,6 +208,7 @@ rule measure_jacobian_conv:
         mem_mb=2000,
     params:
         code=code("measure_jacobian_conv"),
+        own_images=own_images,
         images=images("isometry_images"),
     script:
         "../scripts/measure_jacobian_conv.py"
@@ -223,6 +230,16 @@ rule tabulate:
         code=code("tabulate"),
     script:
         "../scripts/tabulate.py"
+
+
+use rule tabulate as tabulate_imp with:
+    """The same of the IMP chains alone, so that their figures need no arms."""
+    input:
+        rows=lambda wildcards: measured_on_imp(wildcards.table),
+    output:
+        table="<results>/tables/imp/{table}.csv",
+    log:
+        "<logs>/tabulate_imp/{table}.log",
 
 
 rule tabulate_histograms:

@@ -37,6 +37,9 @@ KINDS = {
 }
 MEASURED = [table for table in KINDS if table != "histograms" and studies_of(table)]
 ANY_ARM = bool(of_arms("", "", config["studies"]))
+# Tables with rows of arms.
+HAVE_ARMS = [table for table in MEASURED if with_arms(table)]
+HAVE_ARMS += ["accuracy", "training_curves"] if ANY_ARM else []
 EXPERIMENTS = config.get("experiments", {})
 SHOWN = {
     name: shown_arms(config, name) for name in ("std_experiment", "bimodal", "variance_adjusted")

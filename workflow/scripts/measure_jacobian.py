@@ -9,13 +9,12 @@ from ticketlens.tables import write_rows
 
 def main(snakemake) -> None:
     checkpoint = read(snakemake.input.checkpoint)
-    spec, data = checkpoint.spec.dataset, snakemake.input.dataset
-    statistics, spectrum = jacobian_rows(
-        checkpoint, images_of(spec, data, snakemake.params.spectrum_images)
-    )
+    spec, data, params = checkpoint.spec.dataset, snakemake.input.dataset, snakemake.params
+    images = images_of(spec, data, params.spectrum_images, params.own_images)
+    statistics, spectrum = jacobian_rows(checkpoint, images)
     write_rows(snakemake.output.jacobian, statistics)
     write_rows(snakemake.output.spectrum, spectrum)
-    images = images_of(spec, data, snakemake.params.isometry_images)
+    images = images_of(spec, data, params.isometry_images, params.own_images)
     write_rows(snakemake.output.isometry, isometry_rows(checkpoint, images))
 
 

@@ -9,7 +9,8 @@ from ticketlens.tables import write_rows
 
 def main(snakemake) -> None:
     checkpoint = read(snakemake.input.checkpoint)
-    images = images_of(checkpoint.spec.dataset, snakemake.input.dataset, snakemake.params.images)
+    spec, params = checkpoint.spec.dataset, snakemake.params
+    images = images_of(spec, snakemake.input.dataset, params.images, params.own_images)
     write_rows(snakemake.output.jacobian, jacobian_rows(checkpoint, images))
     write_rows(snakemake.output.isometry, isometry_rows(checkpoint, images))
 

@@ -11,7 +11,8 @@ from ticketlens.tables import write_rows
 
 def main(snakemake) -> None:
     checkpoint, params = read(snakemake.input.checkpoint), snakemake.params
-    images = images_of(checkpoint.spec.dataset, snakemake.input.dataset, params.images)
+    spec, data = checkpoint.spec.dataset, snakemake.input.dataset
+    images = images_of(spec, data, params.images, params.own_images)
     rng = stream(checkpoint.seed, "perturbation")
     activation = checkpoint.spec.network.activation
     signal = measure(checkpoint.layers, activation, images, rng, params.jacobian_images)

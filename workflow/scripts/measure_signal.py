@@ -10,7 +10,8 @@ from ticketlens.signal_rows import write_signal
 
 def main(snakemake) -> None:
     checkpoint = read(snakemake.input.checkpoint)
-    images = images_of(checkpoint.spec.dataset, snakemake.input.dataset, snakemake.params.images)
+    spec, params = checkpoint.spec.dataset, snakemake.params
+    images = images_of(spec, snakemake.input.dataset, params.images, params.own_images)
     rng = stream(checkpoint.seed, "perturbation")
     signal = measure(checkpoint.layers, checkpoint.spec.network.activation, images, rng)
     write_signal(snakemake.output, checkpoint, signal, images)

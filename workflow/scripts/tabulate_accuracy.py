@@ -10,8 +10,9 @@ def main(snakemake) -> None:
     runs = [checkpoint.read_summary(path) for path in snakemake.input.trained]
     for path, chain in zip(snakemake.input.banks, snakemake.params.chains, strict=True):
         study, seed, rounds, spec = chain
-        bank.check_chain(bank.read_bank(path), study, seed, Spec.from_json(spec))
-        runs += bank.read_summaries(path)[: rounds + 1]
+        found = bank.read_bank(path)
+        bank.check_chain(found, study, seed, Spec.from_json(spec))
+        runs += bank.summaries(found, rounds)
     write_csv(snakemake.output.accuracy, accuracy(runs))
     write_csv(snakemake.output.curves, training_curves(runs))
 

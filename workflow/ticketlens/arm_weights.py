@@ -122,6 +122,8 @@ def inverse_cdf(
         if material.arm.signs == "kept":
             _check_signs(layer)
             drawn = np.copysign(drawn, layer.weight[layer.mask])
+            if not np.array_equal(np.signbit(drawn), np.signbit(layer.weight[layer.mask])):
+                raise InvariantError(f"inverse-cdf: layer {layer.name} did not keep its signs")
         weight = np.zeros(layer.mask.shape, np.float32)
         weight[layer.mask] = drawn
         result.append(replace(layer, weight=weight))

@@ -14,6 +14,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 from pathlib import Path
 
@@ -32,7 +33,7 @@ from ticketlens.checkpoint import (
     read_summary,
 )
 from ticketlens.initialization import initial_layers, theta_sha256
-from ticketlens.masks import check_nested
+from ticketlens.masks import InvariantError, check_counts, check_nested
 from ticketlens.spec import Spec
 from ticketlens.weights import rewind
 
@@ -67,7 +68,7 @@ def export(
     """Write the chain of `dense_ticket` (round 0), `masks` (rounds 1…n), `trained` (0…n).
 
     Raises BankError for a chain with late rewinding (theta_k needs training) or files that are not
-    one chain, InvariantError if masks are not nested.
+    one chain, InvariantError if masks are not nested or do not follow the pruning rule.
     """
     ticket = read(dense_ticket, kind="ticket")
     if ticket.spec.pruning.rewind_epoch:
@@ -101,6 +102,7 @@ def export(
     )
     if theta_sha256(theta_0(bank)) != bank.theta_0_sha256:
         raise BankError(f"{dense_ticket}: is not the theta_0 that its seed and spec draw")
+    _check_rule(bank)
     _write(output, bank)
     return bank
 
@@ -142,6 +144,10 @@ def read_bank(path: str | os.PathLike) -> Bank:
             removed_in=_read_removed_in(file, spec, rounds),
             histories=tuple(_read_history(file, number) for number in range(rounds + 1)),
         )
+        try:
+            _check_rule(found)
+        except InvariantError as error:
+            raise hdf5.DamagedError(str(error)) from error
         hdf5.check_seal(path, must_be_there=True)  # no digest of the content backs it up
         return found
 
@@ -196,9 +202,31 @@ def removed_mask(removed_in: np.ndarray, round_: int) -> np.ndarray:
     return (removed_in == 0) | (removed_in > round_)
 
 
-def read_summaries(path: str | os.PathLike) -> list[RunSummary]:
-    """Return the runs of a bank file for the tables. Raises as `read_bank`."""
-    bank = read_bank(path)
+def _check_rule(bank: Bank) -> None:
+    """Assert that every round removed what the pruning rule says. Raises InvariantError."""
+    kept = [
+        {
+            name: int(np.count_nonzero(removed_mask(removed, number)))
+            for name, removed in bank.removed_in.items()
+        }
+        for number in range(bank.rounds + 1)
+    ]
+    for number, (before, after) in enumerate(pairwise(kept), start=1):
+        try:
+            check_counts(before, after, bank.spec.pruning)
+        except InvariantError as error:
+            raise InvariantError(f"round {number}: {error}") from None
+
+
+def summaries(bank: Bank, rounds: int) -> list[RunSummary]:
+    """Return the runs of rounds 0 to `rounds` for the tables.
+
+    Raises BankError if the bank has fewer.
+    """
+    if rounds > bank.rounds:
+        raise BankError(
+            f"bank of {bank.study} seed {bank.seed} holds rounds 0 to {bank.rounds}, not {rounds}"
+        )
     return [
         RunSummary(
             bank.study,
@@ -212,7 +240,7 @@ def read_summaries(path: str | os.PathLike) -> list[RunSummary]:
             },
             history,
         )
-        for number, history in enumerate(bank.histories)
+        for number, history in enumerate(bank.histories[: rounds + 1])
     ]
 
 

@@ -200,25 +200,26 @@ def _within(labels: np.ndarray, classes: int) -> bool:
     return bool(((labels >= 0) & (labels < classes)).all())
 
 
-def measurement_images(data: PreparedDataset, limit: int = MEASUREMENT_IMAGES) -> np.ndarray:
-    """Return the images that q, chi and Jacobians are measured on: the first validation images."""
-    return read_part(data, "validation", limit)[0]
-
-
 def images_of(
-    spec: DatasetSpec, path: str | os.PathLike, limit: int = MEASUREMENT_IMAGES
+    spec: DatasetSpec,
+    path: str | os.PathLike,
+    limit: int = MEASUREMENT_IMAGES,
+    own_only: bool = True,
 ) -> np.ndarray:
     """Return the measurement images of the data set at `path`, for a ticket made on `spec`.
 
-    Raises DatasetError if the ticket was made on another data set.
+    With `own_only` they must be the images that the ticket was made on; without, as for tickets of
+    the bank, images of their shape and number of classes will do. Raises DatasetError otherwise.
     """
     data = open_prepared(path)
-    if data.spec != spec:
+    is_alike = (data.spec.shape, data.spec.classes) == (spec.shape, spec.classes)
+    if data.spec != spec and (own_only or not is_alike):
+        allowed = "its own images" if own_only else f"{spec.classes} classes of {spec.shape} images"
         raise DatasetError(
             f"{path}: data set {data.name} ({data.sha256[:12]}…) is not the one that the ticket "
-            f"was made on: {spec.name} ({spec.sha256[:12]}…); tickets keep to their images"
+            f"was made on: {spec.name} ({spec.sha256[:12]}…); it is measured on {allowed} only"
         )
-    return measurement_images(data, limit)
+    return read_part(data, "validation", limit)[0]
 
 
 def normalise(pixels: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:

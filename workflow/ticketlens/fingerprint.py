@@ -54,14 +54,18 @@ def _parsed(file: Path) -> tuple[str, tuple[ast.Import | ast.ImportFrom, ...]]:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             imports.append(node)
         elif isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                node.body = node.body[1:] or [ast.Pass()]
+            node.body = [own for own in node.body if not _is_text(own)] or [ast.Pass()]
     code, source = ast.unparse(tree), file.with_suffix(".c")
     if source.is_file():
-        text = re.sub(r"/\*.*?\*/", " ", source.read_text(encoding="utf-8"), flags=re.DOTALL)
+        comment = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
+        text = comment.sub(" ", source.read_text(encoding="utf-8"))
         code = f"{code}\n{' '.join(text.split())}"
     return code, tuple(imports)
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    """Whether a statement is a docstring: of a module, class or function, or below a constant."""
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
 @functools.cache

@@ -7,7 +7,7 @@ import numpy as np
 from ticketlens import jacobian as spectra
 from ticketlens import ladder, random_matrix
 from ticketlens.checkpoint import Checkpoint
-from ticketlens.rows import Row, keys
+from ticketlens.rows import Row, hidden, keys
 from ticketlens.seeds import stream
 
 NULL_DRAWS = 3
@@ -20,7 +20,7 @@ def jacobian_rows(checkpoint: Checkpoint, images: np.ndarray) -> tuple[list[Row]
     Column `network`: the ticket itself, and for tickets one draw of each null N1 to N6 (hidden
     Jacobian, statistics only). The spectrum is a histogram of log10 s² over the non-structural
     values, as a density that integrates to their share; `density_theory` is free probability's for
-    the dense round 0, with the measured q of each factor.
+    the dense round 0, where all factors are square, with the measured q of each.
     """
     activation = checkpoint.spec.network.activation
     statistics_rows, spectrum_rows = [], []
@@ -33,13 +33,9 @@ def jacobian_rows(checkpoint: Checkpoint, images: np.ndarray) -> tuple[list[Row]
         statistics_rows.append({**labels, **_statistics(s, found)})
         centres = (LOG10_S2[1:] + LOG10_S2[:-1]) / 2
         theory = np.full(len(centres), np.nan)
-        if jacobian == "hidden" and checkpoint.round == 0 and checkpoint.kind == "ticket":
-            theory = _free_probability(checkpoint, images, centres)
-            mean, variance = _predicted_moments(checkpoint, images)
-            statistics_rows[-1] |= {
-                "mean_square_theory": mean,
-                "relative_variance_theory": variance / mean**2,
-            }
+        if jacobian == "hidden" and _has_theory(checkpoint):
+            moments, theory = _free_probability(checkpoint, images, centres)
+            statistics_rows[-1] |= moments
         counts, _ = np.histogram(2 * np.log10(s[s > 0]), LOG10_S2)
         density = counts / (s.size * np.diff(LOG10_S2))
         spectrum_rows += [
@@ -72,27 +68,35 @@ def _statistics(s: np.ndarray, found: spectra.SpectrumStatistics) -> Row:
     }
 
 
-def _factors(checkpoint: Checkpoint, images: np.ndarray) -> tuple[np.ndarray, float, str]:
-    """Return (measured q of each factor's slopes, sigma_w, kind of weights) of a dense ticket."""
-    q = ladder.measured_q(checkpoint.layers, images, network=checkpoint.spec.network)
-    weights = "orthogonal" if checkpoint.spec.init.scheme == "orthogonal" else "gaussian"
-    return q.mean(axis=0)[:-1], checkpoint.spec.init.sigma_w, weights
+def _has_theory(checkpoint: Checkpoint) -> bool:
+    """Whether free probability knows the factors: dense, untrained and square."""
+    shapes = [layer.weight.shape for _, layer in hidden(checkpoint)[1:]]
+    is_dense = checkpoint.round == 0 and checkpoint.kind == "ticket"
+    return is_dense and len({size for shape in shapes for size in shape}) == 1
 
 
 def _free_probability(
     checkpoint: Checkpoint, images: np.ndarray, log10_s2: np.ndarray
-) -> np.ndarray:
-    q, sigma_w, weights = _factors(checkpoint, images)
-    activation = checkpoint.spec.network.activation
-    natural = random_matrix.jacobian_log_density(
-        log10_s2 * np.log(10), q, sigma_w, weights, activation
-    )
-    return natural * np.log(10)
+) -> tuple[Row, np.ndarray]:
+    """Return the predicted moments of s² and its density over log10 s², mean over images.
 
-
-def _predicted_moments(checkpoint: Checkpoint, images: np.ndarray) -> tuple[float, float]:
-    q, sigma_w, weights = _factors(checkpoint, images)
-    return random_matrix.jacobian_moments(q, sigma_w, weights, checkpoint.spec.network.activation)
+    Each image has its own measured q per factor. NaN where the law is unknown or has no density.
+    """
+    spec = checkpoint.spec
+    weights = "orthogonal" if spec.init.scheme == "orthogonal" else "gaussian"
+    q = ladder.measured_q(checkpoint.layers, images, network=spec.network)[:, :-1]
+    law = spec.init.sigma_w, weights, spec.network.activation
+    mean, variance = np.transpose([random_matrix.jacobian_moments(own, *law) for own in q])
+    moments = {
+        "mean_square_theory": float(mean.mean()),
+        "relative_variance_theory": float((variance / mean**2).mean()),
+    }
+    log_s2 = log10_s2 * np.log(10)
+    try:
+        densities = [random_matrix.jacobian_log_density(log_s2, own, *law) for own in q]
+    except random_matrix.UnknownLawError:
+        return moments, np.full(len(log10_s2), np.nan)
+    return moments, np.mean(densities, axis=0) * np.log(10)
 
 
 def isometry_rows(checkpoint: Checkpoint, images: np.ndarray) -> list[Row]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import logging
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 log = logging.getLogger("ticketlens")
 FULL = "free some space there and run Snakemake again; a training goes on from its last saved state"
@@ -27,6 +29,7 @@ def job_log(path: str) -> Iterator[None]:
 
     An error that a user can act on (ValueError, ArithmeticError, OSError, AssertionError) ends the
     job with its message alone, exit code 1; anything else keeps its traceback, in the log as well.
+    An error of no class of ours may be a mistake in the code, so its message ends with the place.
     """
     formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
     handlers = [logging.FileHandler(path, mode="w"), logging.StreamHandler(sys.stderr)]
@@ -38,8 +41,7 @@ def job_log(path: str) -> Iterator[None]:
         yield
     except (ValueError, ArithmeticError, OSError, AssertionError) as error:
         hint = HINTS.get(error.errno, "") if isinstance(error, OSError) else ""
-        log.error("%s: %s%s", type(error).__name__, error, hint and f"; {hint}")
-        log.debug("details", exc_info=True)
+        log.error("%s%s", _described(error), hint and f"; {hint}")
         raise SystemExit(1) from error
     except Exception:
         log.exception("unexpected error")
@@ -48,3 +50,12 @@ def job_log(path: str) -> Iterator[None]:
         for handler in handlers:
             log.removeHandler(handler)
             handler.close()
+
+
+def _described(error: BaseException) -> str:
+    """Return class and message of an error; of ValueError and the like, where it was raised."""
+    text = f"{type(error).__name__}: {error}"
+    if isinstance(error, OSError) or type(error).__module__.startswith("ticketlens"):
+        return text
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{text} ({Path(frame.filename).name}, line {frame.lineno})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -99,12 +99,11 @@ def prune(
         )
         for after, before in zip(trained, initial, strict=True)
     ]
-    hidden = [i for i, layer in enumerate(trained) if layer.name != READOUT]
-    groups = [[i] for i in hidden] if pruning.scope == "layer" else [hidden]
-    readout = [i for i, layer in enumerate(trained) if layer.name == READOUT]
-    for group, rate in [(group, pruning.rate) for group in groups] + [
-        ([i], pruning.readout_rate) for i in readout
-    ]:
+    before = [layer.mask for layer in trained]
+    names = [layer.name for layer in trained]
+    groups = [[names.index(name) for name in own] for own in _groups(names, pruning.scope)]
+    for group in groups:
+        rate = pruning.readout_rate if trained[group[0]].name == READOUT else pruning.rate
         for i, mask in zip(group, _prune_group(scores, masks, group, rate), strict=True):
             masks[i] = mask
     for layer, mask in zip(trained, masks, strict=True):
@@ -114,6 +113,11 @@ def prune(
                 f"weights of layer {layer.name}; use fewer rounds or a lower rate"
             )
     check_pruned(trained, masks, pruning)
+    for group in groups:
+        ranked = (
+            np.concatenate([own[i].ravel() for i in group]) for own in (before, masks, scores)
+        )
+        check_lowest(*ranked, ", ".join(names[i] for i in group))
     return tuple(masks)
 
 
@@ -138,24 +142,53 @@ def check_pruned(
 
     Raises InvariantError naming the layer.
     """
-    check_nested([layer.mask for layer in before], after, [layer.name for layer in before])
-    kept_before = {layer.name: int(np.count_nonzero(layer.mask)) for layer in before}
-    kept_after = {
-        layer.name: int(np.count_nonzero(mask)) for layer, mask in zip(before, after, strict=True)
-    }
-    hidden = [name for name in kept_before if name != READOUT]
-    groups = [[name] for name in hidden] if pruning.scope == "layer" else [hidden]
-    if READOUT in kept_before:
-        groups.append([READOUT])
-    for group in groups:
+    names = [layer.name for layer in before]
+    check_nested([layer.mask for layer in before], after, names)
+    kept = [
+        {name: int(np.count_nonzero(mask)) for name, mask in zip(names, masks, strict=True)}
+        for masks in ([layer.mask for layer in before], after)
+    ]
+    check_counts(*kept, pruning)
+
+
+def check_counts(before: Mapping[str, int], after: Mapping[str, int], pruning: PruningSpec) -> None:
+    """Assert that one round removed as many weights as the rule says; counts of kept ones by layer.
+
+    Raises InvariantError naming the layer.
+    """
+    for group in _groups(list(before), pruning.scope):
         rate = pruning.readout_rate if group == [READOUT] else pruning.rate
-        kept = sum(kept_before[name] for name in group)
+        kept = sum(before[name] for name in group)
         expected = kept - removed_count(kept, rate)
-        found = sum(kept_after[name] for name in group)
+        found = sum(after[name] for name in group)
         if found != expected:
             raise InvariantError(
                 f"layer {', '.join(group)}: {found} weights kept, the pruning rule says {expected}"
             )
+
+
+def check_lowest(before: np.ndarray, after: np.ndarray, scores: np.ndarray, name: str) -> None:
+    """Assert that the weights removed have the lowest scores, and of equal ones the first indices.
+
+    Flat arrays over the weights that are ranked together. Raises InvariantError naming the layer.
+    """
+    removed = before & ~after
+    if not removed.any():
+        return
+    threshold = scores[removed].max()
+    wrong = int(np.count_nonzero(scores[after] < threshold))
+    ties = scores == threshold
+    first_kept = np.flatnonzero(after & ties)[:1]  # none: no tie was cut
+    wrong += sum(np.count_nonzero(np.flatnonzero(removed & ties) > index) for index in first_kept)
+    if wrong:
+        raise InvariantError(f"layer {name}: {wrong} weights removed or kept against their rank")
+
+
+def _groups(names: Sequence[str], scope: str) -> list[list[str]]:
+    """Return the layers that are ranked together: hidden ones one by one or all, the readout."""
+    hidden = [name for name in names if name != READOUT]
+    groups = [[name] for name in hidden] if scope == "layer" else [hidden]
+    return groups + ([[READOUT]] if READOUT in names else [])
 
 
 def check_nested(

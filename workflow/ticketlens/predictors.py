@@ -126,7 +126,12 @@ def predictors(accuracy: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> pd
 
 
 def values(table: pd.DataFrame, wanted: Property) -> pd.DataFrame:
-    """Return columns study, seed, round, arm, value: one row per ticket in which it is finite."""
+    """Return columns study, seed, round, arm, value: one row per ticket in which it is finite.
+
+    None where no study of the table measures it: convolutions have no whole Jacobian spectrum.
+    """
+    if wanted.column not in table:
+        return table.iloc[:0][TICKET].assign(value=0.0)
     rows = table[table["state"] == "init"] if "state" in table else table
     for column, value in (wanted.rows or {}).items():
         rows = rows[rows[column] == value]

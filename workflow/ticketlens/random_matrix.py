@@ -37,6 +37,10 @@ WEIGHTS = {"gaussian": -1.0, "orthogonal": 0.0}
 LARGEST_Q = 1e4
 
 
+class UnknownLawError(ValueError):
+    """The law of s² has no density (atoms only), or is not known for this activation or q."""
+
+
 # ---------------------------------------------------------------- input
 
 
@@ -58,12 +62,12 @@ def _layers(q_per_layer, sigma_w, weights):
 def _product(q_per_layer, sigma_w, weights, activation):
     q, sigma = _layers(q_per_layer, sigma_w, weights)
     if activation not in slope_laws.ACTIVATIONS:
-        raise ValueError(
+        raise UnknownLawError(
             f"activation = {activation!r}: the Jacobian spectrum is known for "
             f"{', '.join(slope_laws.ACTIVATIONS)}"
         )
     if q.max() > LARGEST_Q:
-        raise ValueError(
+        raise UnknownLawError(
             f"q_per_layer = {q.max()}: the Jacobian spectrum is computed for q up to {LARGEST_Q:g}"
         )
     log_scale = 2 * np.log(sigma).sum()
@@ -74,7 +78,7 @@ def _continuous_product(q_per_layer, sigma_w, weights, activation):
     prod = _product(q_per_layer, sigma_w, weights, activation)
     if not prod.has_continuous_part:
         atoms = ", ".join(f"mass {w:.6g} at s² = {x:.6g}" for x, w in _atoms(prod))
-        raise ValueError(
+        raise UnknownLawError(
             f"activation = {activation!r} with orthogonal weights and at most one random slope has "
             f"no density, only atoms ({atoms}): use jacobian_atoms or jacobian_cdf"
         )

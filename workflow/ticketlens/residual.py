@@ -18,7 +18,7 @@ Fully connected networks are measured here, without torch; `residual_conv` has t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
@@ -28,17 +28,12 @@ import numpy as np
 from ticketlens import meanfield, signal
 from ticketlens.activations import get
 from ticketlens.checkpoint import Layer
-from ticketlens.ladder import naive_gain, second_moment_gain
+from ticketlens.ladder import GAINS, second_moment_gain
 from ticketlens.propagation import hidden_stack, mean_square, scalar_q
 from ticketlens.spec import NetworkSpec
 
 T = TypeVar("T")
 JACOBIAN_IMAGES = 100
-READINGS: dict[str, Callable[[Layer], np.ndarray]] = {
-    "naive": naive_gain,
-    "second_moment": second_moment_gain,
-}
-"""How a layer's sigma_w² is read off, by taps of the kernel: the ladder's R0 and R1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,9 +188,9 @@ def predict(
     Image by image, in convolutions pixel by pixel, averaged at the end. Raises ValueError for an
     unknown reading, and as `propagation.hidden_stack` does.
     """
-    if reading not in READINGS:
-        raise ValueError(f"reading is {reading!r}; allowed: {', '.join(READINGS)}")
-    gain, name = READINGS[reading], network.activation
+    if reading not in GAINS:
+        raise ValueError(f"reading is {reading!r}; allowed: {', '.join(GAINS)}")
+    gain, name = GAINS[reading], network.activation
     stack = hidden_stack(layers, images, network=network, residual=True)
 
     def spread(layer: Layer, maps: np.ndarray) -> np.ndarray:
@@ -217,15 +212,14 @@ def predict(
 
 
 def chi_at(q: np.ndarray, layers: Sequence[Layer], activation: str) -> np.ndarray:
-    """Return chi_block of a ticket at given q (L,) per hidden layer, R1's sigma_w²: (B,).
+    """Return chi_block of a ticket at given q (…, L) per hidden layer, R1's sigma_w²: (…, B).
 
     With the measured q, chi_block · q/q' is what a measured slope of the C-map compares with.
     """
-    chi = [second_moment_gain(layer).sum() for layer in signal.hidden(layers)]
+    gains = [second_moment_gain(layer).sum() for layer in signal.hidden(layers)]
     mu = meanfield.derivative_moment(q, 1, activation)
-    return np.array(
-        [
-            1 + mu[2 * block] * inner * mu[2 * block + 1] * outer
-            for block, (inner, outer) in enumerate(blocks(chi))
-        ]
-    )
+    columns = [
+        1 + mu[..., 2 * block] * inner * mu[..., 2 * block + 1] * outer
+        for block, (inner, outer) in enumerate(blocks(gains))
+    ]
+    return np.stack(columns, axis=-1)

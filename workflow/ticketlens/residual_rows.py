@@ -6,6 +6,7 @@ import numpy as np
 
 from ticketlens import residual
 from ticketlens.checkpoint import Checkpoint
+from ticketlens.ladder import GAINS
 from ticketlens.residual import ResidualSignal
 from ticketlens.rows import Row, hidden, keys
 
@@ -17,15 +18,13 @@ def residual_rows(checkpoint: Checkpoint, found: ResidualSignal, images: np.ndar
     R0 and R1. Of the trunk also c of pairs of images, and behind a block what the block does:
     `q_branch`, the mean square that it adds; `chi` = ‖dh'/dh‖_F²/N, measured and in both theories;
     `slope` of the C-map at c = 1 (median over perturbations), and `slope_expected`, chi_block·q/q'
-    with R1's sigma_w and the measured q. NaN elsewhere.
+    with R1's sigma_w and the measured q, mean over images. NaN elsewhere.
     """
     network = checkpoint.spec.network
-    theory = {
-        name: residual.predict(name, checkpoint.layers, images, network)
-        for name in residual.READINGS
-    }
+    theory = {name: residual.predict(name, checkpoint.layers, images, network) for name in GAINS}
     q = found.q.mean(axis=0)
-    expected = residual.chi_at(q, checkpoint.layers, network.activation)
+    expected = residual.chi_at(found.q, checkpoint.layers, network.activation)
+    slope_expected = expected * found.q[:, :-1:2] / found.q[:, 2::2]
     c = 1 - found.pair_distance
     columns = {
         "q": q,
@@ -39,7 +38,7 @@ def residual_rows(checkpoint: Checkpoint, found: ResidualSignal, images: np.ndar
         "chi_sd": found.chi.std(axis=0, ddof=1),
         **{f"chi_{name}": theory[name].chi for name in theory},
         "slope": np.median(found.perturbation_slope, axis=0),
-        "slope_expected": expected * q[:-1:2] / q[2::2],
+        "slope_expected": slope_expected.mean(axis=0),
     }
     rows = []
     for index, (number, _) in enumerate(hidden(checkpoint)):

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ticketlens import ladder, meanfield, sign_null
-from ticketlens.checkpoint import Checkpoint, Layer
+from ticketlens.checkpoint import Checkpoint
+from ticketlens.propagation import mean_square
 from ticketlens.rows import Row, hidden, keys, per_layer
 from ticketlens.signal import Signal
 from ticketlens.tables import write_rows
@@ -19,43 +20,28 @@ def qmap_rows(checkpoint: Checkpoint, q: np.ndarray) -> list[Row]:
     return per_layer(checkpoint, {}, q=q.mean(axis=0), q_sd=q.std(axis=0, ddof=1))
 
 
-def effective_sigma_w(layer: Layer) -> tuple[float, float]:
-    """Return sigma_w of a layer as R0 (kept weights alone) and as R1 (zeros count) read it."""
-    kept = layer.weight[layer.mask].astype(np.float64)
-    naive = np.sqrt(layer.fan_in * kept.var()) if kept.size else 0.0
-    diluted = np.sqrt(np.sum(kept**2) / layer.mask.shape[0])
-    return float(naive), float(diluted)
-
-
 def theory_chi(checkpoint: Checkpoint, images: np.ndarray, q: np.ndarray) -> dict[str, np.ndarray]:
     """Return sigma_eff² E phi'(√q z)² of layers 2 … L, q being that of the layer below.
 
     `chi_naive`: R0's sigma_eff and q; `chi_second_moment`: R1's; `chi_measured_q`: R1's sigma_eff
-    with the measured `q` (layers,); `slope_expected`: the slope of the C-map at c = 1,
-    chi(q)·q/V(q), with R1's sigma_eff and the measured q: a measured slope compares with it.
+    with the measured `q` (images, layers); `slope_expected`: the slope of the C-map at c = 1,
+    chi(q)·q/V(q), with R1's sigma_eff and the measured q: a measured slope compares with it. All
+    image by image, averaged at the end.
     """
     network = checkpoint.spec.network
-    predicted = {
-        rung: ladder.predict(rung, checkpoint.layers, images, network=network)
+    found = {
+        f"chi_{rung}": ladder.chi(rung, checkpoint.layers, images, network=network)
         for rung in ("naive", "second_moment")
     }
-    found: dict[str, list[float]] = {
-        name: [] for name in ("chi_naive", "chi_second_moment", "chi_measured_q", "slope_expected")
-    }
+    at_measured, slopes = [], []
     layers = [layer for _, layer in hidden(checkpoint)]
-    for below, layer in enumerate(layers[1:]):
-        naive, diluted = effective_sigma_w(layer)
-        for name, sigma_w, lengths in (
-            ("chi_naive", naive, predicted["naive"]),
-            ("chi_second_moment", diluted, predicted["second_moment"]),
-            ("chi_measured_q", diluted, q),
-        ):
-            mu = meanfield.derivative_moment(lengths[below], 1, network.activation)
-            found[name].append(sigma_w**2 * mu)
-        sigma_b = float(np.sqrt(np.mean(layer.bias.astype(np.float64) ** 2)))
-        v = meanfield.q_map(q[below], diluted, sigma_b, network.activation)
-        found["slope_expected"].append(found["chi_measured_q"][-1] * q[below] / v if v else np.nan)
-    return {name: np.array(values) for name, values in found.items()}
+    for layer, below in zip(layers[1:], q.T[:-1], strict=True):
+        gain = ladder.second_moment_gain(layer).sum()
+        chi = gain * meanfield.derivative_moment(below, 1, network.activation)
+        v = gain * meanfield.second_moment(below, network.activation) + mean_square(layer.bias)
+        at_measured.append(chi.mean())
+        slopes.append(np.mean(chi * below / np.where(v > 0, v, np.nan)))
+    return found | {"chi_measured_q": np.array(at_measured), "slope_expected": np.array(slopes)}
 
 
 def chi_rows(checkpoint: Checkpoint, signal: Signal, images: np.ndarray) -> list[Row]:
@@ -70,7 +56,7 @@ def chi_rows(checkpoint: Checkpoint, signal: Signal, images: np.ndarray) -> list
         for row in per_layer(
             checkpoint,
             {},
-            **theory_chi(checkpoint, images, signal.q.mean(axis=0)),
+            **theory_chi(checkpoint, images, signal.q),
             chi_frobenius=signal.chi.mean(axis=0),
             chi_frobenius_sd=signal.chi.std(axis=0, ddof=1),
             slope=np.median(signal.perturbation_slope, axis=0),
@@ -98,10 +84,8 @@ def cmap_rows(checkpoint: Checkpoint, signal: Signal) -> list[Row]:
 def ladder_rows(checkpoint: Checkpoint, images: np.ndarray) -> list[Row]:
     """q per hidden layer as each rung predicts it, in both modes, and as measured.
 
-    All on the same images, so that they can be compared; rungs that would cost too much in
-    convolutions (`ladder`'s docstring) are left to the fully connected studies.
+    All on the same images, so that they can be compared.
     """
-    conv = checkpoint.layers[0].kind == "conv"
     network = checkpoint.spec.network
     measured = ladder.measured_q(checkpoint.layers, images, network=network)
     moments = ladder.activation_moments(checkpoint.layers, images, network=network)
@@ -114,8 +98,6 @@ def ladder_rows(checkpoint: Checkpoint, images: np.ndarray) -> list[Row]:
         activation_square_gaussian_per_neuron=moments.gaussian_per_neuron,
     )
     for rung in ladder.RUNGS:
-        if conv and rung in ("degree", "empirical_law"):
-            continue
         for mode in ladder.MODES:
             found = ladder.predict_with_spread(
                 rung, checkpoint.layers, images, mode, network=network, seed=checkpoint.seed

@@ -117,9 +117,6 @@ PARTS: dict[str, type] = {
     "pruning": PruningSpec,
     "dataset": DatasetSpec,
 }
-# Keys that the first files did not have: at their default they stay out of the JSON, so that the
-# digests of older specs stand.
-YOUNGER: dict[str, tuple[str, ...]] = {"training": ("sparse_below", "sparse_kernel")}
 
 
 @dataclass(frozen=True)
@@ -155,13 +152,8 @@ class Spec:
         return cls.from_mapping(parsed)
 
     def to_json(self) -> str:
-        """Return canonical JSON: sorted keys, no white space; YOUNGER keys only if not default."""
-        mapping = dataclasses.asdict(self)
-        for part, keys in YOUNGER.items():
-            for key in keys:
-                if mapping[part][key] == getattr(PARTS[part], key):
-                    del mapping[part][key]
-        return json.dumps(mapping, sort_keys=True, separators=(",", ":"))
+        """Return canonical JSON: all keys, sorted, no white space."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))
 
     @property
     def sha256(self) -> str:
