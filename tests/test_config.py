@@ -21,6 +21,7 @@ from ticketlens.arm_config import (
     arm_seeds,
     arm_studies,
     donor_seed,
+    not_applicable,
     recipes,
     shown_arms,
 )
@@ -384,6 +385,16 @@ def test_a_config_without_interventions_makes_no_arms() -> None:
     config = merged()
     del config["interventions"]
     assert arm_rounds(checked(config), "rewire", "fcnet-normal") == []
+
+
+def test_at_round_0_arms_of_other_masks_are_skipped_and_named_as_not_applicable() -> None:
+    config = checked(merged("interventions: {rounds: [0, 3, 7, 10]}"))
+    assert arm_rounds(config, "rewire", "fcnet-normal") == [3, 7, 10]
+    assert arm_rounds(config, "imp-sign-redrawn", "fcnet-normal") == [7, 10]  # its own rounds
+    named = not_applicable(config)
+    assert ("fcnet-normal", 0, "rewire") in named and {number for _, number, _ in named} == {0}
+    assert not {arm for _, _, arm in named} & {"imp-matched", "imp-sign-redrawn"}
+    assert not_applicable(checked(merged())) == []
 
 
 def test_the_planned_comparison_has_eight_arms_at_three_rounds() -> None:

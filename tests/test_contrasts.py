@@ -56,6 +56,15 @@ def test_one_seed_gives_no_interval_and_no_verdict_but_inconclusive() -> None:
     assert set(found[found["planned"]]["verdict"]) == {"inconclusive"}
 
 
+def test_an_arm_that_is_not_applicable_has_rows_without_seeds_and_no_place_in_the_figure() -> None:
+    found = contrasts(accuracies(worse=-0.05), ["worse"], 7, 0.5, [("s", 0, "worse")])
+    rows = found[found["round"] == 0]
+    assert list(rows["verdict"]) == ["not applicable"] * len(QUANTITIES)
+    assert set(rows["n"]) == {0} and rows["mean"].isna().all() and not rows["planned"].any()
+    labels = [text.get_text() for text in zero_shot(found, {"s": "S"}).axes[0].get_yticklabels()]
+    assert labels == ["worse"]
+
+
 def test_a_missing_seed_is_named() -> None:
     table = accuracies(worse=-0.05)
     gone = (table["seed"] == 3) & (table["arm"] == "imp")

@@ -16,7 +16,15 @@ from ticketlens import config as ticketlens_config
 from ticketlens import factorial as ticketlens_factorial
 from ticketlens import studies as ticketlens_studies
 from ticketlens.architecture import is_convolutional, is_residual, layer_shapes
-from ticketlens.arm_config import arm_items, arm_rounds, arm_seeds, donor_seed, recipes, shown_arms
+from ticketlens.arm_config import (
+    arm_items,
+    arm_rounds,
+    arm_seeds,
+    donor_seed,
+    not_applicable,
+    recipes,
+    shown_arms,
+)
 from ticketlens.arms import ASIDE, SALIENCIES, needs
 from ticketlens.fingerprint import fingerprint, images_digest
 from ticketlens.predictors import MIN_ARMS, PROPERTIES

@@ -49,6 +49,7 @@ rule tabulate_contrasts:
         planned=CONTRASTS["arms"],
         round=CONTRASTS["round"],
         margin=CONTRASTS["margin"],
+        not_applicable=not_applicable(config),
     script:
         "../scripts/tabulate_contrasts.py"
 

@@ -9,7 +9,7 @@ from ticketlens.tables import write_csv
 
 def main(snakemake) -> None:
     accuracy, plan = pd.read_csv(snakemake.input.table), snakemake.params
-    table = contrasts(accuracy, plan.planned, plan.round, plan.margin)
+    table = contrasts(accuracy, plan.planned, plan.round, plan.margin, plan.not_applicable)
     write_csv(snakemake.output.table, table)
 
 

@@ -58,13 +58,30 @@ def _chains(config: Config) -> list[str]:
 def arm_rounds(config: Config, name: str, study: str) -> list[int]:
     """Return the rounds of a study at which an arm is made, in ascending order.
 
-    They are the arm's own `rounds`, or those of `interventions`, as far as the study goes.
+    They are the arm's own `rounds`, or those of `interventions`, as far as the study goes. Of the
+    latter, round 0 is left out for all masks but IMP's: see `not_applicable`.
     """
     if study not in arm_studies(config, name):
         return []
-    default = config.get("interventions", {}).get("rounds", [])
-    wanted = config["arms"][name].get("rounds", default)
+    entry = config["arms"][name]
+    shared = config.get("interventions", {}).get("rounds", [])
+    wanted = entry.get("rounds", [own for own in shared if own or entry["mask"] == "imp"])
     return sorted(number for number in wanted if number <= rounds(config, study))
+
+
+def not_applicable(config: Config) -> list[tuple[str, int, str]]:
+    """Return (study, round, arm) where `interventions` asks for an arm that cannot exist.
+
+    At round 0 every weight is kept, and no other mask keeps as many.
+    """
+    if 0 not in config.get("interventions", {}).get("rounds", []):
+        return []
+    return [
+        (study, 0, name)
+        for name, entry in recipes(config).items()
+        if config["arms"][name]["mask"] != "imp" and "rounds" not in config["arms"][name]
+        for study in arm_studies(config, name)
+    ]
 
 
 def arm_seeds(config: Config, name: str, study: str) -> list[int]:

@@ -14,14 +14,19 @@ QUANTITIES = ("test_accuracy", "test_accuracy_best_validation")
 
 
 def contrasts(
-    accuracy: pd.DataFrame, planned: Iterable[str], round_: int, margin: float
+    accuracy: pd.DataFrame,
+    planned: Iterable[str],
+    round_: int,
+    margin: float,
+    not_applicable: Iterable[tuple[str, int, str]] = (),
 ) -> pd.DataFrame:
     """Return one row per study, quantity, round and arm: accuracy of the arm minus IMP's.
 
     `accuracy` is accuracy.csv. `mean`, `lower`, `upper`: over seeds, with the unadjusted 95 %
     t-interval. Only the `planned` arms at round `round_` have a verdict: they are the family, per
     study and quantity, over which Holm's correction runs; equality is within ±`margin`. A diverged
-    run counts, at chance accuracy.
+    run counts, at chance accuracy. An arm that is `not_applicable` (study, round, arm) has rows of
+    0 seeds, with that verdict.
     Raises ValueError if an arm has a seed that IMP lacks, or if there is no arm at all.
     """
     import pandas as pd
@@ -53,6 +58,10 @@ def contrasts(
                 )
     if not rows:
         raise ValueError("the table of accuracies has no arm but imp: nothing to compare")
+    for study, number, arm in not_applicable:
+        labels = {"study": study, "round": number, "density": 1.0, "arm": arm}
+        empty = {"n": 0, "margin": margin, "planned": False, "verdict": "not applicable"}
+        rows += [{**labels, "quantity": quantity, **empty} for quantity in QUANTITIES]
     return pd.DataFrame(rows)
 
 

@@ -24,6 +24,7 @@ def zero_shot(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     weights. The band is the margin of equality; filled markers have a verdict, open ones were not
     planned. The axis follows the means: intervals that run off it (few seeds) end in arrowheads.
     """
+    table = table[table["n"] > 0]  # arms that are not applicable have rows, but no seed
     studies = [study for study in titles if study in set(table["study"])]
     panels = [(study, quantity) for study in studies for quantity in ACCURACIES]
     names = []
