@@ -53,6 +53,8 @@ def test_a_figure_comes_with_the_caption_of_the_report_or_is_an_error(tmp_path: 
     assert caption.count("*") - caption.count(r"\*") == 2 < caption.count("*")  # q* is no markup
     with pytest.raises(LookupError, match=r"has no figures/chi\.png"):
         numbers.figure("chi")
+    of_a_part = Numbers(tmp_path.parent).part(tmp_path.name).figure(name)
+    assert of_a_part.startswith(f"![{title}]({tmp_path.name}/figures/{name}.png)")
 
 
 def test_intervals_have_signs_where_differences_do_and_no_minus_zero() -> None:

@@ -33,9 +33,13 @@ CAPTIONS = Path(__file__).parents[1] / "report"
 
 @dataclass(frozen=True)
 class Numbers:
-    """The published tables of a folder, and how a number in them is written."""
+    """The published tables of a folder, and how a number in them is written.
+
+    `below` is the folder's path from the page's own, for links.
+    """
 
     folder: Path
+    below: Path = Path()
 
     def table(self, name: str) -> pd.DataFrame:
         """Return a published table; `reference` and `claims` too."""
@@ -50,7 +54,7 @@ class Numbers:
 
     def part(self, name: str) -> Numbers:
         """Return the numbers of another run, published in a folder below this one."""
-        return Numbers(self.folder / name)
+        return Numbers(self.folder / name, self.below / name)
 
     def figure(self, name: str) -> str:
         """Return a published figure with the report's caption.
@@ -59,11 +63,11 @@ class Numbers:
         """
         path = Path("figures", f"{name}.png")
         if not (self.folder / path).exists():
-            raise LookupError(f"{self.folder} has no {path}")
+            raise LookupError(f"{self.folder} has no {path.as_posix()}")
         title = catalogue.entry(name).title.format(**catalogue.wildcards(name))
         text = (CAPTIONS / f"{catalogue.key(name)}.rst").read_text(encoding="utf-8")
         in_italics = caption(text, name).strip().replace("*", r"\*")
-        return f"![{title}]({path.as_posix()})\n\n*{in_italics}*"
+        return f"![{title}]({(self.below / path).as_posix()})\n\n*{in_italics}*"
 
     def row(self, table: str, **where: Any) -> pd.Series:
         """Return the one row with these values. Raises LookupError if there is not exactly one."""
