@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -173,6 +174,28 @@ def test_what_needs_an_unknown_number_of_images_is_unknown(tmp_path: Path) -> No
         for head in ("chains", "total")
     )
     assert chain[-3:] == ["unknown"] * 3 and total[-1] == "unknown" and "nan" not in text
+
+
+def test_the_documents_have_the_numbers_of_the_estimate(tmp_path: Path) -> None:
+    """README: core-hours of `all`, and the ConvNet's; docs: trainings, submissions, throughputs."""
+    table = config() | {"results": str(tmp_path)}
+    stages = Counter(trainings(table).values())
+    lines = [line for line in estimate(table) if line.stage != "factorial"]
+    whole = sum(line.core_hours for line in lines)
+    convnet = sum(line.core_hours for line in lines if line.study == "convnet-normal")
+    readme, cluster, extending = (
+        (CONFIG_FOLDER.parent / name).read_text("utf-8")
+        for name in ("README.md", "docs/cluster.md", "docs/extending.md")
+    )
+    assert f"`all` takes {whole:,.0f} core-hours, {convnet:,.0f} of them the ConvNet's" in readme
+    assert readme.index("snakemake cost ") < readme.index("snakemake --cores 8 all")
+    trained = re.search(r"\| `train`: [^|]*\| (\d+) \|", cluster)
+    assert int(trained[1]) == stages.total() - stages["factorial"]
+    submitted = [int(number) for number in re.findall(r"^\| .*\| (\d+) \|.*\|$", cluster, re.M)]
+    total = re.search(r"about ([\d,]+) submissions", cluster)[1].replace(",", "")
+    assert int(total) == round(sum(submitted), -1)
+    said = re.search(r"(\S+) a\s+second for 8 × 256, (\S+) for convolutions", extending)
+    assert [float(said[1]), float(said[2])] == list(cost.THROUGHPUT.values())
 
 
 @pytest.mark.workflow
