@@ -169,6 +169,23 @@ def test_conda_environments_have_the_versions_of_the_lock(file: Path) -> None:
     assert len(pip_lines) == len(found), "every package has an exact version"
 
 
+def test_versions_are_said_alike_everywhere() -> None:
+    texts = {
+        name: (REPOSITORY / name).read_text(encoding="utf-8")
+        for name in ("Snakefile", "pyproject.toml", "README.md", "Makefile", "requirements.lock",
+                     "CHANGELOG.md", "CITATION.cff")
+    }  # fmt: skip
+    least = re.search(r'min_version\("(.+)"\)', texts["Snakefile"])[1]
+    assert f'"snakemake[reports]>={least}"' in texts["pyproject.toml"]
+    pythons = re.search(r"Python [\d.]+ to [\d.]+", texts["requirements.lock"])[0]
+    assert pythons in texts["README.md"] and pythons in texts["Makefile"]
+    lock = pinned(REPOSITORY / "requirements.lock")
+    pair = f"torch=={lock['torch']} torchvision=={lock['torchvision']}"
+    assert pair in texts["README.md"]
+    is_released = "(unreleased)" not in re.search(r"^## .+$", texts["CHANGELOG.md"], re.M)[0]
+    assert is_released == ("date-released" in texts["CITATION.cff"])
+
+
 def test_every_environment_is_used() -> None:
     used = {rule.environment for rule in RULES}
     assert used == {file.name for file in (REPOSITORY / "envs").glob("*.yaml")}
