@@ -127,6 +127,13 @@ def test_no_analysis_script_reaches_torch_inside_a_function() -> None:
                 assert not imports(module, everywhere=True) & {"torch", "torchvision"}, module
 
 
+def test_the_documents_name_the_modules_that_import_torch() -> None:
+    text = (REPOSITORY / "docs/extending.md").read_text(encoding="utf-8")
+    said = re.search(r"These library modules import PyTorch: ([^;]+?), and what", text)[1]
+    found = {module.stem for module in LIBRARY.glob("*.py") if "torch" in imports(module)}
+    assert re.findall(r"`(\w+)`", said) == sorted(found)
+
+
 @pytest.mark.parametrize("rule", RULES, ids=named)
 def test_the_environment_of_a_rule_has_all_that_its_script_imports(rule: Rule) -> None:
     files = {script_of(rule), *reached(script_of(rule), LIBRARY)}
