@@ -42,12 +42,18 @@ check-results: setup
 	$(BIN)/snakemake check_results --configfile $(CHECKED) --cores $(CORES)
 	@cat $(call results_of,$(CHECKED))/check.md
 
+# Made and rendered beside docs/results, which it then replaces: a page that fails leaves that as it was.
 reference: setup
 	@test "$(filter command line environment,$(origin CONFIG))" || { echo "make reference needs CONFIG=..., the config of the finished study"; exit 1; }
 	$(BIN)/snakemake publish --configfile $(CONFIG) --cores $(CORES)
-	rm -rf docs/results/figures docs/results/tables
-	cp -r $(RESULTS)/published/. docs/results/
-	$(BIN)/python -m ticketlens.results_page docs/results
+	rm -rf docs/results.new docs/results.old
+	cp -r docs/results docs/results.new
+	rm -rf docs/results.new/figures docs/results.new/tables
+	cp -r $(RESULTS)/published/. docs/results.new/
+	$(BIN)/python -m ticketlens.results_page docs/results.new
+	mv docs/results docs/results.old
+	mv docs/results.new docs/results
+	rm -rf docs/results.old
 
 test: lint
 	$(BIN)/python -m pytest -n $(CORES)
