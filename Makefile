@@ -42,12 +42,18 @@ check-results: setup
 	$(BIN)/snakemake check_results --configfile $(CHECKED) --cores $(CORES)
 	@cat $(call results_of,$(CHECKED))/check.md
 
+# Made and rendered beside docs/results, which it then replaces: a page that fails leaves that as it was.
 reference: setup
 	@test "$(filter command line environment,$(origin CONFIG))" || { echo "make reference needs CONFIG=..., the config of the finished study"; exit 1; }
 	$(BIN)/snakemake publish --configfile $(CONFIG) --cores $(CORES)
-	rm -rf docs/results/figures docs/results/tables
-	cp -r $(RESULTS)/published/. docs/results/
-	$(BIN)/python -m ticketlens.results_page docs/results
+	rm -rf docs/results.new docs/results.old
+	cp -r docs/results docs/results.new
+	rm -rf docs/results.new/figures docs/results.new/tables
+	cp -r $(RESULTS)/published/. docs/results.new/
+	$(BIN)/python -m ticketlens.results_page docs/results.new
+	mv docs/results docs/results.old
+	mv docs/results.new docs/results
+	rm -rf docs/results.old
 
 test: lint
 	$(BIN)/python -m pytest -n $(CORES)
@@ -79,7 +85,7 @@ setup:
 .PHONY: .install
 .install:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "ticketlens needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
+	  || { echo "ticketlens needs Python 3.11 to 3.13: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
 	  || { test "$$(id -u)" = 0 && apt-get update -q && apt-get install -qy python3-venv; } \
 	  || { echo "Python's venv module is missing; on Debian: apt-get install python3-venv"; exit 1; }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +12,15 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
+from core_tools import write_images
 from ticketlens import cost
 from ticketlens.arm_config import arm_rounds, recipes
 from ticketlens.config import checked
-from ticketlens.cost import Images, estimate, multiply_adds, report, training_seconds, trainings
+from ticketlens.cost import estimate, multiply_adds, report, training_seconds, trainings
+from ticketlens.dataset import prepare
 from ticketlens.factorial import cells
+from ticketlens.image_counts import Images, count_images
+from ticketlens.sources import SOURCES
 from ticketlens.spec import NetworkSpec, Spec, TrainingSpec
 from workflow_tools import overlay, plan, tiny_clone
 
@@ -123,17 +128,74 @@ def test_the_report_names_all_stages_and_says_how_it_was_made() -> None:
     assert "imp x rewind" not in text
 
 
+def of_images(source: str, path: str | Path, validation: int = 1, **more: object) -> dict:
+    """Return a config of these images alone, whose prepared file is in the working directory."""
+    own = {"name": "own", "source": source, "path": str(path), "validation": validation}
+    return {"dataset": own | more}
+
+
 def test_images_are_counted_where_they_are(tmp_path: Path) -> None:
-    archive = {"source": "embedded", "path": "resources/cifar10-embedded.zip", "validation": 1000}
-    found = cost.count_images(archive | {"path": str(CONFIG_FOLDER.parent / archive["path"])})
-    assert found == Images(4000, 1000, 1000)
+    archive = CONFIG_FOLDER.parent / "resources/cifar10-embedded.zip"
+    assert count_images(of_images("embedded", archive, 1000)) == Images(4000, 1000, 1000)
     for name in ("train/cat/1.png", "train/dog/2.JPG", "train/dog/notes.txt", "test/cat/1.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    folder = {"source": "folder", "path": str(tmp_path), "validation": 1}
-    assert cost.count_images(folder) == Images(1, 1, 1)
-    absent = {"source": "torchvision", "path": "nowhere", "validation": 5000}
-    assert cost.count_images(absent) == IMAGES
+    assert count_images(of_images("folder", tmp_path)) == Images(1, 1, 1)
+    assert count_images(of_images("torchvision", "nowhere", 5000)) == IMAGES
+
+
+def test_validation_images_that_are_trained_on_count_twice() -> None:
+    table = of_images("torchvision", "nowhere", 5000, train_on_validation=True)
+    assert count_images(table) == Images(50_000, 5_000, 10_000)
+
+
+def test_a_source_that_cannot_be_counted_leaves_the_prepared_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(SOURCES, "npz", lambda path: None)
+    (tmp_path / "no.zip").write_bytes(b"no archive")
+    tables = [of_images("folder", "no.zip"), of_images("npz", "no.zip"), of_images("folder", "x")]
+    assert [count_images(table) for table in tables] == [None] * 3
+    prepare("resources/own.h5", "own", "folder", write_images(tmp_path / "images"), validation=3)
+    classes = len(list((tmp_path / "images/train").iterdir()))
+    expected = Images(4 * classes - 3, 3, 2 * classes)
+    assert [count_images(table) for table in tables] == [expected] * 3
+
+
+def test_what_needs_an_unknown_number_of_images_is_unknown(tmp_path: Path) -> None:
+    table = config("quick.yaml")
+    table["results"], table["dataset"]["path"] = str(tmp_path), str(tmp_path / "nowhere.zip")
+    table["dataset"]["name"] = "nowhere"
+    text = report(table)
+    assert "`snakemake resources/nowhere.h5` reads it, and counts." in text
+    chain, total = (
+        next(line.split() for line in text.splitlines() if line.startswith(head))
+        for head in ("chains", "total")
+    )
+    assert chain[-3:] == ["unknown"] * 3 and total[-1] == "unknown" and "nan" not in text
+
+
+def test_the_documents_have_the_numbers_of_the_estimate(tmp_path: Path) -> None:
+    """README: core-hours of `all`, and the ConvNet's; docs: trainings, submissions, throughputs."""
+    table = config() | {"results": str(tmp_path)}
+    stages = Counter(trainings(table).values())
+    lines = [line for line in estimate(table) if line.stage != "factorial"]
+    whole = sum(line.core_hours for line in lines)
+    convnet = sum(line.core_hours for line in lines if line.study == "convnet-normal")
+    readme, cluster, extending = (
+        (CONFIG_FOLDER.parent / name).read_text("utf-8")
+        for name in ("README.md", "docs/cluster.md", "docs/extending.md")
+    )
+    assert f"`all` takes {whole:,.0f} core-hours, {convnet:,.0f} of them the ConvNet's" in readme
+    assert readme.index("snakemake cost ") < readme.index("snakemake --cores 8 all")
+    trained = re.search(r"\| `train`: [^|]*\| (\d+) \|", cluster)
+    assert int(trained[1]) == stages.total() - stages["factorial"]
+    submitted = [int(number) for number in re.findall(r"^\| .*\| (\d+) \|.*\|$", cluster, re.M)]
+    total = re.search(r"about ([\d,]+) submissions", cluster)[1].replace(",", "")
+    assert int(total) == round(sum(submitted), -1)
+    said = re.search(r"(\S+) a\s+second for 8 × 256, (\S+) for convolutions", extending)
+    assert [float(said[1]), float(said[2])] == list(cost.THROUGHPUT.values())
 
 
 @pytest.mark.workflow

@@ -132,27 +132,6 @@ def test_neurons_that_collect_much_and_send_much_are_correlated(rng):
     assert degrees.degree_correlation(mask, next_mask[:, ::-1]) < -0.9
 
 
-@given(masks(kernel=()) | masks(kernel=(3, 3)))
-def test_assortativity_is_the_correlation_over_a_list_of_edges(mask):
-    target, source = np.nonzero(mask)[:2]
-    x, y = degrees.out_degrees(mask)[source], degrees.in_degrees(mask)[target]
-    result = degrees.degree_assortativity(mask)
-    if x.size == 0 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        assert math.isnan(result)
-    else:
-        assert result == pytest.approx(np.corrcoef(x, y)[0, 1], abs=1e-9)
-
-
-def test_assortativity_takes_degrees_of_the_layer_before(rng):
-    before = rng.random((12, 20)) < np.linspace(0.1, 0.9, 12)[:, None]
-    fed = degrees.in_degrees(before)
-    like_with_like = np.abs(np.subtract.outer(np.arange(12), np.arange(12))) < 3
-    result = degrees.degree_assortativity(like_with_like, fed, np.arange(12))
-    assert result > 0.8
-    with pytest.raises(ValueError, match="3 source and 12 target degrees"):
-        degrees.degree_assortativity(like_with_like, np.arange(3))
-
-
 # Paths
 
 

@@ -12,6 +12,7 @@ import yaml
 
 from test_arms import counts, made, material
 from ticketlens import factorial
+from ticketlens.architecture import FAMILIES, fully_connected
 from ticketlens.arms import Arm
 from ticketlens.config import ConfigError, checked
 from ticketlens.construction import construct
@@ -107,13 +108,23 @@ def test_the_study_is_the_first_fully_connected_one_and_rounds_it_lacks_are_left
     assert {cell.round for cell in cells(checked(config(rounds=[7, 99])))} == {7}
 
 
+def test_a_family_is_fully_connected_by_its_layers_not_by_its_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(FAMILIES, "own", fully_connected)
+    table = config()
+    table["networks"]["fcnet"]["family"] = "own"
+    assert factorial.factorial_study(checked(table)) == "fcnet-normal"
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [
         ({"masks": ["unifrom"]}, "factorial.masks has 'unifrom'.*did you mean 'uniform'"),
         ({"masks": ["rewire-shuffled"]}, "factorial.masks has 'rewire-shuffled'"),
         ({"weights": ["gaussian"]}, "factorial.weights has 'gaussian'; allowed: rewind"),
-        ({"study": "convnet-normal"}, "a convolutional study; allowed: fully connected"),
+        ({"study": "convnet-normal"}, "is of family 'convolutional'; allowed: studies of fully"),
+        ({"study": "resnet-fc-normal"}, "is of family 'resnet-fc'; allowed: studies of fully"),
         ({"study": "fcnet"}, "factorial.study is 'fcnet', which studies does not define"),
     ],
 )

@@ -218,6 +218,11 @@ def test_power_needs_two_seeds():
 # Verdicts
 
 
+def compare(differences, margin=0.5):
+    """The verdict on a planned set of one, to which Holm's correction does nothing."""
+    return inference.planned_comparisons({"only": differences}, margin)["only"]
+
+
 @pytest.mark.parametrize(
     ("differences", "verdict"),
     [
@@ -234,7 +239,7 @@ def test_power_needs_two_seeds():
     ],
 )
 def test_verdicts(differences, verdict):
-    comparison = inference.compare(differences, margin=0.5)
+    comparison = compare(differences, margin=0.5)
     assert comparison.verdict == verdict
     assert comparison.interval == inference.t_interval(differences) or len(differences) == 1
 
@@ -242,13 +247,13 @@ def test_verdicts(differences, verdict):
 @claim(seeds_of_differences)
 def test_reversing_the_differences_reverses_the_verdict(values):
     reversed_verdict = {"greater": "less", "less": "greater"}
-    one, other = inference.compare(values), inference.compare([-v for v in values])
+    one, other = compare(values), compare([-v for v in values])
     assert other.verdict == reversed_verdict.get(one.verdict, one.verdict)
 
 
 @claim(seeds_of_differences)
 def test_greater_means_that_the_interval_lies_above_zero(values):
-    comparison = inference.compare(values)
+    comparison = compare(values)
     if comparison.verdict == "greater":
         assert comparison.interval.lower > -1e-9 and comparison.interval.mean > 0
     if comparison.verdict == "inconclusive":
@@ -256,15 +261,15 @@ def test_greater_means_that_the_interval_lies_above_zero(values):
 
 
 def test_an_inconclusive_comparison_says_how_many_seeds_are_needed():
-    comparison = inference.compare([1.0, -0.8, 0.4])
+    comparison = compare([1.0, -0.8, 0.4])
     assert comparison.sd == pytest.approx(np.std([1.0, -0.8, 0.4], ddof=1))
     assert comparison.n_needed == inference.required_n(comparison.sd, 0.5)
     assert comparison.n_needed > 3
-    assert inference.compare([1.0]).n_needed is None
+    assert compare([1.0]).n_needed is None
 
 
 def test_a_difference_of_zero_is_called_different_5_times_in_100(rng):
-    p = np.array([inference.compare(rng.normal(size=4)).p_difference for _ in range(1000)])
+    p = np.array([compare(rng.normal(size=4)).p_difference for _ in range(1000)])
     assert np.mean(p < 0.05) == pytest.approx(0.05, abs=4 * math.sqrt(0.05 * 0.95 / 1000))
 
 
@@ -308,15 +313,10 @@ def test_a_contrast_without_a_p_value_still_counts():
     assert math.isnan(result["single seed"].p_adjusted) and not result["single seed"].rejected
 
 
-def test_a_planned_set_of_one_is_a_plain_comparison():
-    values = [0.9, 1.4, 1.1]
-    assert inference.planned_comparisons({"only": values})["only"] == inference.compare(values)
-
-
 def test_a_planned_set_is_judged_by_holms_p_values():
     values = {"a": [0.7, 1.4, 0.9], "b": [0.5, -0.9, 0.1], "c": [5.0, 5.1, 5.2]}
     together = inference.planned_comparisons(values)
-    alone = {name: inference.compare(each) for name, each in values.items()}
+    alone = {name: compare(each) for name, each in values.items()}
     holm = inference.holm({name: each.p_difference for name, each in alone.items()})
     for name in values:
         assert together[name].p_difference == pytest.approx(holm[name].p_adjusted)

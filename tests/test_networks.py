@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import erf
+from math import erf, prod
 
 import numpy as np
 import pytest
 import torch
 
 from core_tools import kernels, same_bits
-from ticketlens.architecture import parameter_count
+from ticketlens.architecture import layer_shapes
 from ticketlens.kernels import linear_kernel
 from ticketlens.networks import ACTIVATIONS, build
 from ticketlens.spec import Spec
@@ -90,7 +90,9 @@ def test_convolutional_networks_follow_the_formula(make_ticket, padding, stride,
 def test_networks_have_the_parameters_that_the_architecture_counts(make_ticket, family):
     ticket = make_ticket(network={"family": family})
     network = build(ticket)
-    assert sum(p.numel() for p in network.parameters()) == parameter_count(ticket.spec)
+    layers = layer_shapes(ticket.spec)
+    expected = sum(prod(layer.shape) + layer.shape[0] for layer in layers)
+    assert sum(p.numel() for p in network.parameters()) == expected
     for module, layer in zip(network.layers, ticket.layers, strict=True):
         assert same_bits(module.weight.detach().numpy(), layer.weight)
         assert same_bits(module.bias.detach().numpy(), layer.bias)

@@ -133,6 +133,23 @@ def test_chains_trained_for_their_masks_alone_are_listed(config: dict, tmp_path:
     assert found["fc", 1000].arms_total == 0
 
 
+def test_of_a_study_from_the_bank_the_arms_alone_are_listed(config: dict, tmp_path: Path) -> None:
+    config["studies"]["fc"]["tickets"] = config["studies"]["other"]["tickets"] = "bank"
+    assert [(c.study, c.total, c.arms_total) for c in chains(config, tmp_path, NOW)] == [
+        ("fc", 0, 1)
+    ], "other has no arms"
+    assert table([first(config, tmp_path)], NOW).splitlines()[1].split() == [
+        "fc", "0", "bank", "0/1", "waiting", "–"
+    ]  # fmt: skip
+    events = [(25, "epoch 10/50, train"), (5, "epoch 20/50, train")]
+    write(tmp_path, "fc/seed0/round02/rewire", log(*events))
+    assert first(config, tmp_path).end == NOW + timedelta(seconds=30 * 2), "at the arm's own speed"
+    text = table([first(config, tmp_path)], NOW)
+    assert "round02/rewire, epoch 20/50" in text and "0 of 1 networks trained, 1 in" in text
+    finish(tmp_path, "fc/seed0/round02/rewire")
+    assert table([first(config, tmp_path)], NOW).splitlines()[1].split()[4] == "done"
+
+
 @pytest.mark.parametrize("text", ["", "no time at all\n", "2026-03-01 11:5"])
 def test_a_log_that_says_nothing_is_no_run(text: str) -> None:
     assert read_run(text) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -160,3 +161,65 @@ def test_no_path_of_the_machine_is_published() -> None:
     assert "somebody" not in text
     assert yaml.safe_load(text)["dataset"]["path"] == "images.zip"
     assert differences(own, yaml.safe_load(text), own["studies"]) == {}
+
+
+# --- make reference ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    """A folder to `make reference` in: the Makefile, an old docs/results, and stand-ins for tools.
+
+    Snakemake publishes one figure and one table; the page is rendered if they are where it looks,
+    and a file `broken` is not.
+    """
+    old = {"README.md.j2": "page", "README.md": "old", "figures/gone.png": "", "low-rate/x": "kept"}
+    files = {f"docs/results/{name}": text for name, text in old.items()}
+    files |= {"requirements.lock": "", ".venv/installed.lock": "", "own.yaml": "results: results\n"}
+    files |= {"config/config.yaml": "", "Makefile": (REPOSITORY / "Makefile").read_text("utf-8")}
+    files["bin/snakemake"] = (
+        "#!/bin/sh\n"
+        "cd results/published && echo new > figures/chi.png && echo new > tables/chi.csv\n"
+    )
+    files["results/published/tables/chi.csv"] = files["results/published/figures/chi.png"] = ""
+    files["bin/python"] = (
+        "#!/bin/sh\n"
+        'cd "$3" && test -s figures/chi.png && test ! -f figures/gone.png && test -f low-rate/x'
+        " && test ! -f ../../broken && cp README.md.j2 README.md\n"
+    )
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    for tool in (tmp_path / "bin").iterdir():
+        tool.chmod(0o755)
+    return tmp_path
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8")
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def make_reference(folder: Path) -> int:
+    command = ["make", "reference", "CONFIG=own.yaml", "BIN=bin"]
+    return subprocess.run(command, cwd=folder, capture_output=True).returncode
+
+
+def test_make_reference_puts_the_new_folder_in_the_place_of_the_old(shelf: Path) -> None:
+    assert make_reference(shelf) == 0
+    assert contents(shelf / "docs") == {
+        "results/README.md.j2": "page", "results/README.md": "page", "results/low-rate/x": "kept",
+        "results/figures/chi.png": "new\n", "results/tables/chi.csv": "new\n",
+    }  # fmt: skip
+
+
+def test_a_page_that_fails_leaves_the_old_reference_as_it_was(shelf: Path) -> None:
+    before = contents(shelf / "docs/results")
+    (shelf / "broken").touch()
+    assert make_reference(shelf) != 0
+    assert contents(shelf / "docs/results") == before
+    (shelf / "broken").unlink()
+    assert make_reference(shelf) == 0, "what the failure left does not stand in the way"

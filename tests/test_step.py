@@ -13,7 +13,7 @@ from torch.utils import deterministic
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from core_tools import kernels, same_bits
-from ticketlens import chain, chain_conv, optimization, step, training
+from ticketlens import gradients, gradients_conv, optimization, step, training
 from ticketlens.networks import build
 from ticketlens.training import train
 
@@ -53,11 +53,11 @@ def assert_same(one, other):
 @pytest.mark.parametrize(
     ("module", "network"),
     [
-        (chain, {"hidden_layers": 3, "width": 100}),
-        (chain_conv, {**CONV, "hidden_layers": 3}),
-        (chain_conv, {**CONV, "hidden_layers": 3, "width": 16, "kernel": 5}),
-        (chain_conv, {**CONV, "hidden_layers": 2, "kernel": 1}),
-        (chain_conv, {**CONV, "hidden_layers": 3, "stride": 2}),
+        (gradients, {"hidden_layers": 3, "width": 100}),
+        (gradients_conv, {**CONV, "hidden_layers": 3}),
+        (gradients_conv, {**CONV, "hidden_layers": 3, "width": 16, "kernel": 5}),
+        (gradients_conv, {**CONV, "hidden_layers": 2, "kernel": 1}),
+        (gradients_conv, {**CONV, "hidden_layers": 3, "stride": 2}),
     ],
     ids=["linear", "3×3", "5×5", "1×1", "stride"],
 )
@@ -76,22 +76,22 @@ def test_gradients_written_out_are_autograds_bit_for_bit(make_ticket, module, ne
 
 @needs_onednn
 def test_what_is_not_a_plain_chain_of_onednn_layers_in_float32_is_left_to_autograd(make_ticket):
-    assert chain.gradients(build(make_ticket(), "onednn"))
-    assert chain.gradients(build(make_ticket(), "aten")) is None
-    assert chain.gradients(build(make_ticket(), "onednn").double()) is None
-    assert chain.gradients(build(make_ticket(network={"activation": "erf"}), "onednn")) is None
+    assert gradients.gradients(build(make_ticket(), "onednn"))
+    assert gradients.gradients(build(make_ticket(), "aten")) is None
+    assert gradients.gradients(build(make_ticket(), "onednn").double()) is None
+    assert gradients.gradients(build(make_ticket(network={"activation": "erf"}), "onednn")) is None
     for network in (CONV, RESNET, {"family": "resnet-fc", "hidden_layers": 3}):
-        assert chain.gradients(build(make_ticket(network=network), "onednn")) is None
+        assert gradients.gradients(build(make_ticket(network=network), "onednn")) is None
 
 
 @needs_onednn
 def test_convolutions_that_are_not_a_plain_circular_chain_are_left_to_autograd(make_ticket):
     plain = make_ticket(network=CONV)
-    assert chain_conv.gradients(build(plain, "onednn"))
-    assert chain_conv.gradients(build(plain, "aten")) is None
-    assert chain_conv.gradients(build(plain, "onednn").double()) is None
+    assert gradients_conv.gradients(build(plain, "onednn"))
+    assert gradients_conv.gradients(build(plain, "aten")) is None
+    assert gradients_conv.gradients(build(plain, "onednn").double()) is None
     for network in ({**CONV, "padding": "zeros"}, {**CONV, "activation": "erf"}, RESNET, {}):
-        assert chain_conv.gradients(build(make_ticket(network=network), "onednn")) is None
+        assert gradients_conv.gradients(build(make_ticket(network=network), "onednn")) is None
 
 
 @given(st.integers(0, 2), st.integers(0, 4), st.integers(0, 4), st.integers(0, 9))
@@ -102,13 +102,13 @@ def test_folding_is_the_adjoint_of_wrapping(margin, height, width, seed):
     images = rng.standard_normal(sides)
     wrapped = np.pad(images, ((0, 0), (0, 0), (margin, margin), (margin, margin)), mode="wrap")
     padded = torch.from_numpy(rng.standard_normal(wrapped.shape))
-    chain_conv.interior(padded, margin).copy_(torch.from_numpy(images))
-    chain_conv.wrap(padded, margin)
+    gradients_conv.interior(padded, margin).copy_(torch.from_numpy(images))
+    gradients_conv.wrap(padded, margin)
     assert np.array_equal(padded.numpy(), wrapped)
     grad = rng.standard_normal(wrapped.shape)
     folded = torch.from_numpy(grad.copy())
-    chain_conv.fold(folded, margin)
-    inner = chain_conv.interior(folded, margin).numpy()
+    gradients_conv.fold(folded, margin)
+    inner = gradients_conv.interior(folded, margin).numpy()
     assert np.isclose((wrapped * grad).sum(), (images * inner).sum(), rtol=1e-12)
 
 

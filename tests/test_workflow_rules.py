@@ -127,6 +127,13 @@ def test_no_analysis_script_reaches_torch_inside_a_function() -> None:
                 assert not imports(module, everywhere=True) & {"torch", "torchvision"}, module
 
 
+def test_the_documents_name_the_modules_that_import_torch() -> None:
+    text = (REPOSITORY / "docs/extending.md").read_text(encoding="utf-8")
+    said = re.search(r"These library modules import PyTorch: ([^;]+?), and what", text)[1]
+    found = {module.stem for module in LIBRARY.glob("*.py") if "torch" in imports(module)}
+    assert re.findall(r"`(\w+)`", said) == sorted(found)
+
+
 @pytest.mark.parametrize("rule", RULES, ids=named)
 def test_the_environment_of_a_rule_has_all_that_its_script_imports(rule: Rule) -> None:
     files = {script_of(rule), *reached(script_of(rule), LIBRARY)}
@@ -167,6 +174,23 @@ def test_conda_environments_have_the_versions_of_the_lock(file: Path) -> None:
     assert found == {name: lock.get(name) for name in found}
     pip_lines = re.findall(r"^      - (.+)$", file.read_text(), flags=re.MULTILINE)
     assert len(pip_lines) == len(found), "every package has an exact version"
+
+
+def test_versions_are_said_alike_everywhere() -> None:
+    texts = {
+        name: (REPOSITORY / name).read_text(encoding="utf-8")
+        for name in ("Snakefile", "pyproject.toml", "README.md", "Makefile", "requirements.lock",
+                     "CHANGELOG.md", "CITATION.cff")
+    }  # fmt: skip
+    least = re.search(r'min_version\("(.+)"\)', texts["Snakefile"])[1]
+    assert f'"snakemake[reports]>={least}"' in texts["pyproject.toml"]
+    pythons = re.search(r"Python [\d.]+ to [\d.]+", texts["requirements.lock"])[0]
+    assert pythons in texts["README.md"] and pythons in texts["Makefile"]
+    lock = pinned(REPOSITORY / "requirements.lock")
+    pair = f"torch=={lock['torch']} torchvision=={lock['torchvision']}"
+    assert pair in texts["README.md"]
+    is_released = "(unreleased)" not in re.search(r"^## .+$", texts["CHANGELOG.md"], re.M)[0]
+    assert is_released == ("date-released" in texts["CITATION.cff"])
 
 
 def test_every_environment_is_used() -> None:

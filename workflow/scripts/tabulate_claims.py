@@ -7,13 +7,14 @@ from ticketlens.claim_tables import nothing
 from ticketlens.claims import TABLES, judge_claims
 from ticketlens.claims_page import page, write_claims
 from ticketlens.joblog import job_log
+from ticketlens.selection import by_study
 
 
 def main(snakemake) -> None:
     params = snakemake.params
     found = {name: pd.read_csv(path) for name, path in snakemake.input.items()}
     tables = {name: found.get(name, nothing()) for name in TABLES}
-    titles = dict(item.split("=", 1) for item in params.titles)
+    titles = by_study(params.titles)
     plan = Plan(**params.rounds, margin=params.margin, planned=params.planned)
     rows, left_out = judge_claims(tables, plan, titles)
     write_claims(snakemake.output, rows, page(rows, left_out, plan, titles))

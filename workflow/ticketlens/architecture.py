@@ -141,6 +141,6 @@ def is_convolutional(spec: Spec) -> bool:
     return layer_shapes(spec)[0].kind == "conv"
 
 
-def parameter_count(spec: Spec) -> int:
-    """Return the number of weights and biases of the dense network."""
-    return sum(prod(layer.shape) + layer.shape[0] for layer in layer_shapes(spec))
+def is_fully_connected(spec: Spec) -> bool:
+    """Whether the network is a plain chain of linear layers, of whatever family."""
+    return not is_convolutional(spec) and not is_residual(spec.network)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ticketlens.architecture import READOUT
+from ticketlens.selection import deep
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +36,7 @@ class Study:
     def q(self, table: str, column: str, round_: int, **where: str) -> pd.Series:
         """Return the mean over deep layers (the last half of the hidden ones) per seed, init."""
         rows = self.rows(table, round_, state="init", **where)
-        return _means(rows[rows["layer"] > self.tables[table]["layer"].max() // 2], column)
+        return _means(deep(rows), column)
 
     def weights(self, column: str, round_: int, state: str = "init") -> pd.DataFrame:
         """Return a column of weight_statistics, (seeds, hidden layers)."""

@@ -30,16 +30,17 @@ SCHEMA = LIBRARY / "schemas" / "config.schema.json"
 
 
 class ConfigError(ValueError):
-    """The config is not valid; the message lists every problem."""
+    """The config is not valid; the message lists the problems of the first check that finds any."""
 
 
 def checked(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the config without its removed (null) entries, after checking it.
 
     Overlays merge mappings; an entry of `networks`, `inits`, `studies`, `arms` or `experiments`
-    that an overlay sets to null is removed, and so is what names it. Raises ConfigError listing
-    every problem: the key, the value, what is allowed, and for an unknown key the nearest known
-    one.
+    that an overlay sets to null is removed, and so is what names it. Four checks go from form to
+    sense: the schema, names and values, arms and claims, the factorial. Raises ConfigError with all
+    problems of the first check that finds any, as later ones rely on it: the key, the value, what
+    is allowed, and for an unknown key the nearest known one.
     """
     pruned = _without_removed(config)
     problems = (

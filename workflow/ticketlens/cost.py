@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import csv
 import os
-import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import prod
+from math import isnan, nan, prod
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,7 +21,7 @@ from ticketlens.architecture import READOUT, is_convolutional, is_residual, laye
 from ticketlens.arm_config import arm_rounds, arm_seeds, donor_seed, recipes
 from ticketlens.arms import Arm, needs
 from ticketlens.factorial import cells, factorial_study, with_factorial
-from ticketlens.sources import SUFFIXES
+from ticketlens.image_counts import Images, count_images, prepared_file
 from ticketlens.spec import Spec
 from ticketlens.studies import rounds, study_spec
 
@@ -56,24 +55,18 @@ TABLES = {
     "ladder": "ladder", "jacobian": "isometry",
 }  # fmt: skip
 """A file that each kind of measurement makes."""
-OF_WEIGHTS = ("weights", "degrees", "spectra")
+OF_WEIGHTS = ("weights", "degrees")
 """Kinds that residual networks have, too; their own signal table is not counted."""
+UNKNOWN = "unknown"
 STAGES = ("chains", "donors", "arms", "factorial", "measurements")
-CIFAR10 = {"train": 50_000, "test": 10_000}
-
-
-@dataclass(frozen=True)
-class Images:
-    """Numbers of images of the parts of a data set."""
-
-    train: int
-    validation: int
-    test: int
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the estimate: jobs of a stage and study, how many are done, seconds for each."""
+    """One line of the estimate: jobs of a stage and study, how many are done, seconds for each.
+
+    `seconds` is NaN where nothing says how many images a training sees.
+    """
 
     stage: str
     study: str
@@ -84,8 +77,9 @@ class Line:
 
     @property
     def core_hours(self) -> float:
-        """Return the core-hours that are left."""
-        return (self.jobs - self.done) * self.seconds / 3600
+        """Return the core-hours that are left, 0 if nothing is."""
+        left = self.jobs - self.done
+        return left * self.seconds / 3600 if left else 0.0
 
 
 # --- trainings -----------------------------------------------------------------------------------
@@ -182,7 +176,7 @@ def measured_seconds(results: str | os.PathLike, study: str) -> tuple[float, int
                 found += [float(row[key]) for key in ("cpu_time", "s") if _is_number(row.get(key))][
                     :1
                 ]
-    return (median(found) if found else float("nan")), len(found)
+    return (median(found) if found else nan), len(found)
 
 
 # --- the estimate --------------------------------------------------------------------------------
@@ -190,7 +184,7 @@ def measured_seconds(results: str | os.PathLike, study: str) -> tuple[float, int
 
 def estimate(config: Config) -> list[Line]:
     """Return one line per stage and study, trainings first."""
-    results, images = config["results"], count_images(config["dataset"])
+    results, images = config["results"], count_images(config)
     runs = trainings(config)
     lines = []
     for stage, study in product(STAGES[:-1], config["studies"]):
@@ -200,7 +194,9 @@ def estimate(config: Config) -> list[Line]:
         spec = study_spec(config, study)
         seconds, number = measured_seconds(results, study)
         basis = f"median of {number} done"
-        if not number:
+        if not number and images is None:
+            basis = UNKNOWN
+        elif not number:
             each = [training_seconds(spec, densities(spec, key[2]), images) for key in keys]
             seconds, basis = sum(each) / len(each), "counted"
         done = sum(Path(results, _file(*key)).is_file() for key in keys)
@@ -249,29 +245,6 @@ def measurement_seconds(spec: Spec, kind: str, measure: Mapping[str, Any]) -> fl
     return START_UP["training" if with_torch else "analysis"] + seconds * scale
 
 
-def count_images(dataset: Mapping[str, Any]) -> Images:
-    """Return the sizes of the parts: of the folder or archive, or CIFAR-10's if it is not there."""
-    counts = CIFAR10
-    path = Path(dataset["path"])
-    if dataset["source"] != "torchvision" and path.exists():
-        names = list(_names(path))
-        counts = {
-            part: sum(part in Path(name).parts[:-2] for name in names) for part in ("train", "test")
-        }
-    validation = min(dataset["validation"], counts["train"])
-    return Images(counts["train"] - validation, validation, counts["test"])
-
-
-def _names(path: Path) -> Iterator[str]:
-    """Yield the names of the images of a folder or a .zip."""
-    if path.is_dir():
-        found: Iterable[str] = (file.relative_to(path).as_posix() for file in path.rglob("*.*"))
-    else:
-        with zipfile.ZipFile(path) as archive:
-            found = archive.namelist()
-    return (name for name in found if name.lower().endswith(SUFFIXES))
-
-
 def _file(study: str, seed: int, round_: int, arm: str) -> str:
     return f"checkpoints/{study}/seed{seed}/round{round_:02d}/{arm}/trained.h5"
 
@@ -295,15 +268,16 @@ def report(config: Config) -> str:
     lines = estimate(config)
     heads = ("stage", "study", "jobs", "done", "s each", "basis", "core-hours left")
     rows = [
-        (line.stage, line.study, str(line.jobs), str(line.done), f"{line.seconds:.3g}", line.basis,
-         f"{line.core_hours:.1f}")
+        (line.stage, line.study, str(line.jobs), str(line.done), _or_unknown(line.seconds, ".3g"),
+         line.basis, _or_unknown(line.core_hours, ".1f"))
         for line in lines
     ]  # fmt: skip
     of_all = sum(line.core_hours for line in lines if line.stage != "factorial")
     factorial = sum(line.core_hours for line in lines if line.stage == "factorial")
-    rows.append(("total", "target all", "", "", "", "", f"{of_all:.1f}"))
+    rows.append(("total", "target all", "", "", "", "", _or_unknown(of_all, ".1f")))
     if any(line.stage == "factorial" for line in lines):
-        rows.append(("", "target factorial, beyond it", "", "", "", "", f"{factorial:.1f}"))
+        beyond = _or_unknown(factorial, ".1f")
+        rows.append(("", "target factorial, beyond it", "", "", "", "", beyond))
     widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
     right = (False, False, True, True, True, False, True)
     text = [
@@ -313,19 +287,36 @@ def report(config: Config) -> str:
         ).rstrip()
         for row in (heads, *rows)
     ]
-    images = count_images(config["dataset"])
-    dense, conv = (f"{value / 1e9:.0f}" for value in THROUGHPUT.values())
     return "\n".join([
         *text,
         "",
-        f"counted: multiply-adds of {images.train} training images an epoch (a step is 3 forward",
-        f"passes, less the gradient of the images), at {dense}e9 a second (fully connected) or",
-        f"{conv}e9 (convolutional) on one CPU core; a GPU is not considered.",
+        *_how_counted(config),
         "median: core-seconds of the study's own finished trainings, from",
         f"{config['results']}/benchmarks. rough: scaled from one FCNet. done: the file exists.",
         "Left out: preparing images, making masks, tables and figures (minutes).",
         *_left_out(config),
     ])  # fmt: skip
+
+
+def _how_counted(config: Config) -> list[str]:
+    """Return the lines that say what a training is counted by, or why it cannot be."""
+    images = count_images(config)
+    if images is None:
+        path, prepared = config["dataset"]["path"], prepared_file(config)
+        return [
+            f"{UNKNOWN}: how many images {path} has, as it is not there or has to be read;",
+            f"`snakemake {prepared}` reads it, and counts.",
+        ]
+    dense, conv = (f"{value / 1e9:.0f}" for value in THROUGHPUT.values())
+    return [
+        f"counted: multiply-adds of {images.train} training images an epoch (a step is 3 forward",
+        f"passes, less the gradient of the images), at {dense}e9 a second (fully connected) or",
+        f"{conv}e9 (convolutional) on one CPU core; a GPU is not considered.",
+    ]
+
+
+def _or_unknown(value: float, digits: str) -> str:
+    return UNKNOWN if isnan(value) else format(value, digits)
 
 
 def _left_out(config: Config) -> list[str]:

@@ -144,40 +144,6 @@ def degree_correlation(mask: np.ndarray, next_mask: np.ndarray) -> float:
     return correlation(in_degrees(mask), out_degrees(next_mask))
 
 
-def degree_assortativity(
-    mask: np.ndarray,
-    source_degrees: np.ndarray | None = None,
-    target_degrees: np.ndarray | None = None,
-) -> float:
-    """Return the correlation, over kept weights, of the degrees at their two ends (Newman 2002).
-
-    By default the degrees within the layer: out-degree of the source, in-degree of the target.
-    Other degrees may be passed, `(in,)` and `(out,)`: with `in_degrees` of the layer before as
-    source_degrees it asks whether well-fed neurons feed well-fed ones. Unequal degrees alone can
-    make it negative: compare with masks rewired at the same degrees. NaN where the degrees at
-    either end are constant.
-
-    Raises:
-        ValueError: degrees whose number is not that of the units.
-    """
-    connections = _connections(mask)
-    sources, targets = connections.sum(axis=0), connections.sum(axis=1)
-    a = sources if source_degrees is None else np.asarray(source_degrees)
-    b = targets if target_degrees is None else np.asarray(target_degrees)
-    if (b.size, a.size) != connections.shape:
-        raise ValueError(
-            f"{a.size} source and {b.size} target degrees for a mask of shape {mask.shape}: "
-            "one per input unit and one per output unit are needed"
-        )
-    if np.unique(a[sources > 0]).size < 2 or np.unique(b[targets > 0]).size < 2:
-        return math.nan
-    # Moments over kept weights: a unit counts once per connection.
-    kept = int(sources.sum())
-    a = a - float(sources @ a) / kept
-    b = b - float(targets @ b) / kept
-    return float(b @ connections @ a) / math.sqrt(float(sources @ a**2) * float(targets @ b**2))
-
-
 def units_reached_from_input(
     masks: Sequence[np.ndarray], residual: bool = False
 ) -> list[np.ndarray]:

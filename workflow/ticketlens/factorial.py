@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ticketlens.architecture import is_fully_connected
 from ticketlens.arm_config import (
     arm_problems,
     arm_rounds,
@@ -105,7 +106,11 @@ def problems(config: Config) -> Iterator[str]:
             f"{did_you_mean(study, config['studies'])}"
         )
     elif study is not None and not _is_fully_connected(config, study):
-        yield f"factorial.study is {study!r}, a convolutional study; allowed: fully connected ones"
+        yield (
+            f"factorial.study is {study!r}, whose network is of family "
+            f"{study_spec(config, study).network.family!r}; allowed: studies of fully connected "
+            "networks without skips"
+        )
     taken = {_name(m, w) for m in table.get("masks", ()) for w in table.get("weights", ())}
     for name in sorted(taken & set(config["arms"])):
         yield f"arms.{name}: a cell of the factorial has this name; allowed: another name"
@@ -171,4 +176,4 @@ def _reason(config: Config, name: str, entry: Mapping[str, Any]) -> str:
 
 
 def _is_fully_connected(config: Config, study: str) -> bool:
-    return study_spec(config, study).network.family == "fully-connected"
+    return is_fully_connected(study_spec(config, study))

@@ -18,15 +18,12 @@ def accuracy(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     """
     table, studies = plotting.selected(table, titles)
     figure, axes = plotting.study_panels(table, studies, titles)
-    curves = (
-        ("test_accuracy", "last epoch", plotting.BLUE, "o", 0.985),
-        ("test_accuracy_best_validation", "best validation epoch", plotting.VERMILLION, "s", 1.015),
-    )
     for axis, study in zip(axes[0], studies, strict=True):
         rows = table[table["study"] == study]
         seeds = rows["seed"].nunique()
         shown: list[pd.Series] = []
-        for column, label, colour, marker, shift in curves:
+        for suffix, label, colour, marker, shift in plotting.WEIGHTS:
+            column = f"test_accuracy{suffix}"
             for _, run in rows.groupby("seed"):
                 if seeds > 1:
                     axis.plot(run["density"], 100 * run[column], color=colour, alpha=0.25, lw=0.7)

@@ -25,10 +25,7 @@ COLOURS = (
 )  # fmt: skip
 LINES = ("-", "--", ":", "-.")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-ACCURACIES = {
-    "test_accuracy": "last epoch",
-    "test_accuracy_best_validation": "best validation epoch",
-}
+ACCURACIES = {f"test_accuracy{suffix}": label for suffix, label, *_ in plotting.WEIGHTS}
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ticketlens import plotting
-
-# Suffix of the columns, label, colour, marker, shift that keeps the bars apart.
-WEIGHTS = (
-    ("", "last epoch", plotting.BLUE, "o", 0.985),
-    ("_best_validation", "best validation epoch", plotting.VERMILLION, "s", 1.015),
-)
+from ticketlens.plotting import WEIGHTS
 
 
 def generalization_gap(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:

@@ -144,31 +144,20 @@ def equivalence(
     return Equivalence(p_value, p_value < alpha, margin, alpha, differences.size)
 
 
-def compare(
-    differences: Iterable[float], margin: float = 0.5, confidence: float = 0.95
-) -> Comparison:
-    """Judge paired differences: equal within ±margin, greater or less than zero, or neither.
+def planned_comparisons(
+    differences: Mapping[str, Iterable[float]], margin: float = 0.5, confidence: float = 0.95
+) -> dict[str, Comparison]:
+    """Judge a planned set of paired differences: equal within ±margin, greater, less, or neither.
 
     - "equal": the two one-sided tests reject at alpha = 1 − confidence. This comes first: the
       margin is fixed beforehand as the smallest difference that matters, so a difference that is
       significant yet surely inside it counts as equal (the interval still shows it);
-    - "greater", "less": else, the interval excludes zero. It need not exclude the margin;
+    - "greater", "less": else, the mean differs from zero. It need not lie beyond the margin;
     - "inconclusive": else. `n_needed` says how many seeds would show equality.
 
-    Raises:
-        ValueError: as `equivalence` and `t_interval`.
-    """
-    return planned_comparisons({"": differences}, margin, confidence)[""]
-
-
-def planned_comparisons(
-    differences: Mapping[str, Iterable[float]], margin: float = 0.5, confidence: float = 0.95
-) -> dict[str, Comparison]:
-    """Judge a planned set of contrasts with Holm's correction, each as `compare` does.
-
-    The tests of difference form one family and those of equivalence another; within each, the
-    chance of any false verdict is at most 1 − confidence. The intervals are not adjusted, so an
-    interval that excludes zero may stand beside "inconclusive".
+    All p values are Holm's. The tests of difference form one family and those of equivalence
+    another; within each, the chance of any false verdict is at most 1 − confidence. The intervals
+    are not adjusted, so an interval that excludes zero may stand beside "inconclusive".
 
     Raises:
         ValueError: as `holm`, `equivalence` and `t_interval`.

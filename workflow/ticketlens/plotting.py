@@ -25,6 +25,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from ticketlens.atomic import replacing
 from ticketlens.inference import t_interval
+from ticketlens.selection import by_study, deep  # noqa: F401 - figures take them from here
 
 MAX_PIXELS = 1500
 TITLE_CHARACTERS = 38
@@ -52,14 +53,15 @@ plt.rcParams.update(STYLE)
 # Okabe & Ito's colours, which the colour-blind tell apart.
 BLUE, ORANGE, GREEN, VERMILLION, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
 SKY = "#56B4E9"
+WEIGHTS = (
+    ("", "last epoch", BLUE, "o", 0.985),
+    ("_best_validation", "best validation epoch", VERMILLION, "s", 1.015),
+)
+"""Per set of weights that a run ends with: suffix of its columns in accuracy.csv, label, colour,
+marker, and the factor that keeps its bars apart on an axis of densities."""
 
 
 # --- What is drawn -------------------------------------------------------------------------------
-
-
-def by_study(items: Iterable[str]) -> dict[str, str]:
-    """Return a mapping from `study=value` items, as rules pass them."""
-    return dict(item.split("=", 1) for item in items)
 
 
 def selected(
@@ -103,11 +105,6 @@ def spread(values: Iterable[int], count: int) -> list[int]:
     ordered = sorted(set(values))
     positions = np.linspace(0, len(ordered) - 1, min(count, len(ordered))).round().astype(int)
     return [ordered[position] for position in positions]
-
-
-def deep(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the last half of the hidden layers, where q has settled."""
-    return rows[rows["layer"] > rows["layer"].max() // 2]
 
 
 # --- Lines ---------------------------------------------------------------------------------------

@@ -39,8 +39,9 @@ class Run:
 class Chain:
     """One chain: its networks trained and to be trained, the run on its way, the expected end.
 
-    `round` is that of the run on its way, None without one. `arms` are those in training, as
-    (round and name, run). `end` is that of the chain, then that of its arms; None if unknown.
+    A chain from the ticket bank has no networks to be trained (`total` 0), arms alone. `round` is
+    that of the run on its way, None without one. `arms` are those in training, as (round and name,
+    run). `end` is that of the chain, then that of its arms; None if unknown.
     """
 
     study: str
@@ -84,18 +85,19 @@ def read_run(log: str) -> Run | None:
 
 
 def chains(config: Mapping[str, Any], results: str | Path, now: datetime) -> list[Chain]:
-    """Return the state of every chain that the config trains, donors of masks last."""
+    """Return the state of every chain that the config trains, or arms of; donors of masks last."""
     found = []
     for study, entry in config["studies"].items():
         if entry.get("tickets") == "bank":
-            continue
-        for seed in entry["seeds"]:
-            found.append(_chain(config, Path(results), study, seed, rounds(config, study), now))
+            last_rounds = dict.fromkeys(entry["seeds"], -1)
+        else:
+            last_rounds = dict.fromkeys(entry["seeds"], rounds(config, study))
+            last_rounds |= _donors(config, study)
         found += [
             _chain(config, Path(results), study, seed, last, now)
-            for seed, last in _donors(config, study).items()
+            for seed, last in last_rounds.items()
         ]
-    return found
+    return [chain for chain in found if chain.total or chain.arms_total]
 
 
 def table(found: Sequence[Chain], now: datetime) -> str:
@@ -103,7 +105,7 @@ def table(found: Sequence[Chain], now: datetime) -> str:
     rows = [("study", "seed", "networks", "arms", "now", "expected end")]
     waiting: dict[tuple[str, str, str], list[int]] = {}
     for chain in found:
-        networks = f"{chain.done}/{chain.total}"
+        networks = f"{chain.done}/{chain.total}" if chain.total else "bank"
         arms = f"{chain.arms_done}/{chain.arms_total}" if chain.arms_total else "–"
         if chain.done == chain.arms_done == 0 and chain.run is None and not chain.arms:
             waiting.setdefault((chain.study, networks, arms), []).append(chain.seed)
@@ -129,7 +131,7 @@ def table(found: Sequence[Chain], now: datetime) -> str:
 def _chain(
     config: Mapping[str, Any], results: Path, study: str, seed: int, last: int, now: datetime
 ) -> Chain:
-    """State of one chain over rounds 0 to `last`, and of its arms."""
+    """State of one chain over rounds 0 to `last` (−1: none is trained), and of its arms."""
     trained, logs = (
         results / folder / study / f"seed{seed}" for folder in ("checkpoints", "logs/train")
     )
@@ -140,17 +142,17 @@ def _chain(
         if seed in arm_seeds(config, arm, study)
         for number in arm_rounds(config, arm, study)
     ]
-    open_arms = [arm for arm in arms if not (trained / arm / "trained.h5").is_file()]
+    arms_done = [arm for arm in arms if (trained / arm / "trained.h5").is_file()]
+    open_arms = [arm for arm in arms if arm not in arms_done]
     total = last + 1
     number = next((n for n in range(total) if n not in done), None)
     run = None if number is None else read_run(_text(logs / f"round{number:02d}/imp.log"))
-    pace = _pace(run, [logs / f"round{n:02d}/imp.log" for n in done])
+    begun = [(arm, found) for arm in open_arms if (found := read_run(_text(logs / f"{arm}.log")))]
+    # Runs of the chain, if any is done: arms of another density may be faster or slower.
+    finished = [f"round{n:02d}/imp" for n in done] or arms_done
+    pace = _pace(run, [logs / f"{name}.log" for name in finished], [found for _, found in begun])
     is_running = run is not None and _is_fresh(run, pace, now)
-    in_training = [
-        (arm, found)
-        for arm in open_arms
-        if (found := read_run(_text(logs / f"{arm}.log"))) and _is_fresh(found, pace, now)
-    ]
+    in_training = [(arm, found) for arm, found in begun if _is_fresh(found, pace, now)]
     epochs, end = study_spec(config, study).training.epochs, None
     if is_running and pace is not None:
         left = epochs - run.epoch + (total - len(done) - 1) * epochs
@@ -159,18 +161,19 @@ def _chain(
         left = len(open_arms) * epochs - sum(found.epoch for _, found in in_training)
         end = now + timedelta(seconds=left * pace / len(in_training))
     return Chain(
-        study, seed, len(done), total, len(arms) - len(open_arms), len(arms),
+        study, seed, len(done), total, len(arms_done), len(arms),
         number if run else None, run, is_running, tuple(in_training),
         max(now, end) if end else None,
     )  # fmt: skip
 
 
-def _pace(run: Run | None, finished: Sequence[Path]) -> float | None:
-    """Seconds an epoch: of the run on its way, else the median of the chain's finished runs."""
+def _pace(run: Run | None, finished: Sequence[Path], arms: Sequence[Run]) -> float | None:
+    """Seconds an epoch: of the run on its way, else the median of finished runs, else of arms."""
     if run is not None and run.seconds is not None:
         return run.seconds
-    said = [found[1] for path in finished if (found := FINISHED.search(_text(path)))]
-    return statistics.median(map(float, said)) if said else None
+    said = [float(found[1]) for path in finished if (found := FINISHED.search(_text(path)))]
+    said = said or [arm.seconds for arm in arms if arm.seconds is not None]
+    return statistics.median(said) if said else None
 
 
 def _is_fresh(run: Run, pace: float | None, now: datetime) -> bool:
@@ -199,7 +202,9 @@ def _now(chain: Chain, now: datetime) -> str:
         where = f"{name}, epoch {run.epoch}/{run.epochs or '?'}"
         return f"{where}, and {more} more" if more else where
     if chain.done == chain.total:
-        return "done" if chain.arms_done == chain.arms_total else "done, arms waiting"
+        if chain.arms_done == chain.arms_total:
+            return "done"
+        return "done, arms waiting" if chain.total else "arms waiting"
     if chain.run is None:
         return "waiting"
     where = f"round {chain.round}, epoch {chain.run.epoch}/{chain.run.epochs or '?'}"

@@ -5,6 +5,8 @@ J Jᵀ (squared singular values), J = Π_l D_l W_l with D_l = diag phi'(h_l), h_
 mean field theory, and one factor per entry of `q_per_layer`. W is square, either `"gaussian"`
 (independent entries) or `"orthogonal"` (sigma_w times a Haar orthogonal matrix).
 
+These are functions for users of the library, too: the workflow does not call all of them.
+
 Sources: Marchenko & Pastur 1967; Poole et al. 2016 (arXiv:1606.05340); Pennington, Schoenholz,
 Ganguli 2017 (arXiv:1711.04735) and 2018 (arXiv:1802.09979). The solver is in `free_probability`.
 """

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from ticketlens import chain, chain_conv, sparse
+from ticketlens import gradients_conv, sparse
+from ticketlens.gradients import Gradients, gradients
 from ticketlens.optimization import optimizer
 from ticketlens.spec import TrainingSpec
 
@@ -38,8 +39,8 @@ class Step:
         self.optimizer = optimizer(spec, self.parameters)
         self.running = torch.zeros(2, dtype=torch.float64, device=self.parameters[0].device)
         self.gradients = (
-            chain.gradients(model)
-            or chain_conv.gradients(model)
+            gradients(model)
+            or gradients_conv.gradients(model)
             or _by_autograd(model, self.parameters)
         )
 
@@ -48,11 +49,11 @@ class Step:
 
         A `rate` that is a tensor lies on the parameters' device, float32.
         """
-        loss, logits, gradients = self.gradients(images, labels)
+        loss, logits, found = self.gradients(images, labels)
         with torch.no_grad():
             if self.held:
-                torch._foreach_mul_([gradients[at] for at in self.held], [*self.held.values()])
-            self.optimizer.update(gradients, rate)
+                torch._foreach_mul_([found[at] for at in self.held], [*self.held.values()])
+            self.optimizer.update(found, rate)
             self.running[0] += loss
             self.running[1] += (logits.argmax(1) == labels).sum()
 
@@ -113,12 +114,12 @@ def cuda_graph(body: Callable[[], None]) -> Callable[[], None]:
     return graph.replay
 
 
-def _by_autograd(model: nn.Module, parameters: list[Tensor]) -> chain.Gradients:
-    def gradients(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+def _by_autograd(model: nn.Module, parameters: list[Tensor]) -> Gradients:
+    def by_autograd(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
         logits = model(images)
         loss = nn.functional.cross_entropy(logits, labels)
         # The fused optimisers read memory in order, whatever the strides.
         found = [grad.contiguous() for grad in torch.autograd.grad(loss, parameters)]
         return loss.detach(), logits.detach(), found
 
-    return gradients
+    return by_autograd

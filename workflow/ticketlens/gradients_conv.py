@@ -1,4 +1,4 @@
-"""Gradients of a plain chain of circular convolutions, written out: see `chain`.
+"""Gradients of a plain chain of circular convolutions, written out: see `gradients`.
 
 Autograd copies every layer's input into a larger tensor to pad it, fills that one's gradient with
 zeros and copies again on the way back. Here the activation is written where the next convolution
@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ticketlens.chain import WRITTEN_OUT, Gradients, is_on_cpu, loss_and_gradient
+from ticketlens.gradients import WRITTEN_OUT, Gradients, is_on_cpu, loss_and_gradient
 from ticketlens.kernels import onednn_linear, onednn_product
 from ticketlens.networks import Convolutional
 

@@ -1,0 +1,19 @@
+"""What figures, claims and the results page select alike, without any library that draws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def by_study(items: Iterable[str]) -> dict[str, str]:
+    """Return a mapping from `study=value` items, as rules pass them."""
+    return dict(item.split("=", 1) for item in items)
+
+
+def deep(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the last half of the hidden layers, where q has settled."""
+    return rows[rows["layer"] > rows["layer"].max() // 2]
