@@ -23,6 +23,7 @@ from ticketlens import (
     figures_weights,
     ladder_steps,
     plotting,
+    selection,
 )
 from ticketlens.inference import t_interval
 
@@ -238,7 +239,7 @@ def test_the_gain_of_pruning_is_paired_by_seed_and_the_gap_is_of_the_same_weight
 def test_deep_layers_are_the_last_half() -> None:
     for layers, deep in ((8, [5, 6, 7, 8]), (3, [2, 3]), (2, [2]), (1, [1])):
         rows = pd.DataFrame({"layer": range(1, layers + 1)})
-        assert plotting.deep(rows)["layer"].tolist() == deep
+        assert selection.deep(rows)["layer"].tolist() == deep
 
 
 def test_colours_of_density_do_not_depend_on_the_figure() -> None:

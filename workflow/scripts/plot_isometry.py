@@ -4,7 +4,8 @@ import pandas as pd
 
 from ticketlens.figures_jacobian import isometry
 from ticketlens.joblog import job_log
-from ticketlens.plotting import by_study, save
+from ticketlens.plotting import save
+from ticketlens.selection import by_study
 
 
 def main(snakemake) -> None:

@@ -5,7 +5,8 @@ import pandas as pd
 from ticketlens.figures_residual import residual
 from ticketlens.figures_signal import mean_field_points
 from ticketlens.joblog import job_log
-from ticketlens.plotting import by_study, save
+from ticketlens.plotting import save
+from ticketlens.selection import by_study
 
 
 def main(snakemake) -> None:

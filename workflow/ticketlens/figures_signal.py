@@ -17,7 +17,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ticketlens import ladder_steps, plotting
+from ticketlens import ladder_steps, plotting, selection
 from ticketlens import meanfield as mf
 from ticketlens.architecture import READOUT
 
@@ -130,7 +130,7 @@ def qmap_ladder(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     figure, axes = plotting.study_panels(rows, studies, titles, 2)
     for column, study in enumerate(studies):
         own = rows[rows["study"] == study]
-        logs = ladder_steps.log_q(plotting.deep(own))
+        logs = ladder_steps.log_q(selection.deep(own))
         rungs = [rung for rung in RUNGS if rung in logs]
         lengths = logs.assign(**{rung: np.exp(logs[rung]) for rung in rungs})
         steps = ladder_steps.steps(logs, rungs)
@@ -188,7 +188,7 @@ def qmap_fixed_point(
     reach_b = 1.5 * max(0.3, *(dense[study][1] for study in studies))
     figure, axes = plotting.study_panels(rows, studies, titles, height=2.9)
     for axis, study in zip(axes[0], studies, strict=True):
-        own = plotting.deep(rows[rows["study"] == study])
+        own = selection.deep(rows[rows["study"] == study])
         _, sigma_b, activation = dense[study]
         _draw_phase_diagram(axis, reach_w, reach_b, activation)
         for quantity, marker in (("std_scaled", "s"), ("diluted", "^")):
@@ -264,7 +264,7 @@ def chi(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     for column, study in enumerate(studies):
         own = rows[rows["study"] == study]
         top, bottom = axes[:, column]
-        deep = plotting.deep(own)
+        deep = selection.deep(own)
         for quantity, (colour, marker, label) in CHI.items():
             plotting.draw_against_density(top, deep, quantity, colour, marker=marker, label=label)
         plotting.density_axis(top, deep["density"])

@@ -25,7 +25,6 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from ticketlens.atomic import replacing
 from ticketlens.inference import t_interval
-from ticketlens.selection import by_study, deep  # noqa: F401 - figures take them from here
 
 MAX_PIXELS = 1500
 TITLE_CHARACTERS = 38

@@ -24,8 +24,8 @@ from ticketlens.atomic import write_text
 from ticketlens.frontpage import caption
 from ticketlens.inference import Interval, t_interval, t_quantile
 from ticketlens.ladder import RUNGS
-from ticketlens.plotting import deep
 from ticketlens.reference import CONFIDENCE
+from ticketlens.selection import deep
 
 MINUS = "−"
 CAPTIONS = Path(__file__).parents[1] / "report"
