@@ -13,6 +13,7 @@ report: "workflow/report/workflow.rst"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/outputs.smk"
+include: "workflow/rules/inputs.smk"
 
 
 pathvars:
