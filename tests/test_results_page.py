@@ -103,6 +103,16 @@ def test_a_column_is_averaged_over_deep_layers_and_its_interval_is_over_seeds(
     assert difference == f"{(by_arm['other'] - by_arm['imp'])[[0, 2]].mean():.3f}".replace("-", "−")
 
 
+def test_the_readout_is_no_deep_layer(tmp_path: Path) -> None:
+    rows = [
+        ("s", 0, 7, "imp", layer, "readout" if layer == 5 else f"hidden{layer}", value)
+        for layer, value in enumerate((1.0, 2.0, 3.0, 5.0, 90.0), start=1)
+    ]
+    columns = ["study", "seed", "round", "arm", "layer", "name", "dead"]
+    pd.DataFrame(rows, columns=columns).to_csv(tmp_path / "degrees.csv", index=False)
+    assert Numbers(tmp_path).over_seeds("degrees", "dead", 7, study="s") == "4.00"
+
+
 def test_a_claim_of_one_round_in_all_seeds_has_no_interval(tmp_path: Path) -> None:
     pd.DataFrame(
         [("s", "imp", 0, "test_accuracy", 4, 0.47, 0.004)],

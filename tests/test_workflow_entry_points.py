@@ -86,6 +86,14 @@ def test_a_figure_of_the_tickets_needs_no_arms(fresh: Path, figure: str) -> None
     assert "construct" in counts(plan(fresh, "results/quick/zero_shot.png", *quick))
 
 
+def test_nor_does_one_whose_measurement_is_made_on_arms_as_well(fresh: Path) -> None:
+    (fresh / "wide.yaml").write_text("{results: results/wide, measure: {arms: [weights]}}")
+    overlays = ("--configfile", "config/quick.yaml", "wide.yaml")
+    for figure in ("histograms-fcnet-normal-init", "weight_std", "chi"):
+        assert "construct" not in counts(plan(fresh, f"results/wide/{figure}.png", *overlays))
+    assert "construct" in counts(plan(fresh, "results/wide/tables/histograms.csv", *overlays))
+
+
 def test_the_committed_tickets_are_measured_on_other_images_of_their_shape(
     tmp_path: Path,
 ) -> None:

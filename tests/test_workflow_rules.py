@@ -186,6 +186,10 @@ def test_versions_are_said_alike_everywhere() -> None:
     assert f'"snakemake[reports]>={least}"' in texts["pyproject.toml"]
     pythons = re.search(r"Python [\d.]+ to [\d.]+", texts["requirements.lock"])[0]
     assert pythons in texts["README.md"] and pythons in texts["Makefile"]
+    oldest, newest = re.findall(r"3\.(\d+)", pythons)
+    beyond = int(newest) + 1
+    assert f'requires-python = ">=3.{oldest},<3.{beyond}"' in texts["pyproject.toml"]
+    assert f"not (3, {oldest}) <= sys.version_info < (3, {beyond})" in texts["Makefile"]
     lock = pinned(REPOSITORY / "requirements.lock")
     pair = f"torch=={lock['torch']} torchvision=={lock['torchvision']}"
     assert pair in texts["README.md"]

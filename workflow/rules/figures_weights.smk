@@ -51,7 +51,7 @@ rule plot_weight_std:
 rule plot_histograms:
     """Distribution of the kept weights per layer, of one study and state."""
     input:
-        table="<results>/tables/histograms.csv",
+        table=imp_table("histograms"),
     output:
         png=report(
             "<results>/histograms-{study}-{state}.png",

@@ -256,3 +256,13 @@ rule tabulate_histograms:
         code=code("tabulate_histograms"),
     script:
         "../scripts/tabulate_histograms.py"
+
+
+use rule tabulate_histograms as tabulate_histograms_of_imp with:
+    """Weight histograms of the IMP chains alone."""
+    input:
+        histograms=measured_on_imp("histograms", "h5"),
+    output:
+        table="<results>/tables/imp/histograms.csv",
+    log:
+        "<logs>/tabulate_histograms_of_imp.log",

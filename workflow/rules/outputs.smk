@@ -38,7 +38,7 @@ KINDS = {
 MEASURED = [table for table in KINDS if table != "histograms" and studies_of(table)]
 ANY_ARM = bool(of_arms("", "", config["studies"]))
 # Tables with rows of arms.
-HAVE_ARMS = [table for table in MEASURED if with_arms(table)]
+HAVE_ARMS = [table for table in (*MEASURED, "histograms") if with_arms(table)]
 HAVE_ARMS += ["accuracy", "training_curves"] if ANY_ARM else []
 EXPERIMENTS = config.get("experiments", {})
 SHOWN = {

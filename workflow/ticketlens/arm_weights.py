@@ -122,10 +122,11 @@ def inverse_cdf(
         if material.arm.signs == "kept":
             _check_signs(layer)
             drawn = np.copysign(drawn, layer.weight[layer.mask])
-            if not np.array_equal(np.signbit(drawn), np.signbit(layer.weight[layer.mask])):
-                raise InvariantError(f"inverse-cdf: layer {layer.name} did not keep its signs")
         weight = np.zeros(layer.mask.shape, np.float32)
         weight[layer.mask] = drawn
+        is_kept = np.signbit(weight[layer.mask]) == np.signbit(layer.weight[layer.mask])
+        if material.arm.signs == "kept" and not is_kept.all():
+            raise InvariantError(f"inverse-cdf: layer {layer.name} did not keep its signs")
         result.append(replace(layer, weight=weight))
     return tuple(result)
 

@@ -237,7 +237,7 @@ def _measurements(config: Config, study: str) -> Line:
 def measurement_seconds(spec: Spec, kind: str, measure: Mapping[str, Any]) -> float:
     """Return the core-seconds of one measurement, scaled from the reference network (rough)."""
     seconds, key, images = MEASUREMENTS[kind]
-    with_torch = is_convolutional(spec) and kind in ("signal", "ladder", "jacobian")
+    with_torch = is_convolutional(spec) and kind in ("signal", "jacobian")
     if key is None:
         scale = sum(prod(layer.shape) for layer in layer_shapes(spec)) / REFERENCE_WEIGHTS
     else:

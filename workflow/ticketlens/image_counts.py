@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ticketlens.dataset import open_prepared
-from ticketlens.sources import PARTS, SOURCES, SUFFIXES, DatasetError, folder
+from ticketlens.sources import PARTS, SOURCES, SUFFIXES, DatasetError, folder, is_hidden
 from ticketlens.studies import dataset_split
 
 CIFAR10 = {"train": 50_000, "test": 10_000}
@@ -64,7 +64,9 @@ def _count_files(path: Path) -> Counter[str]:
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError):
         return Counter()
     return Counter(
-        name.parts[0] for name in names if len(name.parts) == 3 and name.suffix.lower() in SUFFIXES
+        name.parts[0]
+        for name in names
+        if len(name.parts) == 3 and name.suffix.lower() in SUFFIXES and not is_hidden(name)
     )
 
 

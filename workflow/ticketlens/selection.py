@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from ticketlens.architecture import READOUT
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -15,5 +17,9 @@ def by_study(items: Iterable[str]) -> dict[str, str]:
 
 
 def deep(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the last half of the hidden layers, where q has settled."""
+    """Return the rows of the last half of the hidden layers, where q has settled.
+
+    Tables of weights and degrees have the readout as one more layer; it is left out.
+    """
+    rows = rows[rows["name"] != READOUT] if "name" in rows else rows
     return rows[rows["layer"] > rows["layer"].max() // 2]

@@ -160,6 +160,11 @@ def _check_size(path: Path, name: str, size: int) -> None:
         )
 
 
+def is_hidden(name: PurePosixPath) -> bool:
+    """Whether a file is none of the images but what systems leave: a dot or `_` comes first."""
+    return any(part.startswith((".", "_")) for part in name.parts)
+
+
 def _read_tree(where: str, entries: list[str], load: Callable[[str], bytes]) -> RawImages:
     files: dict[tuple[str, str], list[str]] = {}
     for entry in entries:
@@ -170,8 +175,11 @@ def _read_tree(where: str, entries: list[str], load: Callable[[str], bytes]) -> 
                 "printed"
             )
         suffix = PurePosixPath(entry).suffix.lower()
-        is_hidden = any(part.startswith((".", "_")) for part in parts)
-        if parts[0] not in PARTS or is_hidden or suffix not in (*SUFFIXES, *OTHER_SUFFIXES):
+        if (
+            parts[0] not in PARTS
+            or is_hidden(PurePosixPath(entry))
+            or suffix not in (*SUFFIXES, *OTHER_SUFFIXES)
+        ):
             continue
         if len(parts) != 3 or suffix in OTHER_SUFFIXES:
             raise DatasetError(
