@@ -25,6 +25,7 @@ import numpy as np
 from core_tools import write_images
 from ticketlens import bank, checkpoint, dataset, hdf5, resume, sources
 from ticketlens.initialization import initial_layers
+from ticketlens.masks import prune
 from ticketlens.spec import Spec
 
 HANG_SECONDS = 30.0  # on a busy machine; a good reader takes milliseconds
@@ -65,10 +66,11 @@ def targets(folder: Path) -> list[Target]:
     history = {"train_loss": np.ones(2), "best_epoch": np.ones(1)}
     best = tuple((layer.weight, layer.bias) for layer in theta)
     trained = replace(ticket, kind="trained", history=history, best_validation=best)
+    pruned = prune(theta, theta, spec.pruning, seed=1, round_=1)
     mask = replace(
         ticket, kind="mask", round=1,
-        layers=tuple(replace(layer, weight=None, bias=None, mask=layer.mask & (layer.weight > 0))
-                     for layer in theta),
+        layers=tuple(replace(layer, weight=None, bias=None, mask=kept)
+                     for layer, kept in zip(theta, pruned, strict=True)),
     )  # fmt: skip
     files = {name: folder / f"{name}.h5" for name in ("ticket", "trained", "mask", "trained1")}
     for name, made in (("ticket", ticket), ("trained", trained), ("mask", mask)):
