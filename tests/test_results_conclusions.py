@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ticketlens.inference import Interval
+from ticketlens.inference import Interval, t_quantile
 from ticketlens.results_page import MINUS, Numbers
 from workflow_tools import REPOSITORY
 
@@ -304,6 +304,20 @@ def _() -> bool:
 def _() -> bool:
     outliers = partial(NORMAL.estimate, "spectra", "outliers_null")
     return all(outliers(r, layer=layer).mean < 0.5 for r in (7, 15) for layer in range(2, 7))
+
+
+@conclusion("at its best after one epoch, loses some two points and regains half of them")
+def _() -> bool:
+    rows = NORMAL.table("training_curves").query("study == 'fcnet-normal' and arm == 'imp'")
+    rows = rows[(rows["round"] == 7) & rows["seed"].isin([0, 1, 2])]  # the seeds of all arms
+    course = 100 * rows.groupby("epoch")["validation_accuracy"].mean()
+    loss, regained = course[1] - course.min(), course.iloc[-1] - course.min()
+    return course.max() - course[1] < 0.5 and 1.5 < loss < 2.5 and 0.4 < regained / loss < 0.6
+
+
+@conclusion("With two seeds a 95 % interval reaches 12.7 standard errors to either side")
+def _() -> bool:
+    return round(t_quantile(1, 0.975), 1) == 12.7
 
 
 @pytest.mark.parametrize("sentence", CONCLUSIONS, ids=lambda sentence: sentence[:60])
