@@ -50,7 +50,7 @@ reference: setup
 	cp -r docs/results docs/results.new
 	rm -rf docs/results.new/figures docs/results.new/tables
 	cp -r $(RESULTS)/published/. docs/results.new/
-	$(BIN)/python -m ticketlens.results_page docs/results.new
+	$(BIN)/python -m ticketlens.pages.results_page docs/results.new
 	mv docs/results docs/results.old
 	mv docs/results.new docs/results
 	rm -rf docs/results.old
@@ -63,14 +63,14 @@ benchmark: setup
 
 # Installs Debian's SLURM where it is missing; fails where it cannot run.
 test-slurm: setup
-	@$(BIN)/python tests/slurm_box.py install
-	$(BIN)/python tests/slurm_box.py run $(BIN)/python -m pytest -m slurm tests/test_slurm.py
+	@$(BIN)/python tests/tools/slurm_box.py install
+	$(BIN)/python tests/tools/slurm_box.py run $(BIN)/python -m pytest -m slurm tests/workflow/test_slurm.py
 
 nightly: setup
 	$(BIN)/python -m pytest -m nightly -s
 
 test-report: setup
-	@if $(BIN)/python tests/browser.py install; then $(BIN)/python -m pytest -m browser tests/test_report_in_browser.py; fi
+	@if $(BIN)/python tests/tools/browser.py install; then $(BIN)/python -m pytest -m browser tests/pages/test_report_in_browser.py; fi
 
 lint: setup
 	$(BIN)/ruff check .

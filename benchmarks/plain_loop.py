@@ -16,7 +16,7 @@ from torch.nn.utils import prune
 from torch.utils.data import DataLoader, Dataset
 
 from ticketlens.checkpoint import Checkpoint
-from ticketlens.sources import _torchvision_cifar10_class
+from ticketlens.files.sources import _torchvision_cifar10_class
 
 MEAN, STD = (0.491, 0.482, 0.447), (0.247, 0.243, 0.262)
 

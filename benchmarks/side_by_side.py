@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from ticketlens.checkpoint import Checkpoint
-from ticketlens.kernels import linear_kernel
+from ticketlens.networks import linear_kernel
 from training_step import QUICK, RATE, batches, step, ticket
 
 ARMS = 2

@@ -19,9 +19,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from ticketlens import bank, sparse
 from ticketlens.networks import KernelLinear, linear_kernel
 from ticketlens.spec import NetworkSpec, TrainingSpec
+from ticketlens.tickets import bank
+from ticketlens.training import sparse
 from training_step import BATCH, step
 
 BANK = ROOT / "resources" / "tickets" / "fcnet-normal" / "seed0.h5"

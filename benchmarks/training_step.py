@@ -15,15 +15,14 @@ import torch
 from torch import Tensor
 
 import plain_loop
-from ticketlens import sparse
 from ticketlens.checkpoint import Checkpoint
-from ticketlens.initialization import initial_layers
-from ticketlens.kernels import KERNELS, linear_kernel
-from ticketlens.masks import prune
-from ticketlens.networks import build
+from ticketlens.networks import KERNELS, build, linear_kernel
 from ticketlens.spec import NetworkSpec, PruningSpec, Spec
-from ticketlens.training import _Run
-from ticketlens.weights import rewind
+from ticketlens.tickets.initialization import initial_layers
+from ticketlens.tickets.pruning import prune
+from ticketlens.tickets.random_weights import rewind
+from ticketlens.training import sparse
+from ticketlens.training.loop import _Run
 
 BATCH, IMAGES, CLASSES, RATE = 128, 4096, 10, 0.001
 QUICK = NetworkSpec(hidden_layers=2, width=32)

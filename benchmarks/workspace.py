@@ -22,10 +22,11 @@ import yaml
 from measuring import ROOT  # sets the library's path
 
 # isort: split
-from ticketlens import bank, dataset
 from ticketlens.checkpoint import write
-from ticketlens.sources import SOURCES, RawImages
+from ticketlens.files import dataset
+from ticketlens.files.sources import SOURCES, RawImages
 from ticketlens.spec import DatasetSpec
+from ticketlens.tickets import bank
 
 PARTS = ("Snakefile", "workflow", "config", "envs", "profiles")
 STUDIES = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))["studies"]

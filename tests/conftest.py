@@ -23,10 +23,10 @@ from hypothesis import HealthCheck, settings
 
 from core_tools import write_images
 from ticketlens.checkpoint import Checkpoint, Layer
-from ticketlens.dataset import PreparedDataset, prepare
-from ticketlens.initialization import initial_layers
+from ticketlens.files.dataset import PreparedDataset, prepare
 from ticketlens.spec import Spec
-from ticketlens.weights import rewind
+from ticketlens.tickets.initialization import initial_layers
+from ticketlens.tickets.random_weights import rewind
 
 QUIET = (HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large)
 settings.register_profile(

@@ -11,12 +11,13 @@ sys.path.insert(0, f"{workflow.basedir}/workflow")
 
 from snakemake.exceptions import WorkflowError
 
-from ticketlens import catalogue, preflight
-from ticketlens import config as ticketlens_config
-from ticketlens import factorial as ticketlens_factorial
-from ticketlens import studies as ticketlens_studies
+from ticketlens.study import catalogue
+from ticketlens.jobs import preflight
+from ticketlens.study import config as ticketlens_config
+from ticketlens.study import factorial as ticketlens_factorial
+from ticketlens.study import studies as ticketlens_studies
 from ticketlens.architecture import is_convolutional, is_residual, layer_shapes
-from ticketlens.arm_config import (
+from ticketlens.study.arms import (
     arm_items,
     arm_rounds,
     arm_seeds,
@@ -25,11 +26,11 @@ from ticketlens.arm_config import (
     recipes,
     shown_arms,
 )
-from ticketlens.arms import ASIDE, SALIENCIES, needs
-from ticketlens.fingerprint import fingerprint, images_digest
-from ticketlens.predictors import MIN_ARMS, PROPERTIES
-from ticketlens.reference import TABLES as REFERENCE_TABLES
-from ticketlens.weight_rows import NORMAL_SCHEMES
+from ticketlens.tickets.recipe import ASIDE, SALIENCIES, needs
+from ticketlens.jobs.fingerprint import fingerprint, images_digest
+from ticketlens.verdicts.predictors import MIN_ARMS, PROPERTIES
+from ticketlens.verdicts.reference import TABLES as REFERENCE_TABLES
+from ticketlens.tables.weights import NORMAL_SCHEMES
 
 # A graph of thousands of jobs is one large heap of living objects. Python's collector walks it again
 # and again and finds nothing: at its default pace, a quarter of a dry run of the full study.

@@ -1,4 +1,4 @@
-"""Compare tables with the reference results: see ticketlens.reference."""
+"""Compare tables with the reference results: see ticketlens.verdicts.reference."""
 
 import json
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from ticketlens.atomic import write_text
-from ticketlens.joblog import job_log
-from ticketlens.reference import check, differences, other_arms, page, reference
-from ticketlens.tables import write_csv
+from ticketlens.files.atomic import write_text
+from ticketlens.files.csv_tables import write_csv
+from ticketlens.jobs.joblog import job_log
+from ticketlens.verdicts.reference import check, differences, other_arms, page, reference
 
 
 def main(snakemake) -> None:

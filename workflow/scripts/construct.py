@@ -1,9 +1,9 @@
-"""Make the ticket of an arm: see ticketlens.construction."""
+"""Make the ticket of an arm: see ticketlens.tickets.construction."""
 
-from ticketlens.arms import Arm, Material
 from ticketlens.checkpoint import read, write
-from ticketlens.construction import construct
-from ticketlens.joblog import job_log, log
+from ticketlens.jobs.joblog import job_log, log
+from ticketlens.tickets.construction import construct
+from ticketlens.tickets.recipe import Arm, Material
 
 
 def main(snakemake) -> None:

@@ -1,11 +1,11 @@
-"""Make the ticket of an arm whose mask needs gradients: see ticketlens.saliency."""
+"""Make the ticket of an arm whose mask needs gradients: see ticketlens.tickets.saliency."""
 
-from ticketlens.arms import Arm, Material
 from ticketlens.checkpoint import read, write
-from ticketlens.construction import construct
-from ticketlens.dataset import open_prepared, read_part
-from ticketlens.joblog import job_log, log
-from ticketlens.saliency import mask_source
+from ticketlens.files.dataset import open_prepared, read_part
+from ticketlens.jobs.joblog import job_log, log
+from ticketlens.tickets.construction import construct
+from ticketlens.tickets.recipe import Arm, Material
+from ticketlens.tickets.saliency import mask_source
 
 
 def main(snakemake) -> None:

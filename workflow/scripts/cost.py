@@ -1,9 +1,9 @@
-"""Say what the config costs: see ticketlens.cost."""
+"""Say what the config costs: see ticketlens.study.cost."""
 
 import json
 
-from ticketlens.cost import report
-from ticketlens.joblog import job_log
+from ticketlens.jobs.joblog import job_log
+from ticketlens.study.cost import report
 
 
 def main(snakemake) -> None:

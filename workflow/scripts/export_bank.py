@@ -1,7 +1,7 @@
-"""Pack a finished chain into the ticket bank: see ticketlens.bank."""
+"""Pack a finished chain into the ticket bank: see ticketlens.tickets.bank."""
 
-from ticketlens.bank import export
-from ticketlens.joblog import job_log, log
+from ticketlens.jobs.joblog import job_log, log
+from ticketlens.tickets.bank import export
 
 
 def main(snakemake) -> None:

@@ -1,10 +1,10 @@
-"""Draw theta_0, the ticket of round 0: see ticketlens.initialization."""
+"""Draw theta_0, the ticket of round 0: see ticketlens.tickets.initialization."""
 
 from ticketlens.checkpoint import Checkpoint, write
-from ticketlens.dataset import open_prepared
-from ticketlens.initialization import initial_layers
-from ticketlens.joblog import job_log, log
+from ticketlens.files.dataset import open_prepared
+from ticketlens.jobs.joblog import job_log, log
 from ticketlens.spec import Spec
+from ticketlens.tickets.initialization import initial_layers
 
 
 def main(snakemake) -> None:

@@ -1,9 +1,9 @@
 """Measure degrees of one ticket's masks."""
 
 from ticketlens.checkpoint import read
-from ticketlens.joblog import job_log
-from ticketlens.tables import write_rows
-from ticketlens.weight_rows import degree_rows
+from ticketlens.files.csv_tables import write_rows
+from ticketlens.jobs.joblog import job_log
+from ticketlens.tables.weights import degree_rows
 
 
 def main(snakemake) -> None:

@@ -1,10 +1,10 @@
 """Measure the Jacobian of one convolutional checkpoint: leading values, isometry, nulls."""
 
 from ticketlens.checkpoint import read
-from ticketlens.dataset import images_of
-from ticketlens.jacobian_conv_rows import isometry_rows, jacobian_rows
-from ticketlens.joblog import job_log
-from ticketlens.tables import write_rows
+from ticketlens.files.csv_tables import write_rows
+from ticketlens.files.dataset import images_of
+from ticketlens.jobs.joblog import job_log
+from ticketlens.tables.jacobian_conv import isometry_rows, jacobian_rows
 
 
 def main(snakemake) -> None:

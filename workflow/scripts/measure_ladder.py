@@ -1,10 +1,10 @@
 """Predict q of one checkpoint by every rung of the ladder; decompose the measured q."""
 
 from ticketlens.checkpoint import read
-from ticketlens.dataset import images_of
-from ticketlens.joblog import job_log
-from ticketlens.signal_rows import decomposition_rows, ladder_rows
-from ticketlens.tables import write_rows
+from ticketlens.files.csv_tables import write_rows
+from ticketlens.files.dataset import images_of
+from ticketlens.jobs.joblog import job_log
+from ticketlens.tables.signal import decomposition_rows, ladder_rows
 
 
 def main(snakemake) -> None:

@@ -1,12 +1,12 @@
 """Measure q, chi and correlations per block in one fully connected residual checkpoint."""
 
 from ticketlens.checkpoint import read
-from ticketlens.dataset import images_of
-from ticketlens.joblog import job_log
-from ticketlens.residual import measure
-from ticketlens.residual_rows import residual_rows
+from ticketlens.files.csv_tables import write_rows
+from ticketlens.files.dataset import images_of
+from ticketlens.jobs.joblog import job_log
+from ticketlens.measure.residual import measure
 from ticketlens.seeds import stream
-from ticketlens.tables import write_rows
+from ticketlens.tables.residual import residual_rows
 
 
 def main(snakemake) -> None:

@@ -1,11 +1,11 @@
 """Measure q, chi and correlations in one convolutional checkpoint."""
 
 from ticketlens.checkpoint import read
-from ticketlens.dataset import images_of
-from ticketlens.joblog import job_log
+from ticketlens.files.dataset import images_of
+from ticketlens.jobs.joblog import job_log
+from ticketlens.measure.conv.signal import measure
 from ticketlens.seeds import stream
-from ticketlens.signal_conv import measure
-from ticketlens.signal_rows import write_signal
+from ticketlens.tables.signal import write_signal
 
 
 def main(snakemake) -> None:

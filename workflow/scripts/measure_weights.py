@@ -1,11 +1,11 @@
 """Measure weights of one checkpoint: moments, bimodality, histograms, spectra."""
 
 from ticketlens.checkpoint import read
-from ticketlens.histograms import write_histograms
-from ticketlens.joblog import job_log
-from ticketlens.spectra_rows import spectra_rows
-from ticketlens.tables import write_rows
-from ticketlens.weight_rows import weight_histograms, weight_statistics
+from ticketlens.files.csv_tables import write_rows
+from ticketlens.jobs.joblog import job_log
+from ticketlens.tables.histograms import write_histograms
+from ticketlens.tables.spectra import spectra_rows
+from ticketlens.tables.weights import weight_histograms, weight_statistics
 
 
 def main(snakemake) -> None:

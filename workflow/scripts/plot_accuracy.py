@@ -1,11 +1,11 @@
-"""Draw accuracy: see ticketlens.figures."""
+"""Draw accuracy: see ticketlens.figures.accuracy."""
 
 import pandas as pd
 
-from ticketlens.figures import accuracy
-from ticketlens.joblog import job_log
-from ticketlens.plotting import save
-from ticketlens.selection import by_study
+from ticketlens.figures.accuracy import accuracy
+from ticketlens.figures.style import save
+from ticketlens.jobs.joblog import job_log
+from ticketlens.verdicts.selection import by_study
 
 
 def main(snakemake) -> None:

@@ -1,10 +1,10 @@
-"""Draw the accuracy of the arms of an experiment: see ticketlens.figures_experiments."""
+"""Draw the accuracy of the arms of an experiment: see ticketlens.figures.experiments."""
 
 import pandas as pd
 
-from ticketlens.figures_experiments import accuracy_of_arms, shown
-from ticketlens.joblog import job_log
-from ticketlens.plotting import save
+from ticketlens.figures.experiments import accuracy_of_arms, shown
+from ticketlens.figures.style import save
+from ticketlens.jobs.joblog import job_log
 
 
 def main(snakemake) -> None:

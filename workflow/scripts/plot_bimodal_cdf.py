@@ -1,10 +1,10 @@
-"""Draw the survivors' law: see ticketlens.figures_experiments."""
+"""Draw the survivors' law: see ticketlens.figures.experiments."""
 
 import pandas as pd
 
-from ticketlens.figures_experiments import bimodal_law
-from ticketlens.joblog import job_log
-from ticketlens.plotting import save
+from ticketlens.figures.experiments import bimodal_law
+from ticketlens.figures.style import save
+from ticketlens.jobs.joblog import job_log
 
 
 def main(snakemake) -> None:

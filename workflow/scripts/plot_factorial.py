@@ -1,11 +1,11 @@
-"""Draw the factorial as a heat map: see ticketlens.figures_arms."""
+"""Draw the factorial as a heat map: see ticketlens.figures.arms."""
 
 import pandas as pd
 
-from ticketlens.figures_arms import factorial
-from ticketlens.joblog import job_log
-from ticketlens.plotting import save
-from ticketlens.selection import by_study
+from ticketlens.figures.arms import factorial
+from ticketlens.figures.style import save
+from ticketlens.jobs.joblog import job_log
+from ticketlens.verdicts.selection import by_study
 
 
 def main(snakemake) -> None:

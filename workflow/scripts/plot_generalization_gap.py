@@ -1,11 +1,11 @@
-"""Draw the generalization gap: see ticketlens.figures_generalization."""
+"""Draw the generalization gap: see ticketlens.figures.generalization."""
 
 import pandas as pd
 
-from ticketlens.figures_generalization import generalization_gap
-from ticketlens.joblog import job_log
-from ticketlens.plotting import save
-from ticketlens.selection import by_study
+from ticketlens.figures.generalization import generalization_gap
+from ticketlens.figures.style import save
+from ticketlens.jobs.joblog import job_log
+from ticketlens.verdicts.selection import by_study
 
 
 def main(snakemake) -> None:

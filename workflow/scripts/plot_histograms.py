@@ -1,11 +1,11 @@
-"""Draw the weight histograms of one study and state: see ticketlens.figures_weights."""
+"""Draw the weight histograms of one study and state: see ticketlens.figures.weights."""
 
 import pandas as pd
 
-from ticketlens.figures_weights import histograms
-from ticketlens.joblog import job_log
-from ticketlens.plotting import save
-from ticketlens.selection import by_study
+from ticketlens.figures.style import save
+from ticketlens.figures.weights import histograms
+from ticketlens.jobs.joblog import job_log
+from ticketlens.verdicts.selection import by_study
 
 
 def main(snakemake) -> None:

@@ -1,11 +1,11 @@
-"""Draw isometry: see ticketlens.figures_jacobian."""
+"""Draw isometry: see ticketlens.figures.jacobian."""
 
 import pandas as pd
 
-from ticketlens.figures_jacobian import isometry
-from ticketlens.joblog import job_log
-from ticketlens.plotting import save
-from ticketlens.selection import by_study
+from ticketlens.figures.jacobian import isometry
+from ticketlens.figures.style import save
+from ticketlens.jobs.joblog import job_log
+from ticketlens.verdicts.selection import by_study
 
 
 def main(snakemake) -> None:

@@ -1,11 +1,11 @@
-"""Draw jacobian_spectrum: see ticketlens.figures_jacobian."""
+"""Draw jacobian_spectrum: see ticketlens.figures.jacobian."""
 
 import pandas as pd
 
-from ticketlens.figures_jacobian import jacobian_spectrum
-from ticketlens.joblog import job_log
-from ticketlens.plotting import save
-from ticketlens.selection import by_study
+from ticketlens.figures.jacobian import jacobian_spectrum
+from ticketlens.figures.style import save
+from ticketlens.jobs.joblog import job_log
+from ticketlens.verdicts.selection import by_study
 
 
 def main(snakemake) -> None:

@@ -1,11 +1,11 @@
-"""Draw how properties rank the arms: see ticketlens.figures_arms."""
+"""Draw how properties rank the arms: see ticketlens.figures.arms."""
 
 import pandas as pd
 
-from ticketlens.figures_arms import predictors
-from ticketlens.joblog import job_log
-from ticketlens.plotting import save
-from ticketlens.selection import by_study
+from ticketlens.figures.arms import predictors
+from ticketlens.figures.style import save
+from ticketlens.jobs.joblog import job_log
+from ticketlens.verdicts.selection import by_study
 
 
 def main(snakemake) -> None:

@@ -1,11 +1,11 @@
-"""Draw qmap: see ticketlens.figures_signal."""
+"""Draw qmap: see ticketlens.figures.signal."""
 
 import pandas as pd
 
-from ticketlens.figures_signal import qmap
-from ticketlens.joblog import job_log
-from ticketlens.plotting import save
-from ticketlens.selection import by_study
+from ticketlens.figures.signal import qmap
+from ticketlens.figures.style import save
+from ticketlens.jobs.joblog import job_log
+from ticketlens.verdicts.selection import by_study
 
 
 def main(snakemake) -> None:

@@ -1,11 +1,11 @@
-"""Draw qmap_fixed_point: see ticketlens.figures_signal."""
+"""Draw qmap_fixed_point: see ticketlens.figures.signal."""
 
 import pandas as pd
 
-from ticketlens.figures_signal import mean_field_points, qmap_fixed_point
-from ticketlens.joblog import job_log
-from ticketlens.plotting import save
-from ticketlens.selection import by_study
+from ticketlens.figures.signal import mean_field_points, qmap_fixed_point
+from ticketlens.figures.style import save
+from ticketlens.jobs.joblog import job_log
+from ticketlens.verdicts.selection import by_study
 
 
 def main(snakemake) -> None:

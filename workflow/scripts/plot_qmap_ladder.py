@@ -1,11 +1,11 @@
-"""Draw qmap_ladder: see ticketlens.figures_signal."""
+"""Draw qmap_ladder: see ticketlens.figures.signal."""
 
 import pandas as pd
 
-from ticketlens.figures_signal import qmap_ladder
-from ticketlens.joblog import job_log
-from ticketlens.plotting import save
-from ticketlens.selection import by_study
+from ticketlens.figures.signal import qmap_ladder
+from ticketlens.figures.style import save
+from ticketlens.jobs.joblog import job_log
+from ticketlens.verdicts.selection import by_study
 
 
 def main(snakemake) -> None:

@@ -1,12 +1,12 @@
-"""Draw residual: see ticketlens.figures_residual."""
+"""Draw residual: see ticketlens.figures.residual."""
 
 import pandas as pd
 
-from ticketlens.figures_residual import residual
-from ticketlens.figures_signal import mean_field_points
-from ticketlens.joblog import job_log
-from ticketlens.plotting import save
-from ticketlens.selection import by_study
+from ticketlens.figures.residual import residual
+from ticketlens.figures.signal import mean_field_points
+from ticketlens.figures.style import save
+from ticketlens.jobs.joblog import job_log
+from ticketlens.verdicts.selection import by_study
 
 
 def main(snakemake) -> None:

@@ -1,10 +1,10 @@
-"""Draw the experiment with the standard deviation: see ticketlens.figures_experiments."""
+"""Draw the experiment with the standard deviation: see ticketlens.figures.experiments."""
 
 import pandas as pd
 
-from ticketlens.figures_experiments import shown, std_experiment
-from ticketlens.joblog import job_log
-from ticketlens.plotting import save
+from ticketlens.figures.experiments import shown, std_experiment
+from ticketlens.figures.style import save
+from ticketlens.jobs.joblog import job_log
 
 
 def main(snakemake) -> None:

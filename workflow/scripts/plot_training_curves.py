@@ -1,11 +1,11 @@
-"""Draw training_curves: see ticketlens.figures."""
+"""Draw training_curves: see ticketlens.figures.accuracy."""
 
 import pandas as pd
 
-from ticketlens.figures import training_curves
-from ticketlens.joblog import job_log
-from ticketlens.plotting import save
-from ticketlens.selection import by_study
+from ticketlens.figures.accuracy import training_curves
+from ticketlens.figures.style import save
+from ticketlens.jobs.joblog import job_log
+from ticketlens.verdicts.selection import by_study
 
 
 def main(snakemake) -> None:

@@ -1,11 +1,11 @@
-"""Draw arms against IMP: see ticketlens.figures_arms."""
+"""Draw arms against IMP: see ticketlens.figures.arms."""
 
 import pandas as pd
 
-from ticketlens.figures_arms import zero_shot
-from ticketlens.joblog import job_log
-from ticketlens.plotting import save
-from ticketlens.selection import by_study
+from ticketlens.figures.arms import zero_shot
+from ticketlens.figures.style import save
+from ticketlens.jobs.joblog import job_log
+from ticketlens.verdicts.selection import by_study
 
 
 def main(snakemake) -> None:

@@ -1,7 +1,7 @@
-"""Prepare a data set: see ticketlens.dataset."""
+"""Prepare a data set: see ticketlens.files.dataset."""
 
-from ticketlens.dataset import prepare
-from ticketlens.joblog import job_log, log
+from ticketlens.files.dataset import prepare
+from ticketlens.jobs.joblog import job_log, log
 
 
 def main(snakemake) -> None:

@@ -1,10 +1,10 @@
-"""Print how far the chains are: see ticketlens.progress."""
+"""Print how far the chains are: see ticketlens.pages.progress."""
 
 import json
 from datetime import datetime
 
-from ticketlens.joblog import job_log
-from ticketlens.progress import chains, table
+from ticketlens.jobs.joblog import job_log
+from ticketlens.pages.progress import chains, table
 
 
 def main(snakemake) -> None:

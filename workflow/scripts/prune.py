@@ -1,10 +1,10 @@
-"""Prune a trained network to the mask of the next round: see ticketlens.masks."""
+"""Prune a trained network to the mask of the next round: see ticketlens.tickets.pruning."""
 
 from dataclasses import replace
 
 from ticketlens.checkpoint import read, write
-from ticketlens.joblog import job_log, log
-from ticketlens.masks import prune
+from ticketlens.jobs.joblog import job_log, log
+from ticketlens.tickets.pruning import prune
 
 
 def main(snakemake) -> None:

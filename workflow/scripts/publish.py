@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from ticketlens import publication
-from ticketlens.atomic import write_text
-from ticketlens.joblog import job_log
+from ticketlens.files.atomic import write_text
+from ticketlens.jobs.joblog import job_log
+from ticketlens.pages import publication
 
 
 def main(snakemake) -> None:

@@ -2,9 +2,9 @@
 
 import json
 
-from ticketlens import frontpage_data, publication
-from ticketlens.atomic import write_text
-from ticketlens.joblog import job_log
+from ticketlens.files.atomic import write_text
+from ticketlens.jobs.joblog import job_log
+from ticketlens.pages import frontpage_data, publication
 
 
 def main(snakemake) -> None:

@@ -1,9 +1,9 @@
-"""Rebuild a ticket from the bank, without training: see ticketlens.bank."""
+"""Rebuild a ticket from the bank, without training: see ticketlens.tickets.bank."""
 
-from ticketlens.bank import check_chain, read_bank, ticket
 from ticketlens.checkpoint import write
-from ticketlens.joblog import job_log
+from ticketlens.jobs.joblog import job_log
 from ticketlens.spec import Spec
+from ticketlens.tickets.bank import check_chain, read_bank, ticket
 
 
 def main(snakemake) -> None:

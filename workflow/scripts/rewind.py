@@ -1,10 +1,10 @@
-"""Rewind the kept weights to theta_0 or theta_k: see ticketlens.weights."""
+"""Rewind the kept weights to theta_0 or theta_k: see ticketlens.tickets.random_weights."""
 
 from dataclasses import replace
 
 from ticketlens.checkpoint import read, write
-from ticketlens.joblog import job_log, log
-from ticketlens.weights import check_theta, rewind
+from ticketlens.jobs.joblog import job_log, log
+from ticketlens.tickets.random_weights import check_theta, rewind
 
 
 def main(snakemake) -> None:

@@ -1,7 +1,7 @@
 """Concatenate one kind of measurement over all checkpoints to a tidy table."""
 
-from ticketlens.joblog import job_log
-from ticketlens.tables import concatenated, write_csv
+from ticketlens.files.csv_tables import concatenated, write_csv
+from ticketlens.jobs.joblog import job_log
 
 
 def main(snakemake) -> None:

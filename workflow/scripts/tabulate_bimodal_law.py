@@ -1,9 +1,9 @@
-"""Tabulate the survivors' law and what an arm drew from it: see ticketlens.bimodal_rows."""
+"""Tabulate the survivors' law and what an arm drew from it: see ticketlens.tables.bimodal."""
 
-from ticketlens.bimodal_rows import bimodal_law
 from ticketlens.checkpoint import read
-from ticketlens.joblog import job_log
-from ticketlens.tables import write_rows
+from ticketlens.files.csv_tables import write_rows
+from ticketlens.jobs.joblog import job_log
+from ticketlens.tables.bimodal import bimodal_law
 
 
 def main(snakemake) -> None:

@@ -1,13 +1,13 @@
-"""Judge the claims: see ticketlens.claims and ticketlens.claims_page."""
+"""Judge the claims: see ticketlens.verdicts.claims and ticketlens.pages.claims_page."""
 
 import pandas as pd
 
-from ticketlens.claim_plan import Plan
-from ticketlens.claim_tables import nothing
-from ticketlens.claims import TABLES, judge_claims
-from ticketlens.claims_page import page, write_claims
-from ticketlens.joblog import job_log
-from ticketlens.selection import by_study
+from ticketlens.jobs.joblog import job_log
+from ticketlens.pages.claims_page import page, write_claims
+from ticketlens.study.claim_plan import Plan
+from ticketlens.verdicts.claims import TABLES, judge_claims
+from ticketlens.verdicts.selection import by_study
+from ticketlens.verdicts.study_values import nothing
 
 
 def main(snakemake) -> None:

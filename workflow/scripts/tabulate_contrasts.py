@@ -1,10 +1,10 @@
-"""Compare arms with IMP: see ticketlens.contrasts."""
+"""Compare arms with IMP: see ticketlens.verdicts.contrasts."""
 
 import pandas as pd
 
-from ticketlens.contrasts import contrasts
-from ticketlens.joblog import job_log
-from ticketlens.tables import write_csv
+from ticketlens.files.csv_tables import write_csv
+from ticketlens.jobs.joblog import job_log
+from ticketlens.verdicts.contrasts import contrasts
 
 
 def main(snakemake) -> None:

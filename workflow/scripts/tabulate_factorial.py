@@ -1,10 +1,10 @@
-"""Compare the cells of the factorial with IMP: see ticketlens.factorial."""
+"""Compare the cells of the factorial with IMP: see ticketlens.study.factorial."""
 
 import pandas as pd
 
-from ticketlens.factorial import Cell, contrasts
-from ticketlens.joblog import job_log
-from ticketlens.tables import write_csv
+from ticketlens.files.csv_tables import write_csv
+from ticketlens.jobs.joblog import job_log
+from ticketlens.study.factorial import Cell, contrasts
 
 
 def main(snakemake) -> None:

@@ -1,8 +1,8 @@
 """Collect weight histograms of all checkpoints in one tidy table."""
 
-from ticketlens.histograms import histogram_table
-from ticketlens.joblog import job_log
-from ticketlens.tables import write_csv
+from ticketlens.files.csv_tables import write_csv
+from ticketlens.jobs.joblog import job_log
+from ticketlens.tables.histograms import histogram_table
 
 
 def main(snakemake) -> None:

@@ -1,12 +1,12 @@
-"""Rank arms by properties of their tickets and by accuracy: see ticketlens.predictors."""
+"""Rank arms by properties of their tickets and by accuracy: see ticketlens.verdicts.predictors."""
 
 from pathlib import Path
 
 import pandas as pd
 
-from ticketlens.joblog import job_log
-from ticketlens.predictors import predictors
-from ticketlens.tables import write_csv
+from ticketlens.files.csv_tables import write_csv
+from ticketlens.jobs.joblog import job_log
+from ticketlens.verdicts.predictors import predictors
 
 
 def main(snakemake) -> None:

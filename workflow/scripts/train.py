@@ -1,15 +1,15 @@
-"""Train a ticket: see ticketlens.training."""
+"""Train a ticket: see ticketlens.training.loop."""
 
 import hashlib
 import sys
 from pathlib import Path
 
 from ticketlens.checkpoint import read, write
-from ticketlens.dataset import open_prepared
-from ticketlens.devices import gpu_of_its_own
-from ticketlens.joblog import job_log
-from ticketlens.resume import Saver
-from ticketlens.training import train
+from ticketlens.files.dataset import open_prepared
+from ticketlens.jobs.joblog import job_log
+from ticketlens.training.devices import gpu_of_its_own
+from ticketlens.training.loop import train
+from ticketlens.training.resume import Saver
 
 
 def main(snakemake) -> None:

@@ -1,13 +1,13 @@
-"""Write the front page of the results: see ticketlens.frontpage."""
+"""Write the front page of the results: see ticketlens.pages.frontpage."""
 
 import json
 from pathlib import Path
 
-from ticketlens import frontpage_data
-from ticketlens.atomic import write_text
-from ticketlens.catalogue import key
-from ticketlens.frontpage import Page, Picture, caption, render
-from ticketlens.joblog import job_log
+from ticketlens.files.atomic import write_text
+from ticketlens.jobs.joblog import job_log
+from ticketlens.pages import frontpage_data
+from ticketlens.pages.frontpage import Page, Picture, caption, render
+from ticketlens.study.catalogue import key
 
 
 def main(snakemake) -> None:

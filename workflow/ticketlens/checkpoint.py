@@ -22,7 +22,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ticketlens import hdf5
+from ticketlens.files import hdf5
 from ticketlens.spec import Spec
 
 FORMAT = "ticketlens"

@@ -41,8 +41,14 @@ import numpy as np
 
 from ticketlens import meanfield
 from ticketlens.checkpoint import Layer
-from ticketlens.propagation import HiddenStack, hidden_stack, kernel, mean_square, scalar_q
-from ticketlens.redraws import Law, own_values, random_signs, redraw_freely, redraw_layerwise
+from ticketlens.measure.propagation import HiddenStack, hidden_stack, kernel, mean_square, scalar_q
+from ticketlens.measure.redraws import (
+    Law,
+    own_values,
+    random_signs,
+    redraw_freely,
+    redraw_layerwise,
+)
 from ticketlens.seeds import stream
 from ticketlens.spec import NetworkSpec
 

@@ -12,7 +12,7 @@ pre-activations of two inputs, Dz the standard normal measure.
 
 Sources: Poole et al. (2016), arXiv:1606.05340, for V, C and chi; Schoenholz et al. (2017),
 arXiv:1611.01232, for the depth scales. Activations: "tanh", "erf" (erf(x), so phi'(0) is
-2/sqrt(pi)), "relu", "hard_tanh" (clip(x, -1, 1)), "linear"; see `ticketlens.activations`.
+2/sqrt(pi)), "relu", "hard_tanh" (clip(x, -1, 1)), "linear"; see `ticketlens.theory.activations`.
 
 Accuracy: absolute errors stay below 1e-10 for sigma_w in [0.1, 10], sigma_b in [0, 2], q in
 [0, 100]; for depth scales, which diverge, that is the error of the slope inside the logarithm. At
@@ -35,8 +35,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
-from ticketlens import gaussian
-from ticketlens.activations import Activation, get
+from ticketlens.theory import gaussian
+from ticketlens.theory.activations import Activation, get
 
 __all__ = [
     "NoFixedPoint",

@@ -20,17 +20,17 @@ import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import ArrayLike
 
-from ticketlens import free_probability as free
-from ticketlens import slope_laws
-from ticketlens.arguments import finite, points, positive
-from ticketlens.marchenko_pastur import (  # noqa: F401 - part of what users call here
+from ticketlens.meanfield import derivative_moment
+from ticketlens.theory import free_probability as free
+from ticketlens.theory import slope_laws
+from ticketlens.theory.arguments import finite, points, positive
+from ticketlens.theory.marchenko_pastur import (  # noqa: F401 - part of what users call here
     Result,
     marchenko_pastur_atom,
     marchenko_pastur_cdf,
     marchenko_pastur_density,
     marchenko_pastur_edges,
 )
-from ticketlens.meanfield import derivative_moment
 
 # First moment of the S-transform of W Wᵀ / sigma_w², S(m) = 1 + s1 m + ...
 WEIGHTS = {"gaussian": -1.0, "orthogonal": 0.0}

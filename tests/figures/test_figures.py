@@ -1,0 +1,245 @@
+"""The figures: drawn from tidy tables alone, whatever the tables lack."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from ticketlens.figures import accuracy as figures
+from ticketlens.figures import generalization as figures_generalization
+from ticketlens.figures import jacobian as figures_jacobian
+from ticketlens.figures import residual as figures_residual
+from ticketlens.figures import signal as figures_signal
+from ticketlens.figures import style as plotting
+from ticketlens.figures import weights as figures_weights
+from ticketlens.verdicts import ladder_steps, selection
+from ticketlens.verdicts.inference import t_interval
+
+TITLES = {"fc": "FCNet", "conv": "ConvNet (reduced: 8 channels)"}
+DENSE = {"fc": (1.4, 0.3, "tanh"), "conv": (1.0, 0.0, "tanh")}
+LAYERS, ROUNDS = 4, 3
+DRAW: dict[str, tuple[str, Callable[..., Figure]]] = {
+    "accuracy": ("accuracy", figures.accuracy),
+    "generalization_gap": ("accuracy", figures_generalization.generalization_gap),
+    "training_curves": ("training_curves", figures.training_curves),
+    "weight_mean": ("weight_statistics", figures_weights.weight_mean),
+    "weight_std": ("weight_statistics", figures_weights.weight_std),
+    "in_degree": ("degrees", figures_weights.in_degree),
+    "weight_spectra": ("spectral_densities", figures_weights.weight_spectra),
+    "qmap": ("qmap", figures_signal.qmap),
+    "qmap_trained": ("qmap", partial(figures_signal.qmap, state="trained")),
+    "qmap_theory": ("ladder", figures_signal.qmap_theory),
+    "qmap_ladder": ("ladder", figures_signal.qmap_ladder),
+    "qmap_fixed_point": (
+        "weight_statistics",
+        partial(figures_signal.qmap_fixed_point, dense=DENSE),
+    ),
+    "chi": ("chi", figures_signal.chi),
+    "cmap": ("cmap", partial(figures_signal.cmap, dense=DENSE)),
+    "jacobian_spectrum": ("jacobian_spectrum", figures_jacobian.jacobian_spectrum),
+    "isometry": ("isometry", figures_jacobian.isometry),
+    "residual": ("residual", partial(figures_residual.residual, dense=DENSE)),
+}
+# Columns of a table, and what its rows are labelled by besides study, seed, round, arm and state.
+COLUMNS = {
+    "accuracy": [
+        *["test_accuracy", "test_accuracy_best_validation"],
+        *["train_accuracy", "train_accuracy_best_validation"],
+    ],
+    "training_curves": ["validation_accuracy", "train_loss"],
+    "weight_statistics": [
+        *["mean", "mean_standard_error", "std", "std_scaled", "second_moment_all"],
+        "selection_std_scaled",
+    ],
+    "histograms": ["density_weight"],
+    "degrees": ["mean", "variance_ratio", "dead", "units"],
+    "spectral_densities": ["density_eigenvalue", "density_null", "density_marchenko_pastur"],
+    "qmap": ["q"],
+    "ladder": ["q"],
+    "chi": ["chi_frobenius", "slope", "chi_naive", "chi_second_moment"],
+    "cmap": ["c"],
+    "jacobian_spectrum": ["density_log10", "density_theory"],
+    "isometry": ["log_frobenius", "excess"],
+    "residual": [
+        *["q", "q_naive", "q_second_moment", "chi", "chi_naive", "chi_second_moment"],
+    ],
+}
+OPTIONAL = {"selection_std_scaled", "variance_ratio", "density_theory"}  # may be missing throughout
+HIDDEN = {"layer": range(1, LAYERS)}
+ALL_LAYERS = {"layer": range(1, LAYERS + 1)}
+RUNGS = [("measured", "measured"), *itertools.product(["naive", "second_moment"], ["free"])]
+LABELS: dict[str, dict] = {
+    "training_curves": {"epoch": [1, 2]},
+    "weight_statistics": ALL_LAYERS,
+    "histograms": ALL_LAYERS | {"weight_scaled": np.linspace(-3, 3, 7)},
+    "degrees": ALL_LAYERS | {"direction": ["in", "out"]},
+    "spectral_densities": HIDDEN | {"eigenvalue": np.linspace(0.1, 4, 20)},
+    "qmap": HIDDEN,
+    "ladder": HIDDEN | {"rung_mode": RUNGS},
+    "chi": {"layer": range(2, LAYERS)},
+    "cmap": HIDDEN,
+    "jacobian_spectrum": {"jacobian": ["hidden", "logits"], "log10_s2": np.linspace(-4, 1, 11)},
+    "isometry": {"network": ["ticket", "random-mask", "fresh"], "draw": [0, 1]},
+    "residual": {"part": ["inside", "trunk"], "block": range(3)},
+}
+
+
+def table(name: str, studies: list[str], seeds: int) -> pd.DataFrame:
+    """A table of random positive numbers with the columns of the real one."""
+    axes = {
+        **{"study": studies, "seed": range(seeds), "round": range(ROUNDS), "arm": ["imp"]},
+        # Accuracies are of runs: one row each.
+        **{"state": ["init", "trained"][name == "accuracy" :], **LABELS.get(name, {})},
+    }
+    rows = pd.DataFrame(list(itertools.product(*axes.values())), columns=list(axes))
+    if "rung_mode" in rows:
+        rows["rung"] = [rung for rung, _ in rows["rung_mode"]]
+        rows["mode"] = [mode for _, mode in rows.pop("rung_mode")]
+    if "layer" in rows:
+        rows["name"] = [
+            "readout" if number == LAYERS else f"hidden{number}" for number in rows["layer"]
+        ]
+    rows["density"] = 0.8 ** rows["round"]
+    rng = np.random.default_rng(0)
+    for column in COLUMNS[name]:
+        rows[column] = rng.uniform(0.1, 0.9, len(rows))
+    return rows
+
+
+def columns(figure: Figure) -> int:
+    return figure.axes[0].get_subplotspec().get_gridspec().ncols
+
+
+@pytest.fixture(autouse=True)
+def close_figures() -> Iterator[None]:
+    yield
+    plt.close("all")
+
+
+@pytest.mark.parametrize(("studies", "seeds"), [(["fc"], 1), (["fc", "conv"], 2)])
+@pytest.mark.parametrize("name", DRAW)
+def test_a_figure_has_one_column_per_study(name: str, studies: list[str], seeds: int) -> None:
+    source, draw = DRAW[name]
+    figure = draw(table(source, studies, seeds), TITLES)
+    assert columns(figure) == len(studies)
+    assert all(axis.get_xlabel() or axis.get_ylabel() for axis in figure.axes[-2:])
+
+
+@pytest.mark.parametrize("name", DRAW)
+def test_more_studies_than_columns_go_on_below(name: str) -> None:
+    source, draw = DRAW[name]
+    studies = [f"study{number}" for number in range(5)]
+    dense = dict.fromkeys(studies, (1.4, 0.3, "tanh"))
+    if isinstance(draw, partial) and "dense" in draw.keywords:
+        draw = partial(draw, dense=dense)
+    figure = draw(table(source, studies, 1), {study: study.upper() for study in studies})
+    titled = [axis for axis in figure.axes if axis.get_title().startswith("STUDY")]
+    places = [axis.get_subplotspec() for axis in titled]
+    lines = places[0].get_gridspec().nrows // 2
+    assert [axis.get_title()[:6] for axis in titled] == [study.upper() for study in studies]
+    starts = [(place.rowspan.start, place.colspan.start) for place in places]
+    assert starts == [(0, 0), (0, 1), (0, 2), (lines, 0), (lines, 1)]
+    labels = [bool(axis.get_ylabel()) for axis in titled]
+    assert labels == [True, False, False, True, False]
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, 1), (2, 2), (3, 3), (4, 2), (5, 3), (7, 3)])
+def test_bands_of_panels_are_as_equal_as_can_be(count: int, expected: int) -> None:
+    figure, axes = plotting.panels(map(str, range(count)), rows=2)
+    assert columns(figure) == expected and axes.shape == (2, count)
+
+
+@pytest.mark.parametrize("name", DRAW)
+def test_missing_values_leave_gaps(name: str) -> None:
+    source, draw = DRAW[name]
+    rows = table(source, ["fc"], 2)
+    rng = np.random.default_rng(1)
+    for column in COLUMNS[source]:
+        missing = rng.uniform(size=len(rows)) < (1 if column in OPTIONAL else 0.3)
+        rows.loc[missing, column] = np.nan
+    assert columns(draw(rows, TITLES)) == 1
+
+
+@pytest.mark.parametrize("name", DRAW)
+def test_an_empty_table_and_one_of_other_studies_are_refused(name: str) -> None:
+    source, draw = DRAW[name]
+    rows = table(source, ["fc"], 1)
+    for nothing in (rows[:0], pd.DataFrame(), rows.assign(study="other"), rows.assign(arm="snip")):
+        with pytest.raises(ValueError, match="no rows of arm 'imp'"):
+            draw(nothing, TITLES)
+
+
+@pytest.mark.parametrize(("state", "sigma_w"), [("init", 1.4), ("trained", None)])
+def test_histograms_have_one_panel_per_layer(state: str, sigma_w: float | None) -> None:
+    rows = table("histograms", ["fc", "conv"], 2)
+    figure = figures_weights.histograms(rows, "conv", "ConvNet", state, sigma_w)
+    titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
+    assert titles == ["hidden layer 1", "hidden layer 2", "hidden layer 3", "readout"]
+    assert "ConvNet, 2\u00a0seeds" in figure.get_suptitle()
+    with pytest.raises(ValueError, match="in state 'init'"):
+        figures_weights.histograms(rows[rows["state"] == "trained"], "fc", "", "init")
+
+
+def test_a_saved_figure_fits_the_report(tmp_path: Path) -> None:
+    names = [f"study-{number}" for number in range(4)]
+    titles = {name: f"{name}, of a network with a rather long title" for name in names}
+    figure = figures_signal.chi(table("chi", names, 2), titles)
+    plotting.save(figure, tmp_path / "figure.png", tmp_path / "figure.pdf")
+    with Image.open(tmp_path / "figure.png") as image:
+        assert image.width <= plotting.MAX_PIXELS
+    assert (tmp_path / "figure.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_interval_is_over_seeds_and_not_over_layers_or_draws() -> None:
+    rows = table("isometry", ["fc"], 3)
+    rows = rows[(rows["state"] == "init") & (rows["network"] == "fresh")]
+    found = plotting.seed_intervals(rows, "round", "excess").set_index("round").loc[1]
+    per_seed = rows[rows["round"] == 1].groupby("seed")["excess"].mean()
+    expected = t_interval(per_seed)
+    assert (found["mean"], found["lower"]) == pytest.approx((expected.mean, expected.lower))
+
+
+def test_steps_of_the_ladder_start_at_zero_and_add_up_to_the_gap() -> None:
+    rows = table("ladder", ["fc"], 2)
+    rows = rows[rows["state"] == "init"]
+    logs = ladder_steps.log_q(rows)
+    rungs = ["naive", "second_moment", "measured"]
+    steps = ladder_steps.steps(logs, rungs)
+    names = ["second_moment", "measured"]
+    assert (steps.loc[steps["round"] == 0, [*names, "total"]] == 0).all(axis=None)
+    np.testing.assert_allclose(steps[names].sum(axis=1), steps["total"], atol=1e-12)
+
+
+def test_the_gain_of_pruning_is_paired_by_seed_and_the_gap_is_of_the_same_weights() -> None:
+    rows = table("accuracy", ["fc", "conv"], 3).sample(frac=1, random_state=0)
+    found = figures_generalization.gains_and_gaps(rows)
+    assert (found.loc[found["round"] == 0, ["gain", "gain_best_validation"]] == 0).all(axis=None)
+    for _, run in found.groupby(["study", "seed"]):
+        dense = run.set_index("round").loc[0]
+        for suffix in ("", "_best_validation"):
+            test = run[f"test_accuracy{suffix}"]
+            gain = 100 * (test - dense[f"test_accuracy{suffix}"])
+            np.testing.assert_allclose(run[f"gain{suffix}"], gain)
+            gap = 100 * (run[f"train_accuracy{suffix}"] - test)
+            np.testing.assert_allclose(run[f"gap{suffix}"], gap)
+
+
+def test_deep_layers_are_the_last_half() -> None:
+    for layers, deep in ((8, [5, 6, 7, 8]), (3, [2, 3]), (2, [2]), (1, [1])):
+        rows = pd.DataFrame({"layer": range(1, layers + 1)})
+        assert selection.deep(rows)["layer"].tolist() == deep
+
+
+def test_colours_of_density_do_not_depend_on_the_figure() -> None:
+    dense, sparse = plotting.density_colour(1.0), plotting.density_colour(0.035)
+    assert sum(dense[:3]) < sum(sparse[:3]), "dense is dark"
+    assert plotting.density_colour(0.001) == plotting.density_colour(0.03), "the scale ends there"

@@ -1,0 +1,160 @@
+"""HDF5 files end in a seal that is compared before the library parses them."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ticketlens.files import hdf5
+
+
+class OwnError(ValueError):
+    """The error of a file format built on hdf5."""
+
+
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory):
+    path = tmp_path_factory.mktemp("sealed") / "file.h5"
+    with hdf5.writing(path) as file:
+        file.attrs["text"] = "a text that HDF5 keeps in a heap without any checksum"
+        hdf5.write_array(file, "values", np.arange(10.0))
+    return path
+
+
+def test_a_sealed_file_is_plain_hdf5_to_other_programs(sealed):
+    assert h5py.is_hdf5(sealed)
+    with h5py.File(sealed) as file:
+        assert file.attrs["text"].startswith("a text")
+        assert file["values"][:].tolist() == list(range(10))
+        assert file["values"].fletcher32
+
+
+@given(st.data())
+def test_a_bit_flip_anywhere_is_seen_before_hdf5_is_asked(sealed, data):
+    # One flipped bit in the heap of texts can keep the HDF5 library in an endless loop.
+    raw = bytearray(sealed.read_bytes())
+    position = data.draw(st.integers(0, 8 * len(raw) - 1))
+    raw[position // 8] ^= 1 << position % 8
+    damaged = sealed.with_name("damaged.h5")
+    damaged.write_bytes(raw)
+    if position // 8 < len(raw) - hdf5.SEAL_BYTES:
+        with pytest.raises(hdf5.DamagedError, match="not those that were written"):
+            hdf5.check_seal(damaged)
+
+
+def test_a_file_without_a_seal_is_opened_all_the_same(sealed, tmp_path):
+    path = tmp_path / "unsealed.h5"
+    path.write_bytes(sealed.read_bytes()[: -hdf5.SEAL_BYTES])
+    hdf5.check_seal(path)
+    with hdf5.reading(path, OwnError, "try again") as file:
+        assert hdf5.attribute(file, "text", str)
+
+
+def test_a_program_that_edits_a_file_drops_its_seal(sealed, tmp_path):
+    path = tmp_path / "edited.h5"
+    path.write_bytes(sealed.read_bytes())
+    with h5py.File(path, "r+") as file:
+        file.attrs["note"] = "edited by hand"
+    with hdf5.reading(path, OwnError, "try again") as file:
+        assert hdf5.attribute(file, "note", str) == "edited by hand"
+
+
+def test_a_failed_writer_leaves_the_older_file(sealed, tmp_path):
+    path = tmp_path / "file.h5"
+    path.write_bytes(sealed.read_bytes())
+    with pytest.raises(KeyError), hdf5.writing(path) as file:
+        file["missing"]
+    assert path.read_bytes() == sealed.read_bytes()
+    assert os.listdir(tmp_path) == ["file.h5"]
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"not HDF5 at all" * 20])
+def test_foreign_bytes_become_the_error_of_the_format(tmp_path, content):
+    path = tmp_path / "foreign.h5"
+    path.write_bytes(content)
+    with (
+        pytest.raises(OwnError, match=r"foreign.h5: damaged or foreign: .*; try again"),
+        hdf5.reading(path, OwnError, "try again"),
+    ):
+        pass
+
+
+def test_what_hdf5_lacks_becomes_the_error_of_the_format_and_a_bug_stays_a_bug(sealed):
+    with (
+        pytest.raises(OwnError, match=r"file.h5: damaged or foreign: //missing is missing"),
+        hdf5.reading(sealed, OwnError, "try again") as file,
+    ):
+        hdf5.child(file, "missing", h5py.Group)
+    for bug in (KeyError, TypeError, MemoryError):
+        with pytest.raises(bug), hdf5.reading(sealed, OwnError, "try again"):
+            raise bug
+
+
+def test_what_the_system_refuses_is_not_called_damage(sealed, monkeypatch):
+    def failing(*_):
+        raise PermissionError(errno.EACCES, "Permission denied", str(sealed))
+
+    monkeypatch.setattr("builtins.open", failing)
+    with (
+        pytest.raises(PermissionError, match=r"Permission denied: .*file\.h5"),
+        hdf5.reading(sealed, OwnError, "try again"),
+    ):
+        pass
+
+
+def test_a_missing_file_is_said_to_be_missing(tmp_path):
+    with (
+        pytest.raises(FileNotFoundError, match=r"none.h5: no such file"),
+        hdf5.reading(tmp_path / "none.h5", OwnError, "try again"),
+    ):
+        pass
+
+
+def test_links_and_outside_data_are_not_followed(sealed, tmp_path):
+    (tmp_path / "secret").write_bytes(b"12345678")
+    with h5py.File(tmp_path / "links.h5", "w") as file:
+        file["real"] = np.zeros(3)
+        file["soft"] = h5py.SoftLink("/real")
+        file["away"] = h5py.ExternalLink(str(sealed), "/values")
+        file.create_dataset("outside", (1,), "f8", external=[(str(tmp_path / "secret"), 0, 8)])
+        layout = h5py.VirtualLayout((10,), "f8")
+        layout[:] = h5py.VirtualSource(str(sealed), "values", (10,))
+        file.create_virtual_dataset("virtual", layout)
+        assert hdf5.array(file, "real", "float64", 3).tolist() == [0, 0, 0]
+        for key in ("soft", "away", "missing"):
+            with pytest.raises(hdf5.DamagedError, match=f"{key} is missing or a link"):
+                hdf5.array(file, key, "float64", 100)
+        for key in ("outside", "virtual"):
+            with pytest.raises(hdf5.DamagedError, match="in another file"):
+                hdf5.array(file, key, "float64", 100)
+
+
+def test_absurd_arrays_are_refused_before_memory_is_taken(tmp_path):
+    with h5py.File(tmp_path / "absurd.h5", "w") as file:
+        file.create_dataset("huge", (2**40,), "f4", chunks=(1024,))
+        file.create_dataset("text", data="text")
+        file.create_dataset("empty", data=h5py.Empty("f4"))
+        file.create_group("group")
+        for key in ("huge", "text", "empty"):
+            with pytest.raises(hdf5.DamagedError, match=f"{key} has .* expected at most 100"):
+                hdf5.array(file, key, "float32", 100)
+        with pytest.raises(hdf5.DamagedError, match="group is not a Dataset"):
+            hdf5.array(file, "group", "float32", 100)
+
+
+def test_attributes_are_checked_for_their_type(tmp_path):
+    with h5py.File(tmp_path / "attributes.h5", "w") as file:
+        file.attrs.update(number=3, text="three", real=3.0)
+        assert hdf5.attribute(file, "number", int) == 3
+        assert hdf5.attribute(file, "text", str) == "three"
+        for name, kind in (("number", str), ("text", int), ("real", int)):
+            with pytest.raises(hdf5.DamagedError, match=f"{name!r} is not of type {kind.__name__}"):
+                hdf5.attribute(file, name, kind)
+        with pytest.raises(hdf5.DamagedError, match="'missing' is missing"):
+            hdf5.attribute(file, "missing", str)

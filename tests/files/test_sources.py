@@ -1,0 +1,320 @@
+"""Sources of images: a folder, a zip, torchvision; every bad input with its own message."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import shutil
+import struct
+import urllib.error
+import zipfile
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core_tools import CLASSES, write_images
+from ticketlens.files import sources
+from ticketlens.files.sources import DatasetError, folder, torchvision_cifar10
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Return a folder of images that a test may spoil."""
+    return write_images(tmp_path / "images")
+
+
+def zipped(path, archive, prefix=""):
+    with zipfile.ZipFile(archive, "w") as file:
+        for member in sorted(path.rglob("*")):
+            file.write(member, prefix + member.relative_to(path).as_posix())
+    return archive
+
+
+def png(width, height, depth=8, rows=b""):
+    """Return the bytes of a grey PNG whose header claims any size."""
+
+    def chunk(kind, data):
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, depth, 0, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+# --- what is read ------------------------------------------------------------------------------
+
+
+def test_images_come_with_the_label_of_their_folder(images):
+    raw = folder(images)
+    assert raw.classes == CLASSES
+    assert raw.train_images.shape == (12, 6, 6, 3) and raw.train_images.dtype == np.uint8
+    assert raw.train_labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert raw.test_labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert raw.train_labels.dtype == np.int64
+    expected = np.asarray(Image.open(images / "train" / "bee" / "2.png"))
+    assert np.array_equal(raw.train_images[6], expected)
+
+
+def test_a_zip_reads_as_its_folder_does_whatever_the_order_of_its_members(images, tmp_path):
+    raw = folder(images)
+    members = [path for path in images.rglob("*") if path.is_file()]
+    with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
+        for member in sorted(members, reverse=True):
+            archive.write(member, member.relative_to(images).as_posix())
+        archive.writestr("__MACOSX/train/ant/._0.png", b"x")
+        archive.writestr("train/ant/.hidden.png", b"x")
+        archive.writestr("train/ant/notes.txt", b"x")
+        archive.writestr("README.md", b"x")
+    found = folder(tmp_path / "images.zip")
+    for name in ("train_images", "train_labels", "test_images", "test_labels"):
+        assert np.array_equal(getattr(found, name), getattr(raw, name))
+
+
+def test_files_are_taken_in_natural_order(images):
+    for old, new in (("0", "img10"), ("1", "img9"), ("2", "img010"), ("3", "img1²2")):
+        (images / "train" / "ant" / f"{old}.png").rename(images / "train" / "ant" / f"{new}.png")
+    expected = [
+        np.asarray(Image.open(images / "train" / "ant" / f"{name}.png"))
+        for name in ("img1²2", "img9", "img010", "img10")
+    ]
+    assert np.array_equal(folder(images).train_images[:4], expected)
+
+
+def test_a_repeated_member_of_a_zip_counts_once(images, tmp_path):
+    archive = zipped(images, tmp_path / "images.zip")
+    image = (images / "train" / "ant" / "0.png").read_bytes()
+    with zipfile.ZipFile(archive, "a") as file, pytest.warns(UserWarning, match="Duplicate name"):
+        file.writestr("train/ant/0.png", image)
+    assert len(folder(archive).train_images) == 12
+
+
+def test_jpegs_and_upper_case_suffixes_are_read(images):
+    for path in list((images / "train" / "cat").iterdir()):
+        Image.open(path).save(path.with_suffix(".JPG"), quality=95)
+        path.unlink()
+    (images / "test" / "cat" / "0.png").rename(images / "test" / "cat" / "0.PNG")
+    raw = folder(images)
+    assert raw.train_labels.tolist().count(2) == 4 and raw.test_labels.tolist().count(2) == 2
+
+
+def test_grey_images_have_one_channel(tmp_path):
+    raw = folder(write_images(tmp_path / "grey", mode="L"))
+    assert raw.train_images.shape == (12, 6, 6, 1)
+
+
+def test_images_need_not_be_square(tmp_path):
+    raw = folder(write_images(tmp_path / "wide", size=(9, 5)))
+    assert raw.train_images.shape == (12, 5, 9, 3)
+
+
+def test_the_first_image_decides_on_colour(images):
+    path = images / "train" / "bee" / "1.png"
+    grey = Image.open(path).convert("L")
+    grey.save(path)
+    found = folder(images).train_images[5]
+    assert np.array_equal(found, np.repeat(np.asarray(grey)[:, :, None], 3, axis=2))
+
+
+# --- what is refused ---------------------------------------------------------------------------
+
+
+def remove_test(path):
+    shutil.rmtree(path / "test")
+
+
+def unlabelled(path):
+    shutil.copy(path / "train/ant/1.png", path / "train/stray.png")
+
+
+def other_format(path):
+    Image.open(path / "train/ant/1.png").save(path / "train/ant/1.bmp")
+
+
+def damage(path):
+    file = path / "train" / "bee" / "1.png"
+    file.write_bytes(file.read_bytes()[:60])
+
+
+def resize(path):
+    Image.new("RGB", (7, 6)).save(path / "test" / "ant" / "1.png")
+
+
+def unknown_test_class(path):
+    (path / "test" / "cat").rename(path / "test" / "dog")
+
+
+def missing_test_class(path):
+    shutil.rmtree(path / "test" / "bee")
+
+
+def one_class(path):
+    for name in CLASSES[1:]:
+        shutil.rmtree(path / "train" / name)
+
+
+def deep_colour(path):
+    rows = b"".join(b"\0" + bytes(12) for _ in range(6))
+    (path / "train" / "ant" / "2.png").write_bytes(png(6, 6, depth=16, rows=rows))
+
+
+def text_as_image(path):
+    (path / "train" / "ant" / "2.png").write_text("not an image")
+
+
+def gif_as_png(path):
+    Image.new("RGB", (6, 6)).save(path / "train" / "ant" / "2.png", format="GIF")
+
+
+def huge_pixels(path):
+    (path / "train" / "ant" / "2.png").write_bytes(png(6000, 6000))
+
+
+def bomb(path):
+    (path / "train" / "ant" / "2.png").write_bytes(png(60_000, 60_000))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (remove_test, r"class 'ant' has no images under test/"),
+        (missing_test_class, r"class 'bee' has no images under test/"),
+        (unknown_test_class, r"class test/dog has no images under train/"),
+        (one_class, r"1 classes with images found under train/; expected the layout"),
+        (unlabelled, r"train/stray\.png is not in the layout .*without a label"),
+        (other_format, r"train/ant/1\.bmp is not in the layout .*another format"),
+        (damage, r"train/bee/1\.png is not a readable image"),
+        (resize, r"test/ant/1\.png is 7×6 pixels; expected 6×6"),
+        (deep_colour, r"train/ant/2\.png has more than 8 bits a channel"),
+        (text_as_image, r"train/ant/2\.png is not a readable image"),
+        (gif_as_png, r"train/ant/2\.png is not a readable image"),
+        (huge_pixels, r"train/ant/2\.png is 6000×6000 pixels"),
+        (bomb, r"train/ant/2\.png is not a readable image"),
+    ],
+)
+@pytest.mark.parametrize("as_zip", [False, True], ids=["folder", "zip"])
+def test_bad_images_are_refused_by_name(images, tmp_path, spoil, message, as_zip):
+    spoil(images)
+    path = zipped(images, tmp_path / "images.zip") if as_zip else images
+    with pytest.raises(DatasetError, match=f"{path}: {message}"):
+        folder(path)
+
+
+def test_images_larger_than_allowed_are_refused_even_if_all_agree(tmp_path):
+    path = write_images(tmp_path / "large", train=1, test=1, size=(1025, 2))
+    with pytest.raises(DatasetError, match=r"1025×2 pixels; .* at most 1024"):
+        folder(path)
+
+
+@pytest.mark.parametrize("kind", ["nothing", "empty folder", "empty zip", "class folders only"])
+def test_no_images_is_an_error_that_says_how_to_get_some(tmp_path, kind):
+    path = tmp_path / "images"
+    if kind == "empty folder":
+        path.mkdir()
+    elif kind == "empty zip":
+        zipfile.ZipFile(path, "w").close()
+    elif kind == "class folders only":
+        (path / "train" / "ant").mkdir(parents=True)
+    message = "no such file or folder" if kind == "nothing" else "0 classes with images found"
+    with pytest.raises(DatasetError, match=rf"images: {message}.*source: embedded.*torchvision"):
+        folder(path)
+
+
+def test_images_one_folder_too_deep_are_not_found(images, tmp_path):
+    archive = zipped(images, tmp_path / "images.zip", prefix="cifar/")
+    with pytest.raises(DatasetError, match=r"expected the layout \{train,test\}/<class>/"):
+        folder(archive)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and nothing more", b"a text" * 100])
+def test_a_file_that_is_no_zip_is_refused(tmp_path, content):
+    path = tmp_path / "images.zip"
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match=r"images\.zip: neither a folder nor a readable \.zip"):
+        folder(path)
+
+
+def test_a_zip_bomb_is_refused_before_it_is_unpacked(images, tmp_path, monkeypatch):
+    with zipfile.ZipFile(
+        zipped(images, tmp_path / "images.zip"), "a", zipfile.ZIP_DEFLATED
+    ) as file:
+        file.writestr("train/ant/9.png", bytes(sources.MAX_FILE_BYTES + 1))
+    assert (tmp_path / "images.zip").stat().st_size < 100_000
+    with pytest.raises(DatasetError, match=r"train/ant/9\.png claims 10,000,001 bytes; too large"):
+        folder(tmp_path / "images.zip")
+
+
+def test_a_damaged_member_of_a_zip_is_refused_by_name(images, tmp_path):
+    archive = zipped(images, tmp_path / "images.zip")
+    raw = bytearray(archive.read_bytes())
+    content = (images / "train" / "bee" / "1.png").read_bytes()
+    raw[raw.index(content) + 50] ^= 1
+    archive.write_bytes(raw)
+    with pytest.raises(DatasetError, match=r"images\.zip: train/bee/1\.png cannot be unpacked"):
+        folder(archive)
+
+
+# --- torchvision -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cifar10(tmp_path, monkeypatch):
+    """Return a folder in torchvision's layout with 50 train and 10 test images."""
+    base = tmp_path / "cifar10" / "cifar-10-batches-py"
+    base.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+
+    def write(name, content):
+        (base / name).write_bytes(pickle.dumps(content))
+        return [name, hashlib.md5((base / name).read_bytes()).hexdigest()]
+
+    def batch(count):
+        labels = [int(label) for label in rng.permutation(count) % 10]
+        return {"data": rng.integers(0, 256, (count, 3072), dtype=np.uint8), "labels": labels}
+
+    train = [write(f"data_batch_{number}", batch(10)) for number in range(1, 6)]
+    test = [write("test_batch", batch(10))]
+    names = [f"class{number}" for number in range(10)]
+    meta = write("batches.meta", {"label_names": names})
+    dataset = sources._torchvision_cifar10_class()
+    monkeypatch.setattr(dataset, "train_list", train)
+    monkeypatch.setattr(dataset, "test_list", test)
+    fields = {"filename": meta[0], "key": "label_names", "md5": meta[1]}
+    monkeypatch.setattr(dataset, "meta", fields)
+    return base.parent
+
+
+def test_cifar10_is_read_as_torchvision_lays_it_out(cifar10):
+    raw = torchvision_cifar10(cifar10)
+    assert len(raw.classes) == 10 and raw.classes[3] == "class3"
+    assert raw.train_images.shape == (50, 32, 32, 3) and raw.train_images.dtype == np.uint8
+    assert np.bincount(raw.train_labels).tolist() == [5] * 10
+    assert raw.test_images.shape == (10, 32, 32, 3) and raw.test_labels.dtype == np.int64
+    with open(cifar10 / "cifar-10-batches-py" / "data_batch_2", "rb") as file:
+        batch = pickle.load(file)
+    expected = batch["data"][4].reshape(3, 32, 32).transpose(1, 2, 0)
+    assert np.array_equal(raw.train_images[14], expected)
+    assert raw.train_labels[14] == batch["labels"][4]
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    def unreachable(*_, **__):
+        raise urllib.error.URLError("Temporary failure in name resolution")
+
+    monkeypatch.setattr("urllib.request.urlopen", unreachable)
+
+
+def test_without_network_the_message_names_the_other_ways(no_network, tmp_path):
+    with pytest.raises(DatasetError, match=r"could not get CIFAR-10 \(.*resolution.*embedded"):
+        torchvision_cifar10(tmp_path / "cifar10")
+
+
+def test_a_damaged_download_is_noticed(cifar10, no_network):
+    path = cifar10 / "cifar-10-batches-py" / "data_batch_1"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(DatasetError, match="torchvision could not get CIFAR-10"):
+        torchvision_cifar10(cifar10)

@@ -1,0 +1,219 @@
+"""What a config costs: the count of trainings, of multiply-adds, and what is measured instead."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from snakemake.utils import update_config
+
+from core_tools import write_images
+from ticketlens.files.dataset import prepare
+from ticketlens.files.sources import SOURCES
+from ticketlens.spec import NetworkSpec, Spec, TrainingSpec
+from ticketlens.study import cost
+from ticketlens.study.arms import arm_rounds, recipes
+from ticketlens.study.config import checked
+from ticketlens.study.cost import estimate, multiply_adds, report, training_seconds, trainings
+from ticketlens.study.factorial import cells
+from ticketlens.study.image_counts import Images, count_images
+from workflow_tools import overlay, plan, tiny_clone
+
+CONFIG_FOLDER = Path(__file__).resolve().parents[2] / "config"
+IMAGES = Images(45_000, 5_000, 10_000)
+CONV = NetworkSpec(family="convolutional", width=128)
+
+
+def config(*overlays: str) -> dict:
+    found: dict = {}
+    for name in ("config.yaml", *overlays):
+        update_config(found, yaml.safe_load((CONFIG_FOLDER / name).read_text("utf-8")))
+    return checked(copy.deepcopy(found))
+
+
+def test_multiply_adds_are_those_of_the_dense_forward_pass() -> None:
+    assert multiply_adds(Spec()) == [3072 * 256, *[256 * 256] * 7, 2560]
+    pixels = 32 * 32
+    assert multiply_adds(Spec(network=CONV)) == [
+        128 * 27 * pixels, *[128 * 128 * 9 * pixels] * 7, 1280,
+    ]  # fmt: skip
+    strided = multiply_adds(Spec(network=replace(CONV, stride=2, hidden_layers=2)))
+    assert strided[:2] == [128 * 27 * 256, 128 * 128 * 9 * 64]
+
+
+def test_a_training_of_the_full_study_is_about_what_was_measured() -> None:
+    """134 to 163 core-seconds for 50 epochs of 8 × 256."""
+    seconds = training_seconds(Spec(), [1.0] * 9, IMAGES)
+    assert 120 < seconds < 170
+    aten = Spec(training=TrainingSpec(kernel="aten"))
+    assert 1.2 < training_seconds(aten, [1.0] * 9, IMAGES) / seconds < 1.6
+    residual = Spec(network=NetworkSpec(family="resnet-fc", hidden_layers=7))
+    assert 100 < training_seconds(residual, [1.0] * 8, IMAGES) < seconds
+    longer = Spec(training=TrainingSpec(epochs=100))
+    assert training_seconds(longer, [1.0] * 9, IMAGES) == pytest.approx(2 * seconds, rel=0.05)
+
+
+def test_layers_that_train_sparse_cost_less_the_fewer_weights_they_have() -> None:
+    """docs/speed.md: a step at 0.41 is 1.3 times faster than dense, at 0.035 about 4 times."""
+    sparse = Spec(training=TrainingSpec(sparse_below=0.46))
+
+    def seconds(spec: Spec, number: int) -> float:
+        return training_seconds(spec, cost.densities(spec, number), IMAGES)
+
+    assert [seconds(Spec(), number) for number in (0, 15)] == [seconds(sparse, 0)] * 2
+    assert seconds(sparse, 3) == seconds(sparse, 0), "0.51 is above the threshold"
+    gains = [seconds(sparse, 0) / seconds(sparse, number) for number in (4, 7, 10, 15)]
+    assert gains == sorted(gains)
+    for gain, measured in zip(gains, (1.3, 2.0, 2.9, 4.1), strict=True):
+        assert gain == pytest.approx(measured, rel=0.35)
+    aten = Spec(training=TrainingSpec(sparse_below=0.99, kernel="aten"))
+    mixed = training_seconds(aten, [0.4] * 8 + [1.0], IMAGES)
+    assert training_seconds(sparse, [0.4] * 8 + [1.0], IMAGES) < mixed
+
+
+def test_stages_do_not_count_a_training_twice() -> None:
+    table = config()
+    found = Counter((stage, key[0]) for key, stage in trainings(table).items())
+    assert found["chains", "fcnet-normal"] == 8 * 16
+    assert found["donors", "fcnet-normal"] == 8 * 10, "rounds 0 to 9 make the masks of round 10"
+    at_rounds = [len(arm_rounds(table, name, "fcnet-normal")) for name in recipes(table)]
+    assert found["arms", "fcnet-normal"] == 8 * sum(at_rounds)
+    own = [cell for cell in cells(table) if not cell.reason and cell.arm.startswith("f-")]
+    assert found["factorial", "fcnet-normal"] == 8 * len(own)
+    assert not any(study != "fcnet-normal" for stage, study in found if stage == "factorial")
+
+
+def test_a_study_from_the_bank_trains_its_arms_alone() -> None:
+    table = config()
+    table["studies"]["fcnet-normal"]["tickets"] = "bank"
+    table["arms"]["shot"] = {"mask": "one-shot", "weights": "rewind", "rounds": [7]}
+    stages = Counter(stage for key, stage in trainings(table).items() if key[0] == "fcnet-normal")
+    assert stages["chains"] == stages["donors"] == 0
+    places = sum(len(arm_rounds(table, name, "fcnet-normal")) for name in recipes(table))
+    assert stages["arms"] == 8 * places + 8, "one-shot needs round 0, trained"
+
+
+def test_done_trainings_are_not_counted_and_their_median_is_used(tmp_path: Path) -> None:
+    table = config("quick.yaml")
+    table["results"] = str(tmp_path)
+    before = {(line.stage, line.study): line for line in estimate(table)}
+    chain = before["chains", "fcnet-normal"]
+    assert (chain.done, chain.basis) == (0, "counted")
+    for number, seconds in enumerate((10, 30, 1000)):
+        place = f"train/fcnet-normal/seed0/round{number:02d}"
+        file = tmp_path / "benchmarks" / place / "imp.tsv"
+        file.parent.mkdir(parents=True)
+        file.write_text(f"s\th:m:s\tcpu_time\n99\t0:01:39\t{seconds}\n")
+        done = tmp_path / "checkpoints" / place.removeprefix("train/") / "imp/trained.h5"
+        done.parent.mkdir(parents=True)
+        done.touch()
+    after = {(line.stage, line.study): line for line in estimate(table)}
+    line = after["chains", "fcnet-normal"]
+    assert (line.done, line.seconds, line.basis) == (3, 30.0, "median of 3 done")
+    assert line.core_hours == pytest.approx((line.jobs - 3) * 30 / 3600)
+    assert after["arms", "fcnet-normal"].seconds == 30.0
+    assert after["chains", "convnet-normal"] == before["chains", "convnet-normal"]
+
+
+def test_the_report_names_all_stages_and_says_how_it_was_made() -> None:
+    text = report(config())
+    for word in (*cost.STAGES, "target all", "target factorial", "counted"):
+        assert word in text
+    assert "erk x shuffled-values: weights 'shuffled-values' need" in text
+    assert "imp x rewind" not in text
+
+
+def of_images(source: str, path: str | Path, validation: int = 1, **more: object) -> dict:
+    """Return a config of these images alone, whose prepared file is in the working directory."""
+    own = {"name": "own", "source": source, "path": str(path), "validation": validation}
+    return {"dataset": own | more}
+
+
+def test_images_are_counted_where_they_are(tmp_path: Path) -> None:
+    archive = CONFIG_FOLDER.parent / "resources/cifar10-embedded.zip"
+    assert count_images(of_images("embedded", archive, 1000)) == Images(4000, 1000, 1000)
+    for name in ("train/cat/1.png", "train/dog/2.JPG", "train/dog/notes.txt", "test/cat/1.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert count_images(of_images("folder", tmp_path)) == Images(1, 1, 1)
+    assert count_images(of_images("torchvision", "nowhere", 5000)) == IMAGES
+
+
+def test_validation_images_that_are_trained_on_count_twice() -> None:
+    table = of_images("torchvision", "nowhere", 5000, train_on_validation=True)
+    assert count_images(table) == Images(50_000, 5_000, 10_000)
+
+
+def test_a_source_that_cannot_be_counted_leaves_the_prepared_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(SOURCES, "npz", lambda path: None)
+    (tmp_path / "no.zip").write_bytes(b"no archive")
+    tables = [of_images("folder", "no.zip"), of_images("npz", "no.zip"), of_images("folder", "x")]
+    assert [count_images(table) for table in tables] == [None] * 3
+    prepare("resources/own.h5", "own", "folder", write_images(tmp_path / "images"), validation=3)
+    classes = len(list((tmp_path / "images/train").iterdir()))
+    expected = Images(4 * classes - 3, 3, 2 * classes)
+    assert [count_images(table) for table in tables] == [expected] * 3
+
+
+def test_what_needs_an_unknown_number_of_images_is_unknown(tmp_path: Path) -> None:
+    table = config("quick.yaml")
+    table["results"], table["dataset"]["path"] = str(tmp_path), str(tmp_path / "nowhere.zip")
+    table["dataset"]["name"] = "nowhere"
+    text = report(table)
+    assert "`snakemake resources/nowhere.h5` reads it, and counts." in text
+    chain, total = (
+        next(line.split() for line in text.splitlines() if line.startswith(head))
+        for head in ("chains", "total")
+    )
+    assert chain[-3:] == ["unknown"] * 3 and total[-1] == "unknown" and "nan" not in text
+
+
+def test_the_documents_have_the_numbers_of_the_estimate(tmp_path: Path) -> None:
+    """README: core-hours of `all`, and the ConvNet's; docs: trainings, submissions, throughputs."""
+    table = config() | {"results": str(tmp_path)}
+    stages = Counter(trainings(table).values())
+    lines = [line for line in estimate(table) if line.stage != "factorial"]
+    whole = sum(line.core_hours for line in lines)
+    convnet = sum(line.core_hours for line in lines if line.study == "convnet-normal")
+    readme, cluster, extending = (
+        (CONFIG_FOLDER.parent / name).read_text("utf-8")
+        for name in ("README.md", "docs/cluster.md", "docs/extending.md")
+    )
+    assert f"`all` takes {whole:,.0f} core-hours, {convnet:,.0f} of them the ConvNet's" in readme
+    assert readme.index("snakemake cost ") < readme.index("snakemake --cores 8 all")
+    trained = re.search(r"\| `train`: [^|]*\| (\d+) \|", cluster)
+    assert int(trained[1]) == stages.total() - stages["factorial"]
+    submitted = [int(number) for number in re.findall(r"^\| .*\| (\d+) \|.*\|$", cluster, re.M)]
+    total = re.search(r"about ([\d,]+) submissions", cluster)[1].replace(",", "")
+    assert int(total) == round(sum(submitted), -1)
+    said = re.search(r"(\S+) a\s+second for 8 × 256, (\S+) for convolutions", extending)
+    assert [float(said[1]), float(said[2])] == list(cost.THROUGHPUT.values())
+
+
+@pytest.mark.workflow
+def test_the_count_is_snakemakes_own(tmp_path: Path) -> None:
+    """Trainings of `all` and of `factorial`, as a dry run plans them."""
+    folder = tiny_clone(tmp_path / "clone")
+    table = {
+        "pruning": {"rounds": 2},
+        "interventions": {"rounds": [2], "studies": ["fcnet-normal"]},
+        "contrasts": {"round": 2},
+        "factorial": {"rounds": [2], "masks": ["uniform", "one-shot", "synflow-shuffled"],
+                      "weights": ["rewind", "inverse-cdf", "shuffled-values"]},
+    }  # fmt: skip
+    overlays = overlay(folder, table)
+    text = plan(folder, "all", "factorial", overlays=overlays)
+    planned = {job.outputs[0] for job in text if job.rule == "train"}
+    merged: dict = {}
+    for name in (CONFIG_FOLDER / "config.yaml", folder / "tiny.yaml", folder / overlays[0]):
+        update_config(merged, yaml.safe_load(Path(name).read_text("utf-8")))
+    counted = {f"results/{cost._file(*key)}" for key in trainings(checked(merged))}
+    assert counted == planned

@@ -1,0 +1,317 @@
+"""The ticket bank: a chain packed into one file is rebuilt bit for bit, or refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core_tools import edited_copy, same_bits
+from ticketlens.checkpoint import read, read_summary, write
+from ticketlens.seeds import stream
+from ticketlens.spec import InitSpec
+from ticketlens.tickets import bank
+from ticketlens.tickets.bank import BankError, export, read_bank, removed_mask, summaries
+from ticketlens.tickets.initialization import theta_sha256
+from ticketlens.tickets.pruning import InvariantError, prune
+from ticketlens.tickets.random_weights import rewind
+
+ROUNDS = 4
+
+
+@pytest.fixture(scope="module", params=["fcnet", "convnet orthogonal"])
+def chain(request, make_ticket, make_trained, tmp_path_factory):
+    """Return the files of a finished chain as the rules make them: tickets, masks, trained."""
+    conv = {"network": {"family": "convolutional", "width": 4}, "init": {"scheme": "orthogonal"}}
+    ticket = theta = make_ticket(seed=5, **({} if request.param == "fcnet" else conv))
+    folder = tmp_path_factory.mktemp("chain")
+    tickets, masks, trained = [], [], []
+
+    def put(files, checkpoint):
+        files.append(folder / f"round{checkpoint.round:02d}-{checkpoint.kind}.h5")
+        write(files[-1], checkpoint)
+
+    put(tickets, ticket)
+    for round_ in range(1, ROUNDS + 1):
+        network = make_trained(ticket, seed=round_)
+        put(trained, network)
+        found = prune(network.layers, ticket.layers, ticket.spec.pruning, ticket.seed, round_)
+        layers = tuple(
+            replace(layer, weight=None, bias=None, mask=mask)
+            for layer, mask in zip(ticket.layers, found, strict=True)
+        )
+        mask = replace(ticket, kind="mask", round=round_, layers=layers)
+        put(masks, mask)
+        ticket = replace(mask, kind="ticket", layers=rewind(found, theta.layers))
+        put(tickets, ticket)
+    put(trained, make_trained(ticket, seed=0))
+    return tickets, masks, trained
+
+
+@pytest.fixture(scope="module")
+def packed(chain, tmp_path_factory):
+    """Return the bank file of the chain. Read only."""
+    tickets, masks, trained = chain
+    path = tmp_path_factory.mktemp("bank") / "seed5.h5"
+    export(path, tickets[0], masks, trained)
+    return path
+
+
+# --- the same tickets ----------------------------------------------------------------------------
+
+
+def test_every_ticket_is_rebuilt_bit_for_bit(chain, packed, tmp_path):
+    found = read_bank(packed)
+    assert found.rounds == ROUNDS
+    for round_, path in enumerate(chain[0]):
+        rebuilt, original = bank.ticket(found, round_), read(path, kind="ticket")
+        for one, other in zip(rebuilt.layers, original.layers, strict=True):
+            assert (one.name, one.kind) == (other.name, other.kind)
+            for name in ("weight", "bias", "mask"):
+                assert same_bits(getattr(one, name), getattr(other, name)), name
+        assert rebuilt.attrs == original.attrs
+        assert rebuilt.content_sha256 == original.content_sha256
+        write(tmp_path / "rebuilt.h5", rebuilt)
+
+
+def test_summaries_equal_those_of_the_trained_networks(chain, packed):
+    runs = summaries(read_bank(packed), ROUNDS)
+    assert len(runs) == ROUNDS + 1
+    for found, path in zip(runs, chain[2], strict=True):
+        expected = read_summary(path)
+        for name in ("study", "seed", "round", "arm", "spec", "density"):
+            assert getattr(found, name) == getattr(expected, name)
+        assert dict(found.kept) == dict(expected.kept)
+        assert set(found.history) == set(expected.history)
+        for name, values in expected.history.items():
+            assert same_bits(found.history[name], values)
+
+
+def test_summaries_of_more_rounds_than_the_bank_has_are_refused(packed):
+    found = read_bank(packed)
+    assert [run.round for run in summaries(found, 1)] == [0, 1]
+    with pytest.raises(BankError, match=f"holds rounds 0 to {ROUNDS}, not {ROUNDS + 1}"):
+        summaries(found, ROUNDS + 1)
+
+
+def test_export_returns_what_the_file_holds(chain, tmp_path):
+    tickets, masks, trained = chain
+    exported = export(tmp_path / "bank.h5", tickets[0], masks, trained)
+    found = read_bank(tmp_path / "bank.h5")
+    for name in ("study", "seed", "rounds", "spec", "theta_0_sha256"):
+        assert getattr(exported, name) == getattr(found, name)
+    for name, removed in exported.removed_in.items():
+        assert same_bits(removed, found.removed_in[name])
+
+
+def test_the_file_has_the_documented_layout(packed):
+    with h5py.File(packed) as file:
+        assert file.attrs["format"] == "ticketlens-bank"
+        assert (file.attrs["format_version"], file.attrs["rounds"]) == (1, ROUNDS)
+        assert (file.attrs["study"], file.attrs["seed"]) == ("tiny-normal", 5)
+        assert list(file["layers"]) == ["00-hidden1", "01-hidden2", "02-readout"]
+        removed = file["layers/01-hidden2/removed_in"]
+        assert removed.dtype == np.uint8 and removed.fletcher32
+        assert set(np.unique(removed)) == {0, 1, 2, 3, 4}
+        assert set(file["history"]) == {f"round{n:02d}" for n in range(ROUNDS + 1)}
+
+
+def test_no_weight_is_stored(packed):
+    arrays = []
+    with h5py.File(packed) as file:
+        file.visititems(lambda name, item: arrays.append((name, getattr(item, "size", 0))))
+    assert all(size <= 3 or name.endswith("removed_in") for name, size in arrays)
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=40))
+def test_masks_of_a_bank_are_nested_and_begin_full(removed_in):
+    removed = np.array(removed_in, np.uint8)
+    found = [removed_mask(removed, round_) for round_ in range(10)]
+    assert found[0].all()
+    assert all(not (new & ~old).any() for old, new in pairwise(found))
+    assert np.array_equal(found[9], removed == 0)
+
+
+def test_a_chain_of_no_rounds_is_a_bank_of_its_dense_ticket(chain, tmp_path):
+    tickets, _, trained = chain
+    export(tmp_path / "bank.h5", tickets[0], [], trained[:1])
+    rebuilt = bank.ticket(read_bank(tmp_path / "bank.h5"), 0)
+    assert rebuilt.content_sha256 == read(tickets[0]).content_sha256
+
+
+# --- tickets that do not fit their weights -----------------------------------------------------
+
+
+@pytest.mark.parametrize("change", ["seed", "init", "digest", "streams"])
+def test_another_theta_0_is_refused(packed, monkeypatch, change):
+    found = read_bank(packed)
+    if change == "seed":
+        found = replace(found, seed=6)
+    elif change == "init":
+        found = replace(found, spec=found.spec.replace(init=InitSpec(sigma_w=1.3)))
+    elif change == "digest":
+        found = replace(found, theta_0_sha256="0" * 64)
+    else:  # another library version that draws other numbers
+        draw = "ticketlens.tickets.initialization.stream"
+        monkeypatch.setattr(draw, lambda seed, *purpose: stream(seed + 1, *purpose))
+    with pytest.raises(BankError, match=r"theta_0 drawn here has SHA-256 .*refusing to rebuild"):
+        bank.ticket(found, 2)
+
+
+@pytest.mark.parametrize("round_", [-1, ROUNDS + 1])
+def test_a_round_that_the_bank_does_not_hold_is_refused(packed, round_):
+    with pytest.raises(BankError, match=rf"seed 5 holds rounds 0 to {ROUNDS}, not {round_}"):
+        bank.ticket(read_bank(packed), round_)
+
+
+# --- chains that are none ------------------------------------------------------------------------
+
+
+def test_files_that_are_not_one_chain_are_refused(chain, tmp_path):
+    tickets, masks, trained = chain
+    other_seed = tmp_path / "other.h5"
+    write(other_seed, replace(read(trained[1]), seed=6))
+    other_spec = tmp_path / "spec.h5"
+    mask = read(masks[0])
+    write(other_spec, replace(mask, spec=mask.spec.replace(init=InitSpec(sigma_w=1.3))))
+    wrong = [
+        (tickets[0], masks[::-1], trained, "round04-mask.h5: not round 1 of tiny-normal seed 5"),
+        (tickets[0], masks[1:], trained[1:], "round02-mask.h5: not round 1"),
+        (tickets[0], [other_spec, *masks[1:]], trained, "spec.h5: not round 1"),
+        (tickets[0], masks, trained[:-1], "4 trained networks for rounds 0 to 4"),
+        (tickets[0], masks, trained[::-1], "round04-trained.h5: not round 0"),
+        (tickets[0], masks, [trained[0], other_seed, *trained[2:]], "other.h5: not round 1"),
+        (tickets[1], masks, trained, "round01-ticket.h5: is not the theta_0"),
+    ]
+    for ticket, of_masks, of_trained, message in wrong:
+        with pytest.raises(BankError, match=message):
+            export(tmp_path / "bank.h5", ticket, of_masks, of_trained)
+        assert not (tmp_path / "bank.h5").exists()
+    with pytest.raises(ValueError, match="kind is 'mask', expected 'ticket'"):
+        export(tmp_path / "bank.h5", masks[0], masks, trained)
+
+
+def test_masks_that_are_not_nested_are_refused(chain, tmp_path):
+    tickets, masks, trained = chain
+    second = read(masks[1])
+    layer = second.layers[0]
+    revived = replace(layer, mask=np.ones_like(layer.mask))
+    write(tmp_path / "revived.h5", replace(second, layers=(revived, *second.layers[1:])))
+    with pytest.raises(InvariantError, match=r"layer hidden1: \d+ pruned weights came back"):
+        export(
+            tmp_path / "bank.h5",
+            tickets[0],
+            [masks[0], tmp_path / "revived.h5", *masks[2:]],
+            trained,
+        )
+
+
+def test_late_rewinding_cannot_be_banked(make_ticket, tmp_path):
+    write(tmp_path / "ticket.h5", make_ticket(pruning={"rewind_epoch": 2}))
+    with pytest.raises(
+        BankError, match="rewinds to epoch 2; the bank rebuilds tickets that rewind"
+    ):
+        export(tmp_path / "bank.h5", tmp_path / "ticket.h5", [], [])
+
+
+# --- damaged and foreign files -------------------------------------------------------------------
+
+
+def test_a_missing_bank_says_how_banks_are_made(tmp_path):
+    with pytest.raises(BankError, match=r"none\.h5: no such file; .*`snakemake bank`"):
+        read_bank(tmp_path / "none.h5")
+
+
+@given(st.data())
+def test_a_flipped_bit_or_a_cut_is_refused_or_harmless(packed, data):
+    raw = bytearray(packed.read_bytes())
+    if data.draw(st.booleans()):
+        position = data.draw(st.integers(0, 8 * len(raw) - 1))
+        raw[position // 8] ^= 1 << position % 8
+    else:
+        raw = raw[: data.draw(st.integers(0, len(raw) - 1))]
+    damaged = packed.with_name("damaged.h5")
+    damaged.write_bytes(raw)
+    try:
+        found = read_bank(damaged)
+    except BankError as error:
+        assert str(damaged) in str(error)  # noqa: PT017 (either outcome is right)
+    else:
+        expected = read_bank(packed)
+        assert (found.spec, found.theta_0_sha256) == (expected.spec, expected.theta_0_sha256)
+        for name, removed in expected.removed_in.items():
+            assert same_bits(found.removed_in[name], removed)
+
+
+def resized(file):
+    del file["layers/00-hidden1/removed_in"]
+    file["layers/00-hidden1/removed_in"] = np.zeros((1, 3), np.uint8)
+
+
+def retyped(file):
+    values = file["layers/00-hidden1/removed_in"][()].astype(float)
+    del file["layers/00-hidden1/removed_in"]
+    file["layers/00-hidden1/removed_in"] = values
+
+
+def linked(file):
+    del file["layers/00-hidden1/removed_in"]
+    file["layers/00-hidden1/removed_in"] = h5py.ExternalLink("/etc/hostname", "/x")
+
+
+def late(file):
+    values = file["layers/00-hidden1/removed_in"]
+    values[...] = np.full(values.shape, ROUNDS + 1, np.uint8)
+
+
+def revived(file):
+    """Put back a weight that round 1 removed."""
+    values = file["layers/00-hidden1/removed_in"]
+    removed = values[...]
+    removed.flat[np.flatnonzero(removed == 1)[0]] = 2
+    values[...] = removed
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (revived, "round 1: layer hidden1: .* weights kept, the pruning rule says"),
+        (lambda file: file.attrs.__setitem__("format", "ticketlens"), "not a ticket bank"),
+        (
+            lambda file: file.attrs.__setitem__("format_version", 2),
+            "not a ticket bank of version 1",
+        ),
+        (lambda file: file.attrs.__delitem__("format"), "not a ticket bank"),
+        (lambda file: file.attrs.__delitem__("theta_0_sha256"), "'theta_0_sha256' is missing"),
+        (lambda file: file.attrs.__setitem__("spec", "{}"), "spec does not match its SHA-256"),
+        (lambda file: file.attrs.__setitem__("rounds", 5), "round05 is missing or a link"),
+        (lambda file: file.__delitem__("layers/02-readout"), "layers .*, the spec says"),
+        (lambda file: file.move("layers/02-readout", "layers/02-x"), "layers .*, the spec says"),
+        (lambda file: file.__delitem__("history/round02"), "round02 is missing or a link"),
+        (resized, "hidden1 has shape \\(1, 3\\)"),
+        (retyped, "entries of float64"),
+        (linked, "removed_in is missing or a link"),
+        (late, "rounds up to 5; expected .* at most 4"),
+    ],
+)
+def test_an_edited_or_foreign_bank_is_refused(packed, tmp_path, edit, message):
+    path = edited_copy(packed, tmp_path / "edited.h5", edit)
+    with pytest.raises(BankError, match=rf"edited\.h5: .*{message}"):
+        read_bank(path)
+
+
+def test_a_checkpoint_is_no_bank_and_a_bank_no_checkpoint(chain, packed):
+    with pytest.raises(BankError, match="not a ticket bank"):
+        read_bank(chain[0][0])
+    with pytest.raises(ValueError, match="not a ticketlens file"):
+        read(packed)
+
+
+def test_theta_0_is_drawn_again_from_seed_and_spec(chain, packed):
+    layers = bank.theta_0(read_bank(packed))
+    assert theta_sha256(layers) == theta_sha256(read(chain[0][0]).layers)

@@ -1,0 +1,238 @@
+"""Tools of the workflow tests: a copy of the workflow with tiny data, and Snakemake runs in it.
+
+Every test that changes something works in a copy of its own. The finished tiny run that many of
+them start from is made once per test session.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from core_tools import write_images
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PARTS = ("Snakefile", "workflow", "config", "envs", "profiles", "slurm", "resources")
+# What a clone does not have: prepared data, downloads, caches. The ticket bank stays behind, too.
+NOT_CLONED = ("__pycache__", "*.h5", "cifar10", "*.zip")
+TINY = """
+dataset: {name: tiny, source: folder, path: images, validation: 15}
+networks:
+  fcnet: {hidden_layers: 2, width: 8}
+  convnet: {hidden_layers: 2, width: 4}
+studies:
+  fcnet-normal: {seeds: [0]}
+  fcnet-orthogonal: null
+  convnet-normal: {seeds: [0], pruning: {rounds: 0}}
+  resnet-fc-normal: null
+  resnet-conv-normal: null
+training: {epochs: 2, batch_size: 9}
+pruning: {rounds: 1}
+interventions: {studies: []}
+"""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a plan: its rule, its files and why it runs."""
+
+    rule: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    wildcards: tuple[str, ...]
+    reason: str
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether its own code or parameters changed, not just what it reads."""
+        return "have changed since last execution" in self.reason
+
+
+def clone(folder: Path) -> Path:
+    """Copy what a fresh clone has into `folder`; the embedded images by a link."""
+    folder.mkdir(parents=True)
+    for name in PARTS:
+        source = REPOSITORY / name
+        if source.is_symlink() or source.is_file():
+            shutil.copy2(source, folder / name, follow_symlinks=False)
+        else:
+            left = NOT_CLONED + (("tickets",) if name == "resources" else ())
+            ignore = shutil.ignore_patterns(*left)
+            shutil.copytree(source, folder / name, symlinks=True, ignore=ignore)
+    for archive in (REPOSITORY / "resources").glob("*.zip"):
+        (folder / "resources" / archive.name).symlink_to(archive)
+    return folder
+
+
+def tiny_clone(folder: Path) -> Path:
+    """A clone with tiny.yaml, an overlay that trains small networks on a few small images."""
+    clone(folder)
+    write_images(folder / "images", train=20, test=5, size=(8, 8))
+    (folder / "tiny.yaml").write_text(TINY, encoding="utf-8")
+    return folder
+
+
+def snakemake_command(*arguments: str, overlays: tuple[str, ...] = ()) -> list[str]:
+    """The command line; `overlays` are config files laid over tiny.yaml."""
+    config = ["--configfile", "tiny.yaml", *overlays]
+    return [sys.executable, "-m", "snakemake", *arguments, *config]
+
+
+def environment() -> dict[str, str]:
+    """This process's environment without what could hide a mistake: the path of the library."""
+    kept = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    return kept | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+def run(folder: Path, command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command in `folder`; standard output and error come together in `stdout`."""
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=1800,
+    )
+
+
+def snakemake(folder: Path, *arguments: str, overlays: tuple[str, ...] = ()) -> str:
+    """Run Snakemake with the tiny config; return its output, fail the test if it fails."""
+    result = run(folder, snakemake_command(*arguments, overlays=overlays))
+    assert result.returncode == 0, result.stdout
+    return result.stdout
+
+
+def failing_snakemake(folder: Path, *arguments: str, overlays: tuple[str, ...] = ()) -> str:
+    """Run Snakemake and return its output; fail the test if it succeeds."""
+    result = run(folder, snakemake_command(*arguments, overlays=overlays))
+    assert result.returncode != 0, result.stdout
+    return result.stdout
+
+
+def overlay(folder: Path, config: dict) -> tuple[str]:
+    """Write a config file into `folder`; return its path for `overlays`."""
+    file = folder / "overlay.yaml"
+    file.write_text(yaml.safe_dump(config), encoding="utf-8")
+    return (str(file),)
+
+
+def only(**studies: dict) -> dict[str, dict | None]:
+    """The `studies` of an overlay that leaves no others of config.yaml."""
+    config = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
+    return dict.fromkeys(config["studies"]) | {
+        name.replace("_", "-"): study for name, study in studies.items()
+    }
+
+
+def plan(folder: Path, *arguments: str, overlays: tuple[str, ...] = ()) -> list[Job]:
+    """The jobs that Snakemake would run, target rules (which make no file) left out."""
+    return jobs(snakemake(folder, "-n", *arguments, overlays=overlays))
+
+
+def jobs(output: str) -> list[Job]:
+    """Read the jobs of a dry run's output."""
+    found = []
+    for block in re.split(r"\n(?=(?:local)?(?:rule|checkpoint) \w+:\n)", output)[1:]:
+        fields = dict(re.findall(r"^    (\w+): (.*)$", block, flags=re.MULTILINE))
+        if "output" in fields:
+            found.append(
+                Job(
+                    rule=re.match(r"(?:local)?(?:rule|checkpoint) (\w+):", block)[1],
+                    inputs=tuple(fields.get("input", "").split(", ")),
+                    outputs=tuple(fields["output"].split(", ")),
+                    wildcards=tuple(re.findall(r"(\w+)=", fields.get("wildcards", ""))),
+                    reason=fields.get("reason", ""),
+                )
+            )
+    return found
+
+
+def shared(
+    tmp_path_factory: pytest.TempPathFactory, name: str, build: Callable[[Path], object]
+) -> Path:
+    """A folder that `build` fills once per test session, whatever the number of processes.
+
+    Never change it: dry runs are fine, all else happens in a copy.
+    """
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    folder, done = root / name, root / f"{name}.done"
+    with open(root / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            assert not folder.exists(), f"{name} failed before, see the first test that failed"
+            build(folder)
+            done.touch()
+    return folder
+
+
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone in which the tiny config has been run to the end (see `shared`)."""
+
+    def build(folder: Path) -> None:
+        snakemake(tiny_clone(folder), "all", "--cores", "2")
+
+    return shared(tmp_path_factory, "finished-run", build)
+
+
+def copy_run(source: Path, target: Path) -> Path:
+    """Copy a run with its modification times, links and Snakemake's records."""
+    shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    return target
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule as its .smk file has it; `code` is the script whose fingerprint it carries."""
+
+    name: str
+    text: str
+    script: str | None
+    code: str | None
+    environment: str | None
+
+
+def rules() -> list[Rule]:
+    """All rules of the workflow; one that reuses another (`use rule`) has its directives."""
+    blocks: dict[str, tuple[str | None, str]] = {}
+    files = [REPOSITORY / "Snakefile", *sorted((REPOSITORY / "workflow/rules").glob("*.smk"))]
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        for block in re.split(r"^(?=(?:rule|checkpoint|use rule) )", text, flags=re.MULTILINE)[1:]:
+            block = re.split(r"\n(?=[a-z#])", block)[0]
+            head = re.match(r"(?:rule|checkpoint|use rule (\w+) as) (\w+)", block)
+            blocks[head[2]] = (head[1], block)
+    texts = {name: text + blocks.get(base, (None, ""))[1] for name, (base, text) in blocks.items()}
+    return [
+        Rule(
+            name,
+            text,
+            _first(r'^    script:\n        "\.\./scripts/(\w+)\.py"', text),
+            _first(r'^        code=code\("(\w+)"\)', text),
+            _first(r'envs/(\w+\.yaml)"', text),
+        )
+        for name, text in texts.items()
+    ]
+
+
+def _first(pattern: str, text: str) -> str | None:
+    found = re.search(pattern, text, flags=re.MULTILINE)
+    return found[1] if found else None
+
+
+def script_rules() -> list[Rule]:
+    """The rules that run a script of the project."""
+    return [rule for rule in rules() if re.search(r"^    script:", rule.text, re.MULTILINE)]

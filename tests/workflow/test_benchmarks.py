@@ -1,0 +1,69 @@
+"""The benchmarks run and write what their README says. How fast anything is, no test asks."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+TYPES = {
+    "quick": bool,
+    "machine": dict,
+    "versions": dict,
+    "seconds": dict,
+    "dense_step_over_gemm_floor": float,
+    "dense_step_over_gemm_floor_aten": float,
+    "masked_step_over_dense_step": float,
+    "plain_loop_over_dense_step": float,
+    "plain_loop_without_masks_over_dense_step": float,
+    "plain_loop_images_in_memory_over_dense_step": float,
+    "dense_step_milliseconds": float,
+    "suggested_sparse_below": float,
+    "sparse_speedup": dict,
+    "chain_in_dense_trainings": float,
+}
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
+    """Return the text and the file of a smoke run of the sections that start no jobs."""
+    output = tmp_path_factory.mktemp("benchmarks") / "latest.json"
+    command = [sys.executable, "benchmarks/run.py", "step", "sparse", "--quick", "--output", output]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert result.returncode == 0, result.stderr
+    return result.stdout, json.loads(output.read_text(encoding="utf-8"))
+
+
+def test_each_key_has_its_type(smoke: tuple[str, dict[str, Any]]) -> None:
+    found = smoke[1]
+    assert {key: type(value) for key, value in found.items()} == TYPES
+    assert found["quick"] and set(found["seconds"]) == {"step", "sparse"}
+
+
+def test_each_key_is_in_the_readme(smoke: tuple[str, dict[str, Any]]) -> None:
+    assert [key for key in smoke[1] if f"`{key}`" not in README] == []
+
+
+def test_speedups_are_keyed_by_density(smoke: tuple[str, dict[str, Any]]) -> None:
+    speedup = smoke[1]["sparse_speedup"]
+    assert [float(key) for key in speedup] == pytest.approx([1.0, 0.8**15], abs=1e-3)
+    assert all(value > 0 for value in speedup.values())
+
+
+def test_nothing_tells_where_it_ran(smoke: tuple[str, dict[str, Any]]) -> None:
+    for text in (smoke[0], json.dumps(smoke[1])):
+        assert str(ROOT) not in text and str(Path.home()) not in text
+        assert f'"{socket.gethostname()}"' not in text
+
+
+def test_unknown_sections_are_named() -> None:
+    command = [sys.executable, "benchmarks/run.py", "steps"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 2 and "'steps'; allowed: step, sparse" in result.stderr

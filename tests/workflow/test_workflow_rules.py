@@ -1,0 +1,202 @@
+"""What every rule and every script of the workflow owes to the others."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ticketlens.jobs.fingerprint import reached
+from workflow_tools import REPOSITORY, Rule, environment, rules, script_rules
+
+SCRIPTS = REPOSITORY / "workflow" / "scripts"
+LIBRARY = REPOSITORY / "workflow" / "ticketlens"
+RULES = script_rules()
+# Import name of a package, where it differs from the name that it is installed by.
+INSTALLED_AS = {"PIL": "pillow", "yaml": "pyyaml"}
+# Modules of analysis jobs that import torch, if at all, inside the one function that downloads.
+DOWNLOADERS = {"sources.py"}
+LOAD = """
+import importlib.util, json, multiprocessing, sys
+import h5py, matplotlib.pyplot, numpy, pandas, scipy.stats  # once, for speed; none imports torch
+
+def load(script):
+    spec = importlib.util.spec_from_file_location("script", script)
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    own = [m.__file__ for name, m in sys.modules.items() if name.split(".")[0] == "ticketlens"]
+    return {"torch": "torch" in sys.modules, "own": own}
+
+with multiprocessing.get_context("fork").Pool(1, maxtasksperchild=1) as pool:
+    print(json.dumps(dict(zip(sys.argv[1:], pool.map(load, sys.argv[1:], chunksize=1)))))
+"""
+
+
+def named(rule: Rule) -> str:
+    return rule.name
+
+
+def script_of(rule: Rule) -> Path:
+    return SCRIPTS / f"{rule.script}.py"
+
+
+@pytest.fixture(scope="module")
+def loaded() -> dict[str, dict]:
+    """What the import of each script loads: own modules, and whether torch."""
+    paths = sorted(str(path) for path in SCRIPTS.glob("*.py"))
+    found = subprocess.run(
+        [sys.executable, "-c", LOAD, *paths],
+        env=environment() | {"PYTHONPATH": str(LIBRARY.parent)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {Path(path).stem: entry for path, entry in json.loads(found.stdout).items()}
+
+
+def test_every_script_has_a_rule_and_every_rule_its_script() -> None:
+    assert {rule.script for rule in RULES} == {path.stem for path in SCRIPTS.glob("*.py")}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=named)
+def test_every_script_rule_carries_the_fingerprint_of_its_own_script(rule: Rule) -> None:
+    assert rule.code == rule.script
+
+
+@pytest.mark.parametrize("rule", RULES, ids=named)
+def test_every_script_rule_has_a_docstring_a_log_and_an_environment(rule: Rule) -> None:
+    base = rule.text.split(":\n", 1)[1].lstrip()
+    assert base.startswith('"""') or rule.text.startswith("use rule")
+    assert re.search(r"^    log:", rule.text, flags=re.MULTILINE)
+    assert (REPOSITORY / "envs" / str(rule.environment)).is_file()
+
+
+def test_no_rule_runs_python_outside_a_script() -> None:
+    """`run:` starts a whole Snakemake per job; `notebook:` and `wrapper:` have no fingerprint."""
+    found = [
+        rule.name
+        for rule in rules()
+        if re.search(r"^    (run|notebook|wrapper|template_engine):", rule.text, re.MULTILINE)
+    ]
+    assert not found
+
+
+@pytest.mark.parametrize("script", sorted(SCRIPTS.glob("*.py")), ids=lambda path: path.stem)
+def test_no_script_reads_what_its_parameters_do_not_say(script: Path) -> None:
+    """A config entry, or a file that is no input, would not be a reason to run again."""
+    tree = ast.parse(script.read_text(encoding="utf-8"))
+    used = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "snakemake"
+    }
+    assert used <= {"input", "output", "params", "wildcards", "log", "threads", "resources"}
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    assert not names & {"open", "__file__"}
+
+
+def test_scripts_are_thin() -> None:
+    lengths = {path.name: len(path.read_text().splitlines()) for path in SCRIPTS.glob("*.py")}
+    assert {name: length for name, length in lengths.items() if length > 45} == {}
+
+
+def test_fingerprints_reach_all_modules_that_python_loads(loaded: dict[str, dict]) -> None:
+    for script, entry in loaded.items():
+        own = {Path(file) for file in entry["own"]}
+        assert own <= reached(SCRIPTS / f"{script}.py", LIBRARY), script
+
+
+def test_only_scripts_whose_environment_has_torch_import_it(loaded: dict[str, dict]) -> None:
+    """An analysis job starts in a fraction of a second; importing torch alone takes two."""
+    without = {rule.script for rule in RULES if "torch" not in packages(rule)}
+    assert {script for script in without if loaded[script]["torch"]} == set()
+
+
+def test_no_analysis_script_reaches_torch_inside_a_function() -> None:
+    for rule in RULES:
+        if "torch" in packages(rule):
+            continue
+        for module in reached(script_of(rule), LIBRARY):
+            if module.name not in DOWNLOADERS:
+                assert not imports(module, everywhere=True) & {"torch", "torchvision"}, module
+
+
+def test_the_documents_name_the_modules_that_import_torch() -> None:
+    text = (REPOSITORY / "docs/extending.md").read_text(encoding="utf-8")
+    said = re.search(r"These library modules import PyTorch: ([^;]+?), and what", text)[1]
+    found = {module.stem for module in LIBRARY.glob("*.py") if "torch" in imports(module)}
+    assert re.findall(r"`(\w+)`", said) == sorted(found)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=named)
+def test_the_environment_of_a_rule_has_all_that_its_script_imports(rule: Rule) -> None:
+    files = {script_of(rule), *reached(script_of(rule), LIBRARY)}
+    needed = set().union(*(imports(file) for file in files)) - {"ticketlens"}
+    missing = {INSTALLED_AS.get(name, name) for name in needed} - set(packages(rule))
+    assert not missing
+
+
+def packages(rule: Rule) -> dict[str, str]:
+    return pinned(REPOSITORY / "envs" / str(rule.environment))
+
+
+def pinned(file: Path) -> dict[str, str]:
+    """Versions by package, lower case, of a lock or environment file."""
+    lines = re.findall(r"^[\s-]*([\w.-]+)==([\w.+-]+)$", file.read_text(), flags=re.MULTILINE)
+    return {name.lower(): version for name, version in lines}
+
+
+def imports(file: Path, everywhere: bool = False) -> set[str]:
+    """Top-level names of packages that a module imports when loaded, or `everywhere` in it."""
+    pending: list[ast.AST] = [ast.parse(file.read_text(encoding="utf-8"))]
+    found = set()
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add(str(node.module).split(".")[0])
+        elif everywhere or not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            pending += ast.iter_child_nodes(node)
+    return found - sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("file", sorted((REPOSITORY / "envs").glob("*.yaml")), ids=lambda f: f.stem)
+def test_conda_environments_have_the_versions_of_the_lock(file: Path) -> None:
+    lock, found = pinned(REPOSITORY / "requirements.lock"), pinned(file)
+    assert found
+    assert found == {name: lock.get(name) for name in found}
+    pip_lines = re.findall(r"^      - (.+)$", file.read_text(), flags=re.MULTILINE)
+    assert len(pip_lines) == len(found), "every package has an exact version"
+
+
+def test_versions_are_said_alike_everywhere() -> None:
+    texts = {
+        name: (REPOSITORY / name).read_text(encoding="utf-8")
+        for name in ("Snakefile", "pyproject.toml", "README.md", "Makefile", "requirements.lock",
+                     "CHANGELOG.md", "CITATION.cff")
+    }  # fmt: skip
+    least = re.search(r'min_version\("(.+)"\)', texts["Snakefile"])[1]
+    assert f'"snakemake[reports]>={least}"' in texts["pyproject.toml"]
+    pythons = re.search(r"Python [\d.]+ to [\d.]+", texts["requirements.lock"])[0]
+    assert pythons in texts["README.md"] and pythons in texts["Makefile"]
+    oldest, newest = re.findall(r"3\.(\d+)", pythons)
+    beyond = int(newest) + 1
+    assert f'requires-python = ">=3.{oldest},<3.{beyond}"' in texts["pyproject.toml"]
+    assert f"not (3, {oldest}) <= sys.version_info < (3, {beyond})" in texts["Makefile"]
+    lock = pinned(REPOSITORY / "requirements.lock")
+    pair = f"torch=={lock['torch']} torchvision=={lock['torchvision']}"
+    assert pair in texts["README.md"]
+    is_released = "(unreleased)" not in re.search(r"^## .+$", texts["CHANGELOG.md"], re.M)[0]
+    assert is_released == ("date-released" in texts["CITATION.cff"])
+
+
+def test_every_environment_is_used() -> None:
+    used = {rule.environment for rule in RULES}
+    assert used == {file.name for file in (REPOSITORY / "envs").glob("*.yaml")}

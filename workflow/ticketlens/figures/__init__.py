@@ -1,0 +1,1 @@
+"""Figures from tidy tables: each is one pure function. Never measures."""

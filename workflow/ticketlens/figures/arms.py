@@ -1,0 +1,191 @@
+"""Figures of arms: rival tickets against the IMP ticket."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from ticketlens.figures import style as plotting
+from ticketlens.figures.experiments import ACCURACIES
+from ticketlens.verdicts.contrasts import QUANTITIES
+from ticketlens.verdicts.predictors import PROPERTIES
+
+
+def zero_shot(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
+    """Accuracy of each arm minus IMP's: mean and 95 % t-interval over seeds, per round.
+
+    `table` is contrasts.csv; two panels per study, of the last and of the best validation epoch's
+    weights. The band is the margin of equality; filled markers have a verdict, open ones were not
+    planned. The axis follows the means: intervals that run off it (few seeds) end in arrowheads.
+    """
+    table = table[table["n"] > 0]  # arms that are not applicable have rows, but no seed
+    studies = [study for study in titles if study in set(table["study"])]
+    panels = [(study, quantity) for study in studies for quantity in ACCURACIES]
+    names = []
+    for study, quantity in panels:
+        seeds = plotting.seed_range(table[table["study"] == study]["n"])
+        names.append(f"{titles[study]}, {seeds}, {ACCURACIES[quantity]}")
+    arms = list(dict.fromkeys(table["arm"]))
+    figure, axes = plotting.panels(names, height=0.6 + 0.36 * max(4, len(arms)), columns=2)
+    for axis, (study, quantity) in zip(axes[0], panels, strict=True):
+        rows = table[table["study"] == study]
+        margin = float(rows["margin"].iloc[0])
+        reach = 1.15 * max(2 * margin, rows["mean"].abs().max())
+        _contrasts(axis, rows[rows["quantity"] == quantity], arms, reach)
+        axis.axvspan(-margin, margin, color="0.9", zorder=0, label=f"±{margin:g} points")
+        axis.axvline(0, color="0.5", lw=0.8, zorder=1)
+        axis.set_xlim(-reach, reach)
+        axis.set_ylim(len(arms) - 0.5, -0.5)
+        axis.set_yticks(
+            range(len(arms)), labels=arms if plotting.is_leftmost(axis) else [""] * len(arms)
+        )
+        axis.set_xlabel("test accuracy, arm − IMP (points)")
+    plotting.legend(figure, *plotting.entries(axes[0]))
+    return figure
+
+
+def _contrasts(axis: Axes, rows: pd.DataFrame, arms: Sequence[str], reach: float) -> None:
+    """Draw the differences of one study and epoch, an arm a line, its rounds side by side."""
+    rounds = sorted(set(rows["round"]))
+    for number, shift in zip(rounds, _shifts(len(rounds)), strict=True):
+        found = rows[rows["round"] == number]
+        colour = plotting.density_colour(found["density"].mean())
+        place = np.array([arms.index(arm) for arm in found["arm"]]) + shift
+        ends = found[["lower", "upper"]].to_numpy()
+        axis.plot(ends.T, [place, place], color=colour, alpha=0.5, lw=0.9)
+        for end, marker, is_off in ((-reach, "<", ends < -reach), (reach, ">", ends > reach)):
+            off = place[is_off.any(axis=1)]
+            axis.plot(np.full(len(off), 0.985 * end), off, marker, color=colour, ms=3)
+        for planned, face in ((True, colour), (False, "white")):
+            own = (found["planned"] == planned).to_numpy()
+            axis.plot(found["mean"][own], place[own], "o", color=colour, mfc=face, zorder=3)
+        label = f"round {number}, density {found['density'].mean():.2g}"
+        axis.plot([], [], "o", color=colour, label=label)
+
+
+def factorial(table: pd.DataFrame, titles: Mapping[str, str], order: Sequence[str]) -> Figure:
+    """Heat map: test accuracy of every combination of sources minus IMP's, mean over seeds.
+
+    `table` is factorial_contrasts.csv, of which the last epoch's weights are drawn; one panel per
+    round. Below each mean the half-width of its 95 % t-interval (more than one seed), bold where
+    the interval excludes 0. Combinations that make no sense are grey. Sources come in their
+    `order`.
+    """
+    table = table[table["quantity"] == "test_accuracy"]
+    rounds = sorted(set(table["round"]))
+    masks, weights = (sorted(set(table[key]), key=order.index) for key in ("mask", "weights"))
+    figure, axes = plotting.plt.subplots(
+        len(rounds),
+        1,
+        figsize=(1.9 + 0.62 * len(weights), len(rounds) * (1.1 + 0.34 * len(masks))),
+        squeeze=False,
+        layout="constrained",
+    )
+    reach = max(0.5, table["mean"].abs().max()) if table["mean"].notna().any() else 0.5
+    norm, colours = Normalize(-reach, reach), plotting.plt.get_cmap("PuOr")
+    for axis, number in zip(axes[:, 0], rounds, strict=True):
+        rows = table[table["round"] == number]
+        grid = np.full((len(masks), len(weights)), np.nan)
+        for row in rows.itertuples():
+            grid[masks.index(row.mask), weights.index(row.weights)] = row.mean
+        axis.set_facecolor("0.88")
+        image = axis.imshow(grid, cmap=colours, norm=norm, aspect="auto")
+        for row in rows[rows["n"] > 0].itertuples():
+            place = (weights.index(row.weights), masks.index(row.mask))
+            _write_cell(axis, place, row, "white" if abs(row.mean) > 0.65 * reach else "black")
+        for row in rows[rows["n"] == 0].itertuples():
+            text = "IMP" if row.arm == "imp" else "–"
+            axis.text(weights.index(row.weights), masks.index(row.mask), text, ha="center",
+                      va="center", fontsize=6.5)  # fmt: skip
+        axis.set_xticks(range(len(weights)), labels=weights, rotation=35, ha="right")
+        axis.set_yticks(range(len(masks)), labels=masks)
+        axis.set_xlabel("weights")
+        axis.set_ylabel("mask")
+        axis.grid(False)
+        axis.spines[:].set_visible(False)
+        axis.set_title(_factorial_title(rows, titles))
+    bar = figure.colorbar(image, ax=list(axes[:, 0]), pad=0.02, aspect=30)
+    bar.set_label("test accuracy, combination − IMP (points)")
+    return figure
+
+
+def _write_cell(axis: Axes, place: tuple[int, int], row: Any, colour: str) -> None:
+    half_width = row.upper - row.mean
+    text = f"{row.mean:+.1f}" + (f"\n±{half_width:.1f}" if np.isfinite(half_width) else "")
+    text = text.replace("-", "\u2212")
+    is_off_zero = row.lower > 0 or row.upper < 0
+    axis.text(*place, text, ha="center", va="center", color=colour, fontsize=6.5,
+              linespacing=0.95, weight="bold" if is_off_zero else "normal")  # fmt: skip
+
+
+def _factorial_title(rows: pd.DataFrame, titles: Mapping[str, str]) -> str:
+    study, number, density = rows.iloc[0][["study", "round", "density"]]
+    seeds = sorted(set(rows.loc[rows["n"] > 0, "n"].astype(int)))
+    count = "–".join(str(n) for n in dict.fromkeys((seeds[0], seeds[-1]))) if seeds else "no"
+    name = titles.get(study, study)
+    plural = "" if seeds[-1:] == [1] else "s"
+    return f"{name}, round {number}, density {density:.2g}, n = {count} seed{plural}"
+
+
+def predictors(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
+    """Kendall's tau between a property of tickets and their accuracy: mean and 95 % t-interval.
+
+    `table` is predictors.csv; one panel per study, a line per property, rounds by colour; filled
+    markers are the last epoch's weights, open ones those of the best validation epoch. The bars
+    hold |tau| of one ranking, independent of accuracy, in 95 % of the cases or more: a round of few
+    arms has wide ones.
+    """
+    studies = [study for study in titles if study in set(table["study"])]
+    properties = [name for name in PROPERTIES if name in set(table["property"])]
+    names = [
+        f"{titles[study]}, {plotting.seed_range(table[table['study'] == study]['seeds'])}"
+        for study in studies
+    ]
+    figure, axes = plotting.panels(names, height=0.7 + 0.4 * max(4, len(properties)))
+    for axis, study in zip(axes[0], studies, strict=True):
+        rows = table[table["study"] == study]
+        rounds = sorted(set(rows["round"]))
+        for number, shift in zip(rounds, _shifts(len(rounds)), strict=True):
+            found = rows[rows["round"] == number]
+            colour = plotting.density_colour(found["density"].mean())
+            for quantity, own in found.groupby("quantity"):
+                is_last = quantity == QUANTITIES[0]
+                place = np.array([properties.index(name) for name in own["property"]]) + shift
+                place += -0.05 if is_last else 0.05
+                axis.plot(
+                    [own["lower"], own["upper"]], [place, place], color=colour, alpha=0.5, lw=0.9
+                )
+                axis.plot(own["mean"], place, "o", color=colour, mfc=colour if is_last else "white",
+                          zorder=3 if is_last else 2.9)  # fmt: skip
+            band = found["band"].max()
+            if np.isfinite(band):
+                places = np.arange(len(properties)) + shift
+                axis.barh(places, 2 * band, 0.44 / max(1, len(rounds) - 1), -band, color="0.92",
+                          zorder=0)  # fmt: skip
+            label = f"round {number}, density {found['density'].mean():.2g}"
+            axis.plot([], [], "o", color=colour, label=label)
+        arms = "–".join(str(n) for n in sorted({rows["arms"].min(), rows["arms"].max()}))
+        if rows["band"].notna().any():
+            axis.bar(0, 0, 0, color="0.92", label="5 % level, independent rankings")
+        axis.plot([], [], "o", color="0.4", mfc="white", label="best validation epoch")
+        axis.axvline(0, color="0.5", lw=0.8, zorder=1)
+        axis.set_xlim(-1.05, 1.05)
+        axis.set_ylim(len(properties) - 0.5, -0.5)
+        labels = [PROPERTIES[name].label for name in properties]
+        axis.set_yticks(
+            range(len(labels)), labels=labels if plotting.is_leftmost(axis) else [""] * len(labels)
+        )
+        axis.set_xlabel(rf"Kendall's $\tau$ with test accuracy, {arms} arms")
+    plotting.legend(figure, *plotting.entries(axes[0]))
+    return figure
+
+
+def _shifts(count: int) -> np.ndarray:
+    """Return vertical places of `count` rounds around an arm's line."""
+    return np.linspace(-0.22, 0.22, count) if count > 1 else np.zeros(1)

@@ -1,0 +1,88 @@
+"""Figures of the Jacobian dh^L/dh^1: its spectrum, and isometry against the nulls.
+
+Each is one function from a tidy table and panel titles to a figure, one column per study.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ticketlens.figures import style as plotting
+
+# Colour and marker, and what the null keeps.
+NETWORKS = {
+    "ticket": ("black", "o", "ticket"),
+    "random-mask": (plotting.ORANGE, "s", "N1 random mask"),
+    "rewired": (plotting.GREEN, "v", "N2 same degrees"),
+    "shuffled-values": (plotting.PURPLE, "D", "N3 values shuffled"),
+    "sign-redrawn": (plotting.VERMILLION, "X", "N4 signs redrawn"),
+    "fresh-matched": (plotting.BLUE, "^", "N5 Gaussian redraw"),
+    "fresh": (plotting.SKY, "P", "N6 fresh weights"),
+}
+SHIFTS = [1.008**step for step in (0, -3, -2, -1, 1, 2, 3)]  # keep the bars of networks apart
+BINS_PER_POINT = 4  # a spectrum has about a thousand values
+LOWEST = -8.0  # of log10 s²; the tail below is long and empty
+DENSITIES = 6
+
+
+def jacobian_spectrum(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
+    """Density of log10 s², the squared singular values of dh^L/dh^1, at a few densities.
+
+    `table` is jacobian_spectrum.csv. Mean over seeds; the area under a line is the share of the
+    values that the masks do not force to be zero. Dashed: free probability for the dense network.
+    """
+    rows, studies = plotting.selected(table, titles, "init")
+    rows = rows[rows["jacobian"] == "hidden"]
+    figure, axes = plotting.study_panels(rows, studies, titles)
+    for axis, study in zip(axes[0], studies, strict=True):
+        own = rows[rows["study"] == study]
+        for number in plotting.spread(own["round"], DENSITIES):
+            group = own[own["round"] == number]
+            colour = plotting.density_colour(group["density"].mean())
+            mean = group.groupby("log10_s2")["density_log10"].mean().reset_index()
+            mean = mean.groupby(mean.index // BINS_PER_POINT).mean()
+            axis.plot(mean["log10_s2"], mean["density_log10"], color=colour, lw=1.1)
+        theory = own.groupby("log10_s2")["density_theory"].mean()
+        axis.plot(theory.index, theory, color="black", ls="--", lw=1.1)
+        seen = own.loc[own["density_log10"] > 5e-3, "log10_s2"]
+        axis.set_xlim(max(LOWEST, seen.min() - 0.2), seen.max() + 0.4)
+        axis.set_ylim(bottom=0)
+        axis.set_xlabel(r"$\log_{10} s^2$")
+    plotting.label_rows(axes, r"density of $\log_{10} s^2$")
+    plotting.density_colourbar(figure, axes.ravel())
+    lines = [Line2D([], [], color="0.35"), Line2D([], [], color="black", ls="--")]
+    plotting.legend(figure, lines, ["tickets", "free probability, dense network"])
+    return figure
+
+
+def isometry(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
+    """Growth of perturbations from the first to the last hidden layer, of tickets and nulls.
+
+    `table` is isometry.csv. Top: ln(‖J‖_F²/N). Bottom: its difference to Σ ln chi_l, zero where the
+    layers act independently. Mean over seeds with 95 % t-interval; draws of a null are averaged.
+    """
+    rows, studies = plotting.selected(table, titles, "init")
+    figure, axes = plotting.study_panels(rows, studies, titles, 2)
+    for column, study in enumerate(studies):
+        own = rows[rows["study"] == study]
+        networks = [name for name in NETWORKS if (own["network"] == name).any()]
+        for axis, quantity in zip(axes[:, column], ("log_frobenius", "excess"), strict=True):
+            axis.axhline(0, color="0.4", lw=0.9, ls="--", zorder=1)
+            for index, name in enumerate(networks):
+                colour, marker, label = NETWORKS[name]
+                plotting.draw_against_density(
+                    axis, own[own["network"] == name], quantity, colour,
+                    shift=SHIFTS[index], marker=marker, label=label,
+                    lw=1.8 if name == "ticket" else 0.9, zorder=3 if name == "ticket" else 2,
+                )  # fmt: skip
+            means = own.groupby(["network", "seed", "round"])[quantity].mean()
+            plotting.frame(axis, means, [0])
+            plotting.density_axis(axis, own["density"])
+        plotting.hide_x(axes[0][column])
+    plotting.label_rows(axes, r"$\ln\,(\|J\|_F^2/N)$", r"$\ln\,(\|J\|_F^2/N) - \Sigma_l \ln\chi_l$")
+    plotting.legend(figure, *plotting.entries(axes[0]))
+    return figure

@@ -1,0 +1,338 @@
+"""The look that all figures share: one style, one colour scale for density, panels per study.
+
+Lines are means over seeds with 95 % t-intervals as bars. Axes follow the means and the single
+seeds: wide intervals (few seeds) run off them.
+"""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, ListedColormap, LogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from ticketlens.files.atomic import replacing
+from ticketlens.verdicts.inference import t_interval
+
+MAX_PIXELS = 1500
+TITLE_CHARACTERS = 38
+MAX_COLUMNS = 3
+PANEL = (3.4, 2.7)  # inches: two panels fill a page's width
+DENSITY_RANGE = (0.03, 1.0)
+DENSITY_LABEL = "density (kept / all weights)"
+LAYER_LABEL = r"hidden layer $l$"
+STYLE = {
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "0.92",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 3.5,
+    "savefig.bbox": "tight",
+    "pdf.fonttype": 42,
+}
+plt.rcParams.update(STYLE)
+# Okabe & Ito's colours, which the colour-blind tell apart.
+BLUE, ORANGE, GREEN, VERMILLION, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
+SKY = "#56B4E9"
+WEIGHTS = (
+    ("", "last epoch", BLUE, "o", 0.985),
+    ("_best_validation", "best validation epoch", VERMILLION, "s", 1.015),
+)
+"""Per set of weights that a run ends with: suffix of its columns in accuracy.csv, label, colour,
+marker, and the factor that keeps its bars apart on an axis of densities."""
+
+
+# --- What is drawn -------------------------------------------------------------------------------
+
+
+def selected(
+    table: pd.DataFrame, titles: Mapping[str, str], state: str | None = None
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return the rows of the imp arm (in one state), and their studies in the order of `titles`.
+
+    Raises ValueError if there are none.
+    """
+    if not table.empty:
+        kept = (table["arm"] == "imp") & table["study"].isin(list(titles))
+        if state is not None:
+            kept &= table["state"] == state
+        table = table[kept]
+    if table.empty:
+        of_state = "" if state is None else f" in state {state!r}"
+        raise ValueError(f"the table has no rows of arm 'imp'{of_state} of studies {list(titles)}")
+    found = set(table["study"])
+    return table, [study for study in titles if study in found]
+
+
+def seed_intervals(rows: pd.DataFrame, by: str, column: str) -> pd.DataFrame:
+    """Return, per value of `by`, the mean over seeds of `column` with its 95 % t-interval.
+
+    Columns `by`, mean, lower, upper (NaN for one seed) and density, the mean of the rows'. Several
+    rows of a seed count as their mean, and values that are not finite not at all.
+    """
+    finite = rows[np.isfinite(rows[column])]
+    seeds = finite.groupby([by, "seed"], sort=True)[[column, "density"]].mean().reset_index()
+    found = []
+    for value, group in seeds.groupby(by):
+        interval = t_interval(group[column].to_numpy())
+        found.append(
+            (value, interval.mean, interval.lower, interval.upper, group["density"].mean())
+        )
+    return pd.DataFrame(found, columns=[by, "mean", "lower", "upper", "density"], dtype=float)
+
+
+def spread(values: Iterable[int], count: int) -> list[int]:
+    """Return at most `count` of the values, evenly spread, the first and the last among them."""
+    ordered = sorted(set(values))
+    positions = np.linspace(0, len(ordered) - 1, min(count, len(ordered))).round().astype(int)
+    return [ordered[position] for position in positions]
+
+
+# --- Lines ---------------------------------------------------------------------------------------
+
+
+def draw_intervals(
+    axis: Axes, x: Sequence[float], intervals: pd.DataFrame, colour: object, **style: object
+) -> None:
+    """Draw a line of means with bars for their intervals; no bars for single seeds."""
+    half_widths = (intervals["upper"] - intervals["mean"]).to_numpy()
+    drawn = axis.errorbar(
+        x,
+        intervals["mean"],
+        yerr=None if np.isnan(half_widths).all() else half_widths,
+        color=colour,
+        **{"capsize": 1.5, "elinewidth": 0.8, **style},
+    )
+    for bars in drawn.lines[2]:
+        bars.set_alpha(0.5)
+
+
+def draw_against_density(
+    axis: Axes,
+    rows: pd.DataFrame,
+    column: str,
+    colour: str,
+    shift: float = 1.0,
+    **style: object,
+) -> None:
+    """Draw the mean of `column` over seeds against density, single seeds faint.
+
+    `shift` is a factor on the density that keeps the bars of several lines apart.
+    """
+    intervals = seed_intervals(rows, "round", column)
+    if rows["seed"].nunique() > 1:
+        for _, run in rows.groupby("seed"):
+            own = seed_intervals(run, "round", column)
+            axis.plot(own["density"], own["mean"], color=colour, alpha=0.25, lw=0.7)
+    draw_intervals(axis, intervals["density"] * shift, intervals, colour, **style)
+
+
+def draw_layers(axis: Axes, rows: pd.DataFrame, column: str, **style: object) -> None:
+    """Draw the mean of `column` over seeds against the layer, one line per round."""
+    style = {"marker": "o", "ms": 2.2, "lw": 1.1, "elinewidth": 0.6, "capsize": 0, **style}
+    for _, group in rows.groupby("round"):
+        intervals = seed_intervals(group, "layer", column)
+        colour = density_colour(group["density"].mean())
+        draw_intervals(axis, intervals["layer"], intervals, colour, **style)
+
+
+def frame(axis: Axes, *values: Iterable[float], margin: float = 0.06) -> None:
+    """Limit y to what the values span, and a margin; in logs on a logarithmic axis."""
+    found = np.concatenate([np.asarray(list(part), dtype=float) for part in values])
+    logarithmic = axis.get_yscale() == "log"
+    found = found[np.isfinite(found) & ((found > 0) | (not logarithmic))]
+    if not found.size:
+        return
+    if logarithmic:
+        found = np.log(found)
+    low, high = found.min(), found.max()
+    gap = margin * (high - low) or 0.05 * (abs(high) or 1.0)
+    limits = np.array([low - gap, high + gap])
+    axis.set_ylim(*(np.exp(limits) if logarithmic else limits))
+
+
+# --- Axes, scales and legends --------------------------------------------------------------------
+
+
+def density_colour(density: float) -> tuple[float, float, float, float]:
+    """Return the colour of a density: viridis on a log scale, dense is dark."""
+    norm = LogNorm(*DENSITY_RANGE, clip=True)
+    return plt.get_cmap("viridis")(0.92 * (1 - norm(density)))
+
+
+def shades(name: str, low: float, high: float) -> Colormap:
+    """Return the part of a colour map between two positions in [0, 1]."""
+    return ListedColormap(plt.get_cmap(name)(np.linspace(low, high, 256)))
+
+
+def density_colourbar(figure: Figure, axes: Sequence[Axes]) -> None:
+    """Draw the scale of `density_colour` beside `axes`."""
+    colours = [density_colour(d) for d in np.geomspace(*DENSITY_RANGE, 256)]
+    mappable = mpl.cm.ScalarMappable(LogNorm(*DENSITY_RANGE), ListedColormap(colours))
+    bar = figure.colorbar(mappable, ax=list(axes), pad=0.02, aspect=30)
+    bar.set_label("density")
+    bar.set_ticks([1, 0.5, 0.2, 0.1, 0.05, 0.03], labels=["1", "0.5", "0.2", "0.1", "0.05", "0.03"])
+    bar.ax.minorticks_off()
+
+
+def panels(
+    titles: Iterable[str], rows: int = 1, height: float = PANEL[1], columns: int = MAX_COLUMNS
+) -> tuple[Figure, np.ndarray]:
+    """Return a figure and its axes, shape (rows, panels), one column of axes per title.
+
+    More than `columns` titles go on below the first ones, all their rows together, in bands as
+    equal as can be: four titles are two and two. `height` of a row is in inches.
+    """
+    titles = list(titles)
+    bands = -(-len(titles) // columns)
+    columns = -(-len(titles) // bands)
+    figure, grid = plt.subplots(
+        rows * bands,
+        columns,
+        figsize=(PANEL[0] * columns + 0.5, height * rows * bands + 0.4),
+        squeeze=False,
+        layout="constrained",
+    )
+    places = grid.reshape(bands, rows, columns).swapaxes(0, 1).reshape(rows, -1)
+    for axis in places[:, len(titles) :].flat:
+        axis.remove()
+    axes = places[:, : len(titles)]
+    for axis, title in zip(axes[0], titles, strict=True):
+        axis.set_title("\n".join(textwrap.wrap(title, TITLE_CHARACTERS)))
+    return figure, axes
+
+
+def is_leftmost(axis: Axes) -> bool:
+    """Whether a panel has none to its left, so that its y axis carries the labels."""
+    return axis.get_subplotspec().is_first_col()
+
+
+def label_rows(axes: np.ndarray, *labels: str) -> None:
+    """Name the y axes of each row of `panels`, at the left end of the figure."""
+    for row, label in zip(axes, labels, strict=True):
+        for axis in filter(is_leftmost, row):
+            axis.set_ylabel(label)
+
+
+def study_panels(
+    rows: pd.DataFrame,
+    studies: Sequence[str],
+    titles: Mapping[str, str],
+    lines: int = 1,
+    height: float = PANEL[1],
+) -> tuple[Figure, np.ndarray]:
+    """Return a figure and its axes, (lines, studies), titled by study and its number of seeds."""
+    return panels([title(rows, study, titles[study]) for study in studies], lines, height)
+
+
+def title(rows: pd.DataFrame, study: str, name: str) -> str:
+    """Return the name of a study with its number of seeds, "2–5 seeds" where arms differ in it."""
+    per_arm = rows[rows["study"] == study].groupby("arm")["seed"].nunique()
+    return f"{name}, {seed_range(per_arm)}"
+
+
+def seed_range(counts: Iterable[int]) -> str:
+    """Return numbers of seeds in words, which no line break separates."""
+    fewest, most = min(counts), max(counts)
+    number = str(most) if fewest == most else f"{fewest}–{most}"
+    return f"{number}\u00a0seed{'' if most == 1 else 's'}"
+
+
+def density_axis(axis: Axes, densities: Sequence[float]) -> None:
+    """Make x a logarithmic density axis, dense on the left."""
+    axis.set_xscale("log")
+    low, high = min(densities), max(densities)
+    axis.set_xlim(high * 1.15, low / 1.15)
+    wide = (1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
+    ticks = wide if low < 0.15 * high else (1, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2)
+    ticks = [tick for tick in ticks if low / 1.15 <= tick <= high * 1.15]
+    axis.set_xticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+    axis.minorticks_off()
+    axis.set_xlabel(DENSITY_LABEL)
+
+
+def layer_axis(axis: Axes, layers: Iterable[int], readout: int | None = None) -> None:
+    """Make x an axis of hidden layers, with a place for the readout if it has a number."""
+    numbers = sorted(set(layers))
+    labels = [str(number) for number in numbers]
+    last = numbers[-1]
+    if readout is not None:
+        numbers, labels, last = [*numbers, readout], [*labels, "out"], readout
+    axis.set_xticks(numbers, labels=labels)
+    axis.set_xlim(numbers[0] - 0.4, last + 0.4)
+    axis.set_xlabel(LAYER_LABEL)
+
+
+def hide_x(axis: Axes) -> None:
+    """Leave labels and name of x to the panel below."""
+    axis.tick_params(labelbottom=False)
+    axis.set_xlabel("")
+
+
+def plain_ticks(axis: Axes, steps: Sequence[int] = (1, 2, 5)) -> None:
+    """Label a logarithmic y axis, whose limits are set, with at most about eight values.
+
+    Plain numbers at `steps` of each decade where few decades are shown, else powers of ten.
+    """
+    low, high = np.log10(axis.get_ylim())
+    decades = np.arange(np.floor(low), np.ceil(high) + 1)
+    if len(steps) * (high - low) <= 8:
+        ticks = [step * 10.0**decade for decade in decades for step in steps]
+        form: Callable[[float], str] = "{:g}".format
+    else:
+        stride = int(np.ceil((high - low) / 6))
+        ticks = [10.0**decade for decade in decades if decade % stride == 0]
+        form = lambda value: f"$10^{{{round(np.log10(value))}}}$"  # noqa: E731
+    axis.yaxis.set_major_locator(FixedLocator(ticks))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: form(value)))
+    axis.yaxis.set_minor_locator(NullLocator())
+
+
+def entries(axes: Iterable[Axes]) -> tuple[list[Artist], list[str]]:
+    """Return handles and labels of all panels, each label once, in the order of appearance."""
+    found: dict[str, Artist] = {}
+    for axis in axes:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    return list(found.values()), list(found)
+
+
+def legend(
+    figure: Figure, handles: Sequence[Artist], labels: Sequence[str], where: str = "upper"
+) -> None:
+    """Put a legend above ("upper") or below ("lower") all panels, as wide as the figure allows."""
+    for columns in range(len(labels), 0, -1):
+        legend = figure.legend(handles, labels, loc=f"outside {where} center", ncols=columns)
+        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            return
+        legend.remove()
+
+
+def save(figure: Figure, png: str | os.PathLike, pdf: str | os.PathLike) -> None:
+    """Write a figure as PNG (at most 1,500 px wide) and PDF, and close it."""
+    width = figure.get_size_inches()[0] * 1.05
+    dpi = min(200, MAX_PIXELS / width)
+    with replacing(png) as temporary:
+        figure.savefig(temporary, dpi=dpi)
+    with replacing(pdf) as temporary:
+        # No time stamp: the same table gives the same file.
+        figure.savefig(temporary, metadata={"CreationDate": None})
+    plt.close(figure)

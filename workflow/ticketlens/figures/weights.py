@@ -1,0 +1,246 @@
+"""Figures of weights and masks: moments, histograms, in-degrees, spectra of W Wᵀ.
+
+Each is one function from a tidy table and panel titles to a figure, one column per study unless it
+says otherwise. Densities share one colour scale; the readout, pruned at its own rate, stands apart
+at "out" in the colour of its own density.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from ticketlens.architecture import READOUT
+from ticketlens.figures import style as plotting
+from ticketlens.measure import weights as statistics
+
+SPECTRUM_POINTS = 30  # across the spectrum: a layer has only a few hundred eigenvalues
+GREY = "0.35"
+DASHED = {"ls": "--", "lw": 0.9}
+WEIGHT = r"$w\,\sqrt{N_\mathrm{in}}$"  # N_in is the fan-in
+
+
+def weight_mean(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
+    """Mean of the kept initial weights per layer: within its sampling error?
+
+    `table` is weight_statistics.csv. Top: mean·√fan_in with its standard error times ±2 around zero
+    at the dense and the sparsest round. Bottom: the mean in units of its standard error, the band
+    ±2. Both of the mean over seeds.
+    """
+    rows, studies = plotting.selected(table, titles, "init")
+    pooled = _pooled_means(rows)
+    figure, axes = plotting.study_panels(rows, studies, titles, 2, 2.3)
+    for column, study in enumerate(studies):
+        own = pooled[pooled["study"] == study]
+        hidden = own[own["name"] != READOUT]
+        top, bottom = axes[:, column]
+        for number in plotting.spread(hidden["round"], 2)[::-1]:
+            band = hidden[hidden["round"] == number]
+            colour = plotting.density_colour(band["density"].mean())
+            for sign in (-2, 2):
+                top.plot(band["layer"], sign * band["error"], color=colour, ls="--", lw=0.9)
+        bottom.axhspan(-2, 2, color="0.9", zorder=0)
+        for axis, quantity in ((top, "mean_scaled"), (bottom, "z")):
+            axis.axhline(0, color="0.5", lw=0.8, zorder=1)
+            plotting.draw_layers(axis, hidden, quantity)
+            plotting.layer_axis(axis, hidden["layer"])
+        plotting.hide_x(top)
+        plotting.frame(top, hidden["mean_scaled"], 2 * hidden["error"], -2 * hidden["error"])
+        plotting.frame(bottom, hidden["z"], [-3, 3])
+    plotting.label_rows(axes, f"mean of {WEIGHT}", "mean / standard error")
+    plotting.density_colourbar(figure, axes.ravel())
+    lines = [Line2D([], [], color=GREY, marker="o", ms=2.2), Line2D([], [], color=GREY, ls="--")]
+    labels = ["kept weights", "±2 standard errors, dense and sparsest"]
+    plotting.legend(figure, lines, labels)
+    return figure
+
+
+def _pooled_means(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return mean·√fan_in over seeds, its standard error and their ratio z, per round and layer."""
+    scale = rows["std_scaled"] / rows["std"]
+    rows = rows.assign(
+        mean_scaled=rows["mean"] * scale, variance=(rows["mean_standard_error"] * scale) ** 2
+    )
+    pooled = rows.groupby(["study", "round", "layer", "name"], as_index=False).agg(
+        density=("density", "mean"),
+        mean_scaled=("mean_scaled", "mean"),
+        variance=("variance", "sum"),
+        seeds=("seed", "nunique"),
+    )
+    error = np.sqrt(pooled["variance"]) / pooled["seeds"]
+    return pooled.assign(seed=0, error=error, z=pooled["mean_scaled"] / error.where(error > 0))
+
+
+def weight_std(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
+    """Standard deviation of the kept initial weights times √fan_in per layer, mean over seeds.
+
+    `table` is weight_statistics.csv. Dashed: the selection null, what keeping the largest |theta_0|
+    of a Gaussian layer alone gives at the same density.
+    """
+    rows, studies = plotting.selected(table, titles, "init")
+    figure, axes = plotting.study_panels(rows, studies, titles)
+    for axis, study in zip(axes[0], studies, strict=True):
+        own = rows[rows["study"] == study]
+        _draw_layers(axis, own, "selection_std_scaled", ls="--", marker="", lw=0.8, zorder=1)
+        _draw_layers(axis, own, "std_scaled")
+        plotting.frame(axis, own["std_scaled"], own["selection_std_scaled"])
+    plotting.label_rows(axes, f"std of {WEIGHT}, kept weights")
+    plotting.density_colourbar(figure, axes.ravel())
+    lines = [Line2D([], [], color=GREY, marker="o", ms=2.2), Line2D([], [], color=GREY, ls="--")]
+    plotting.legend(figure, lines, ["tickets", r"selection by $|\theta_0|$ alone"])
+    return figure
+
+
+def histograms(
+    table: pd.DataFrame, study: str, title: str, state: str, sigma_w: float | None = None
+) -> Figure:
+    """Densities of the kept weights of one study and state, one panel per layer, mean over seeds.
+
+    `table` is histograms.csv. With `sigma_w` (Gaussian initial weights) the selection null is
+    dashed at a few densities: the Gaussian cut off at the |w| that leaves the same share.
+    """
+    rows, _ = plotting.selected(table, {study: title}, state)
+    layers = sorted(rows["layer"].unique())
+    columns = min(3, len(layers))
+    lines = -(-len(layers) // columns)
+    figure, axes = plotting.panels([""] * columns, lines, height=1.75)
+    for axis in axes.ravel()[len(layers) :]:
+        axis.set_axis_off()
+    room = 1.5 if sigma_w else 1.05  # the null's peaks run off: most weights stay visible
+    shown = plotting.spread(rows["round"], 3)
+    for axis, layer in zip(axes.flat, layers, strict=False):
+        own = rows[rows["layer"] == layer]
+        _draw_histograms(axis, own, shown if sigma_w else [], sigma_w)
+        name = own["name"].iloc[0]
+        axis.set_title("readout" if name == READOUT else f"hidden layer {layer}", pad=3)
+        means = own.groupby(["round", "weight_scaled"])["density_weight"].mean()
+        axis.set_ylim(0, room * means.max())
+        seen = means[means > 2e-3].index.get_level_values("weight_scaled")
+        reach = 1.05 * np.abs(seen).max()
+        axis.set_xlim(-reach, reach)
+        axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    for axis in axes.ravel()[: len(layers)][-columns:]:  # the lowest panel of each column
+        axis.set_xlabel(f"weight {WEIGHT}")
+    plotting.label_rows(axes, *["probability density"] * lines)
+    kind = "initial weights" if state == "init" else "trained weights"
+    figure.suptitle(f"{kind}, {plotting.title(rows, study, title)}", fontsize=10)
+    plotting.density_colourbar(figure, axes.ravel())
+    if sigma_w:
+        entries = [Line2D([], [], color=GREY), Line2D([], [], color=GREY, **DASHED)]
+        labels = ["kept weights", r"selection by $|\theta_0|$ alone"]
+        figure.legend(entries, labels, loc="outside lower center", ncols=2)
+    return figure
+
+
+def _draw_histograms(
+    axis: Axes, rows: pd.DataFrame, shown: list[int], sigma_w: float | None
+) -> None:
+    for number, group in rows.groupby("round"):
+        density = group["density"].mean()
+        colour = plotting.density_colour(density)
+        mean = group.groupby("weight_scaled")["density_weight"].mean()
+        axis.plot(mean.index, mean, color=colour, lw=0.9)
+        if number in shown:
+            x = np.linspace(mean.index.min(), mean.index.max(), 1601)
+            null = statistics.selection_null_density(x, min(density, 1.0), sigma_w)
+            null[null == 0] = np.nan
+            axis.plot(x, null, color=colour, lw=0.8, ls="--", zorder=1)
+
+
+def in_degree(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
+    """In-degrees per layer: mean, spread relative to a random mask's, dead neurons.
+
+    `table` is degrees.csv. Top: connections into a neuron, mean over neurons. Middle: their
+    standard deviation over that of a random mask with as many weights (none for full layers).
+    Bottom: share of neurons without a live path from the input or to the output.
+    """
+    rows, studies = plotting.selected(table, titles)
+    rows = rows[rows["direction"] == "in"]
+    rows = rows.assign(
+        relative_sd=np.sqrt(rows["variance_ratio"]), dead_share=100 * rows["dead"] / rows["units"]
+    )
+    figure, axes = plotting.study_panels(rows, studies, titles, 3, 2.0)
+    for column, study in enumerate(studies):
+        own = rows[rows["study"] == study]
+        axes[0][column].set_yscale("log")
+        axes[1][column].axhline(1, color="0.5", lw=0.8, ls="--", zorder=1)
+        for axis, quantity in zip(
+            axes[:, column], ("mean", "relative_sd", "dead_share"), strict=True
+        ):
+            _draw_layers(axis, own, quantity)
+        for axis in axes[:2, column]:
+            plotting.hide_x(axis)
+        plotting.frame(axes[0][column], own["mean"])
+        plotting.frame(axes[1][column], own["relative_sd"], [1])
+        axes[2][column].set_ylim(-0.5, max(5.0, 1.06 * own["dead_share"].max()))
+    plotting.label_rows(axes, "mean in-degree", "sd / sd of random mask", "dead neurons (%)")
+    plotting.density_colourbar(figure, axes.ravel())
+    return figure
+
+
+def weight_spectra(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
+    """Eigenvalue densities of W Wᵀ: first, middle and last hidden layer, a few densities.
+
+    `table` is spectral_densities.csv. Eigenvalues are in units of the layer's second moment times
+    its columns. Solid: initial weights of the tickets; dashed: Gaussian weights on the same mask;
+    dotted: Marchenko–Pastur. Means over seeds.
+    """
+    rows, studies = plotting.selected(table, titles, "init")
+    figure, axes = plotting.study_panels(rows, studies, titles, 3, 2.0)
+    for column, study in enumerate(studies):
+        own = rows[rows["study"] == study]
+        for axis, layer in zip(axes[:, column], plotting.spread(own["layer"], 3), strict=False):
+            _draw_spectra(axis, own[own["layer"] == layer])
+            axis.text(0.97, 0.9, f"layer {layer}", transform=axis.transAxes, ha="right")
+        axes[-1][column].set_xlabel(r"eigenvalue of $WW^{T}$ / (columns · mean $w^2$)")
+    plotting.label_rows(axes, *["density"] * len(axes))
+    plotting.density_colourbar(figure, axes.ravel())
+    lines = [
+        Line2D([], [], color=GREY),
+        Line2D([], [], color=GREY, **DASHED),
+        Line2D([], [], color="black", ls=":"),
+    ]
+    plotting.legend(figure, lines, ["tickets", "same mask, Gaussian", "Marchenko–Pastur"])
+    return figure
+
+
+def _draw_spectra(axis: Axes, rows: pd.DataFrame) -> None:
+    """Draw the spectra of one layer at a few densities, with the null and Marchenko–Pastur."""
+    curves = {"density_eigenvalue": {"lw": 1.1, "marker": ".", "ms": 3}, "density_null": DASHED}
+    present = rows.loc[rows[list(curves)].gt(0).any(axis=1), "eigenvalue"]
+    bins = rows["eigenvalue"].drop_duplicates().between(present.min(), present.max()).sum()
+    wide = max(1, round(bins / SPECTRUM_POINTS))
+    seen = []
+    for number in plotting.spread(rows["round"], 3):
+        found = rows[rows["round"] == number]
+        mean = found.groupby("eigenvalue")[list(curves)].mean().reset_index()
+        mean = mean.groupby(mean.index // wide).mean()
+        colour = plotting.density_colour(found["density"].mean())
+        for quantity, style in curves.items():
+            positive = mean[quantity].where(mean[quantity] > 0)
+            axis.plot(mean["eigenvalue"], positive, color=colour, **style)
+            seen.append(positive)
+    theory = rows.groupby("eigenvalue")["density_marchenko_pastur"].mean()
+    theory = theory[theory > 0]
+    axis.plot(theory.index, theory, color="black", ls=":", lw=1.1)
+    axis.set_yscale("log")
+    plotting.frame(axis, *seen)
+    margin = 0.04 * (present.max() - present.min())
+    axis.set_xlim(present.min() - margin, present.max() + margin)
+
+
+def _draw_layers(axis: Axes, rows: pd.DataFrame, column: str, **style: object) -> None:
+    """Draw lines over the hidden layers, and points for the readout."""
+    hidden, readout = rows[rows["name"] != READOUT], rows[rows["name"] == READOUT]
+    plotting.draw_layers(axis, hidden, column, **style)
+    if not readout.empty:
+        marker = style.get("marker", "o") or "_"
+        plotting.draw_layers(axis, readout, column, **{**style, "marker": marker, "ms": 3})
+    number = None if readout.empty else int(readout["layer"].max())
+    plotting.layer_axis(axis, hidden["layer"], number)

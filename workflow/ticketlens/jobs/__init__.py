@@ -1,0 +1,1 @@
+"""What a job of the workflow needs: its rerun trigger, its log, checks before the first one."""

@@ -1,0 +1,1 @@
+"""Measuring one checkpoint with numpy: signal, Jacobian, nulls, graph, weights. Never trains."""

@@ -1,0 +1,1 @@
+"""The same measurements of convolutional networks, with torch."""

@@ -1,0 +1,164 @@
+"""The hidden layers of a ticket and the images that they see, as numpy arrays.
+
+Linear layers and convolutions share every formula: a linear layer is a convolution with a 1×1
+kernel of a map with one pixel. Maps are channel-last, (samples, height, width, channels). A kernel
+is stored by its positions, here called taps: (taps, in, out) with taps = k², so that a layer is one
+matrix product per tap, and a weighted sum over the kernel's window is the same call with
+in = out = 1. The readout is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import isqrt
+
+import numpy as np
+
+from ticketlens.architecture import READOUT, is_residual
+from ticketlens.checkpoint import Layer
+from ticketlens.spec import NetworkSpec
+from ticketlens.theory.activations import get
+
+PADDINGS = {"circular": "wrap", "zeros": "constant"}  # our name: numpy's
+
+
+@dataclass(frozen=True)
+class HiddenStack:
+    """Hidden layers, their images (samples, height, width, channels) float64, and the network."""
+
+    layers: tuple[Layer, ...]
+    images: np.ndarray
+    network: NetworkSpec
+    activation: str
+
+    def phi(self, h: np.ndarray) -> np.ndarray:
+        """Return the activations of pre-activations `h`, of h's shape and type."""
+        return get(self.activation).phi(h)
+
+    def windows(self, maps: np.ndarray, taps: int) -> list[np.ndarray]:
+        """Return, per tap, what it sees of `maps`: (samples, height', width', channels) each.
+
+        The padding is k // 2 on each side, as in `networks`.
+        """
+        size, stride = isqrt(taps), self.network.stride
+        reach = size // 2
+        if reach:
+            edges = ((0, 0), (reach, reach), (reach, reach), (0, 0))
+            maps = np.pad(maps, edges, mode=PADDINGS[self.network.padding])
+        rows, columns = (length - size + 1 for length in maps.shape[1:3])
+        return [
+            maps[:, row : row + rows : stride, column : column + columns : stride]
+            for row in range(size)
+            for column in range(size)
+        ]
+
+    def apply(self, maps: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+        """Return the layer's sum without bias: (samples, height', width', out).
+
+        `maps` is (samples, height, width, in), `kernel` (taps, in, out).
+        """
+        windows = self.windows(maps, len(kernel))
+        shape = windows[0].shape
+        total = windows[0].reshape(-1, shape[3]) @ kernel[0]
+        for window, tap in zip(windows[1:], kernel[1:], strict=True):
+            total += window.reshape(-1, shape[3]) @ tap
+        return total.reshape(*shape[:3], -1)
+
+    def walk(self) -> Iterator[tuple[Layer, np.ndarray, np.ndarray]]:
+        """Yield (layer, x, h) per hidden layer: its inputs and pre-activations, as maps."""
+        x = self.images
+        for layer in self.layers:
+            h = self.apply(x, kernel(layer)) + layer.bias
+            yield layer, x, h
+            x = self.phi(h)
+
+
+def hidden_stack(
+    layers: Sequence[Layer],
+    inputs: np.ndarray,
+    activation: str | None = None,
+    network: NetworkSpec | None = None,
+    residual: bool = False,
+) -> HiddenStack:
+    """Check the arguments and return the stack.
+
+    `inputs` is (samples, features) or (samples, channels, height, width), flattened channel-first
+    for linear layers. `network` gives padding and stride of convolutions (default: circular, 1) and
+    the activation unless `activation` is given (default: tanh). `residual` says that the caller
+    heeds skips: the formulas of a chain would be silently wrong there.
+    Raises ValueError, saying what is wrong and what is allowed, for layers without weights, shapes
+    that do not fit, an unknown activation or padding, inputs that are not finite, and a residual
+    network unless `residual`.
+    """
+    network = NetworkSpec() if network is None else network
+    if is_residual(network) and not residual:
+        raise ValueError(
+            f"network family is {network.family!r}, which has skips; allowed here: chains of "
+            "layers (ticketlens.measure.residual has residual networks)"
+        )
+    activation = network.activation if activation is None else activation
+    get(activation)
+    if network.padding not in PADDINGS:
+        raise ValueError(f"padding is {network.padding!r}; allowed: {sorted(PADDINGS)}")
+    hidden = tuple(layer for layer in layers if layer.name != READOUT)
+    if not hidden:
+        raise ValueError("no hidden layer; allowed: at least one besides the readout")
+    for layer in hidden:
+        if layer.weight is None or layer.bias is None:
+            raise ValueError(
+                f"layer {layer.name} has no weights; allowed: layers of a ticket or a trained "
+                "network"
+            )
+    if len({layer.kind for layer in hidden}) > 1:
+        raise ValueError("hidden layers are of several kinds; allowed: all linear or all conv")
+    for before, after in pairwise(hidden):
+        if after.weight.shape[1] != before.weight.shape[0]:
+            raise ValueError(
+                f"layer {after.name} takes {after.weight.shape[1]} inputs, but {before.name} "
+                f"has {before.weight.shape[0]} outputs"
+            )
+    return HiddenStack(hidden, _maps(inputs, hidden[0]), network, activation)
+
+
+def kernel(layer: Layer, dtype: type = np.float64) -> np.ndarray:
+    """Return the weights of a linear or convolutional layer by taps: (taps, in, out)."""
+    return by_taps(layer.weight).astype(dtype, order="C")
+
+
+def mean_square(values: np.ndarray) -> float:
+    """Return the mean square, summed in double precision."""
+    return float(np.mean(np.square(values), dtype=float))
+
+
+def scalar_q(h: np.ndarray) -> np.ndarray:
+    """Return the mean of h² over channels, per image and pixel: (samples, height, width, 1)."""
+    return np.mean(np.square(h), axis=-1, keepdims=True, dtype=float)
+
+
+def by_taps(weight: np.ndarray) -> np.ndarray:
+    """View (out, in) or (out, in, k, k) as (taps, in, out)."""
+    return weight.reshape(*weight.shape[:2], -1).transpose(2, 1, 0)
+
+
+def _maps(inputs: np.ndarray, first: Layer) -> np.ndarray:
+    inputs = np.asarray(inputs, dtype=np.float64)
+    channels = first.weight.shape[1]
+    if first.kind == "linear" and inputs.ndim in (2, 4) and inputs.size:
+        maps = inputs.reshape(len(inputs), 1, 1, -1)
+        wanted = f"(samples, {channels}) or images with {channels} pixels times channels"
+    else:
+        maps = np.moveaxis(inputs, 1, -1) if inputs.ndim == 4 else inputs
+        wanted = (
+            f"(samples, {channels}, height, width)"
+            if first.kind == "conv"
+            else f"(samples, {channels}) or (samples, channels, height, width)"
+        )
+    if maps.ndim != 4 or maps.shape[-1] != channels or not maps.size:
+        raise ValueError(
+            f"inputs have shape {inputs.shape}; allowed for layer {first.name}: {wanted}"
+        )
+    if not np.all(np.isfinite(maps)):
+        raise ValueError("inputs contain NaN or infinity; allowed: finite numbers")
+    return maps

@@ -1,0 +1,1 @@
+"""Pages for readers: the front page, the results page, claims, progress."""

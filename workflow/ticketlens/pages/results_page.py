@@ -1,0 +1,241 @@
+"""docs/results/README.md from its template: measured numbers are looked up in the tables beside it.
+
+    python -m ticketlens.pages.results_page docs/results
+
+In the template (`README.md.j2`) the functions of `Numbers` write numbers with their intervals.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from jinja2 import Environment, StrictUndefined
+
+from ticketlens.files.atomic import write_text
+from ticketlens.ladder import RUNGS
+from ticketlens.pages.frontpage import caption
+from ticketlens.study import catalogue
+from ticketlens.verdicts import ladder_steps
+from ticketlens.verdicts.inference import Interval, t_interval, t_quantile
+from ticketlens.verdicts.reference import CONFIDENCE
+from ticketlens.verdicts.selection import deep
+
+MINUS = "−"
+CAPTIONS = Path(__file__).parents[2] / "report"
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The published tables of a folder, and how a number in them is written.
+
+    `below` is the folder's path from the page's own, for links.
+    """
+
+    folder: Path
+    below: Path = Path()
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Return a published table; `reference` and `claims` too."""
+        own = self.folder / f"{name}.csv"
+        path = own if own.exists() else self.folder / "tables" / f"{name}.csv"
+        return _read(path)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The config of the run."""
+        return yaml.safe_load((self.folder / "config.yaml").read_text(encoding="utf-8"))
+
+    def part(self, name: str) -> Numbers:
+        """Return the numbers of another run, published in a folder below this one."""
+        return Numbers(self.folder / name, self.below / name)
+
+    def figure(self, name: str) -> str:
+        """Return a published figure with the report's caption.
+
+        Raises LookupError if the folder has no such figure.
+        """
+        path = Path("figures", f"{name}.png")
+        if not (self.folder / path).exists():
+            raise LookupError(f"{self.folder} has no {path.as_posix()}")
+        title = catalogue.entry(name).title.format(**catalogue.wildcards(name))
+        text = (CAPTIONS / f"{catalogue.key(name)}.rst").read_text(encoding="utf-8")
+        in_italics = caption(text, name).strip().replace("*", r"\*")
+        return f"![{title}]({(self.below / path).as_posix()})\n\n*{in_italics}*"
+
+    def row(self, table: str, **where: Any) -> pd.Series:
+        """Return the one row with these values. Raises LookupError if there is not exactly one."""
+        rows = self.table(table)
+        for column, value in where.items():
+            rows = rows[rows[column] == value]
+        if len(rows) != 1:
+            raise LookupError(f"{self.folder}: {table} has {len(rows)} rows with {where}")
+        return rows.iloc[0]
+
+    def mean(
+        self, quantity: str, round: int, study: str = "fcnet-normal", arm: str = "imp",
+        digits: int = 2, bounds: bool = True,
+    ) -> str:  # fmt: skip
+        """Return "mean ± half" over seeds, with the half-width of the 95 % t-interval.
+
+        Of one seed, and without `bounds`, the mean alone.
+        """
+        row = self.row("reference", study=study, arm=arm, round=round, quantity=quantity)
+        scale = _scale(quantity)
+        text = f"{scale * row['mean']:.{digits}f}"
+        if bounds and row["n"] > 1:
+            half = t_quantile(row["n"] - 1, (1 + CONFIDENCE) / 2) * row["sd"] / np.sqrt(row["n"])
+            text += f" ± {scale * half:.{digits}f}"
+        return text.replace("-", MINUS)
+
+    def seeds(self, study: str = "fcnet-normal", arm: str = "imp", round: int = 0) -> int:
+        """Return how many seeds the accuracy of an arm at a round is of."""
+        where = {"study": study, "arm": arm, "round": round, "quantity": "test_accuracy"}
+        return int(self.row("reference", **where)["n"])
+
+    def gap(
+        self, arm: str, round: int, quantity: str = "test_accuracy", study: str = "fcnet-normal"
+    ) -> str:
+        """Return an arm's accuracy minus IMP's: "mean [lower, upper]", in points."""
+        row = self.row("contrasts", study=study, arm=arm, round=round, quantity=quantity)
+        return self.interval(row["mean"], row["lower"], row["upper"], signed=True)
+
+    def steps(self, round: int, study: str = "fcnet-normal") -> dict[str, str]:
+        """Return the steps of the ladder since round 0, in ln q of the deep layers, by rung.
+
+        Each is "mean [lower, upper]" over seeds; the first rung is the naive theory.
+        """
+        rows = self.table("ladder")
+        rows = rows[(rows["study"] == study) & (rows["arm"] == "imp") & (rows["state"] == "init")]
+        rows = deep(rows[rows["mode"].isin(["free", "measured"])])
+        rungs = [*RUNGS, "measured"]
+        found = ladder_steps.steps(ladder_steps.log_q(rows), rungs)
+        found = found[found["round"] == round]
+        intervals = {name: t_interval(found[name]) for name in [*rungs[1:], "total"]}
+        return {
+            name: self.interval(own.mean, own.lower, own.upper, digits=2, signed=True)
+            for name, own in intervals.items()
+        }
+
+    def claim(self, claim: str, case: str = "", study: str = "fcnet-normal", which: int = 0) -> str:
+        """Return a claim's number, interval and verdict; `which` of its numbers, if of several.
+
+        A round that is the same in all seeds has no interval: "2 in all 8 seeds, verdict".
+        """
+        rows = self.table("claims").fillna({"case": ""})
+        rows = rows[(rows["study"] == study) & (rows["claim"] == claim) & (rows["case"] == case)]
+        if len(rows) <= which:
+            raise LookupError(f"{self.folder}: {len(rows)} claims {claim!r} ({case!r}) of {study}")
+        row = rows.iloc[which]
+        if row["lower"] == row["upper"]:
+            numbers = f"{row['number']:.0f} in all {self.seeds(study)} seeds"
+        else:
+            numbers = self.interval(row["number"], row["lower"], row["upper"], digits=3)
+        return f"{numbers}, *{row['verdict']}*"
+
+    def runs(self, round: int, study: str) -> pd.DataFrame:
+        """Return the rows of accuracy.csv of the IMP tickets of a round."""
+        runs = self.table("accuracy")
+        is_wanted = (runs["study"] == study) & (runs["arm"] == "imp") & (runs["round"] == round)
+        return runs[is_wanted]
+
+    def density(self, round: int, study: str = "fcnet-normal") -> float:
+        """Return the mean density of the IMP tickets of a round."""
+        return float(self.runs(round, study)["density"].mean())
+
+    def of_runs(self, column: str, round: int, digits: int = 2, study: str = "fcnet-normal") -> str:
+        """Return the mean of a column of accuracy.csv over the IMP tickets of a round."""
+        return f"{_scale(column) * self.runs(round, study)[column].mean():.{digits}f}"
+
+    def over_seeds(
+        self, table: str, column: str, round: int, digits: int = 2, signed: bool = False,
+        bounds: bool = True, **where: Any,
+    ) -> str:  # fmt: skip
+        """Return `estimate` as "mean [lower, upper]", shares in percent; or the mean alone."""
+        own = self.estimate(table, column, round, **where)
+        scale = _scale(column)
+        ends = (scale * own.lower, scale * own.upper) if bounds else ()
+        return self.interval(scale * own.mean, *ends, digits=digits, signed=signed)
+
+    def estimate(
+        self, table: str, column: str, round: int, minus: int | str | None = None,
+        study: str = "fcnet-normal", arm: str = "imp", **where: Any,
+    ) -> Interval:  # fmt: skip
+        """Return mean and t-interval over seeds of a column, `minus` another round's or arm's.
+
+        Of a table with layers, the mean over the deep ones, or over those of `layer`; measured
+        before training unless `state` says otherwise.
+        """
+        rows = self.table(table)
+        rows = rows[rows["study"] == study]
+        if "state" in rows.columns:
+            where = {"state": "init", **where}
+        for name, value in where.items():
+            rows = rows[rows[name] == value]
+        if "layer" in rows.columns and "layer" not in where:
+            rows = deep(rows)
+        by_seed = rows.groupby(["arm", "round", "seed"])[column].mean()
+        values = by_seed[arm, round]
+        if minus is not None:
+            other = by_seed[(minus, round) if isinstance(minus, str) else (arm, minus)]
+            values = (values - other).dropna()  # paired: the seeds that both have
+        return t_interval(values)
+
+    def best_epochs(self, round: int, study: str = "fcnet-normal") -> str:
+        """Return the epochs of best validation accuracy of the IMP tickets of a round, sorted."""
+        return ", ".join(str(int(epoch)) for epoch in sorted(self.runs(round, study)["best_epoch"]))
+
+    def arms(self, round: int, study: str = "fcnet-normal") -> list[str]:
+        """Return the arms that are compared with IMP at a round."""
+        rows = self.table("contrasts")
+        return list(dict.fromkeys(rows[(rows["study"] == study) & (rows["round"] == round)]["arm"]))
+
+    def interval(
+        self, mean: float, lower: float = np.nan, upper: float = np.nan, digits: int = 1,
+        signed: bool = False,
+    ) -> str:  # fmt: skip
+        """Return "mean [lower, upper]"; no bounds where there are none."""
+        sign = "+" if signed else ""
+        rounded = [round(float(value), digits) + 0.0 for value in (mean, lower, upper)]  # no −0
+        texts = [f"{value:{sign}.{digits}f}".replace("-", MINUS) for value in rounded]
+        return texts[0] if np.isnan(lower) else f"{texts[0]} [{texts[1]}, {texts[2]}]"
+
+
+def _scale(column: str) -> int:
+    """Return what a number is multiplied by on the page: shares are in percent."""
+    return 100 if "accuracy" in column or "fraction" in column else 1
+
+
+@cache
+def _read(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])
+
+
+def render(folder: Path) -> str:
+    """Return the page of a folder of published results from its template.
+
+    Raises LookupError for a number that the tables do not have, jinja2.UndefinedError for a name.
+    """
+    numbers = Numbers(folder)
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    template = environment.from_string((folder / "README.md.j2").read_text(encoding="utf-8"))
+    return template.render(
+        n=numbers,
+        run=json.loads((folder / "run.json").read_text(encoding="utf-8")),
+        config=numbers.config,
+        confidence=round(100 * CONFIDENCE),
+    )
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1])
+    write_text(target / "README.md", render(target))

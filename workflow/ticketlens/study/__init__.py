@@ -1,0 +1,1 @@
+"""What a config says and makes: studies, arms, costs, the catalogue of tables and figures."""

@@ -1,0 +1,331 @@
+"""What a config costs: core-hours of all that is left to do, estimated before anything runs.
+
+A training is counted in multiply-adds and divided by what one core does of them in a second. Where
+trainings of a study are done, the median of what they took (Snakemake's benchmark files) replaces
+the count. Work is done if its file exists: whether Snakemake would make it again is not asked.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import isnan, nan, prod
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from ticketlens.architecture import READOUT, is_convolutional, is_residual, layer_shapes
+from ticketlens.spec import Spec
+from ticketlens.study.arms import arm_rounds, arm_seeds, donor_seed, recipes
+from ticketlens.study.factorial import cells, factorial_study, with_factorial
+from ticketlens.study.image_counts import Images, count_images, prepared_file
+from ticketlens.study.studies import rounds, study_spec
+from ticketlens.tickets.recipe import Arm, needs
+
+Config = Mapping[str, Any]
+
+# Measured on one core of an x86 server with PyTorch 2.
+THROUGHPUT = {"linear": 5.5e10, "conv": 7e10}
+"""Multiply-adds a second, by kind of hidden layer, at the full study's widths."""
+ATEN = 0.65
+"""Throughput of linear layers with kernel `aten`, relative to `onednn`."""
+SPARSE = (0.19, 1.45)
+"""Time of a layer that trains sparse, relative to dense with `onednn`: a + b × density (the table
+of layers in docs/speed.md, from density 0.41 down, both shapes within 20 %)."""
+STEP_OVERHEAD = 9e-4
+"""Seconds of a training step that no multiply-add accounts for."""
+START_UP = {"training": 2.5, "analysis": 0.45}
+"""Seconds until a job's own work starts: with PyTorch, and without."""
+MEASUREMENTS = {
+    "signal": (0.3, "images", 500),
+    "weights": (0.9, None, 1),
+    "degrees": (0.1, None, 1),
+    "ladder": (2.4, "ladder_images", 200),
+    "jacobian": (2.0, "isometry_images", 100),
+}
+"""Per kind: seconds of one checkpoint of the reference network, the key of `measure` that they are
+in proportion to, and its value there."""
+REFERENCE_WORK, REFERENCE_WEIGHTS = 1_247_744, 1_247_744
+"""Multiply-adds per image and weights of the reference, 3072 → 256 × 8 → 10."""
+TABLES = {
+    "signal": "qmap", "weights": "weight_statistics", "degrees": "degrees",
+    "ladder": "ladder", "jacobian": "isometry",
+}  # fmt: skip
+"""A file that each kind of measurement makes."""
+OF_WEIGHTS = ("weights", "degrees")
+"""Kinds that residual networks have, too; their own signal table is not counted."""
+UNKNOWN = "unknown"
+STAGES = ("chains", "donors", "arms", "factorial", "measurements")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the estimate: jobs of a stage and study, how many are done, seconds for each.
+
+    `seconds` is NaN where nothing says how many images a training sees.
+    """
+
+    stage: str
+    study: str
+    jobs: int
+    done: int
+    seconds: float
+    basis: str
+
+    @property
+    def core_hours(self) -> float:
+        """Return the core-hours that are left, 0 if nothing is."""
+        left = self.jobs - self.done
+        return left * self.seconds / 3600 if left else 0.0
+
+
+# --- trainings -----------------------------------------------------------------------------------
+
+
+def multiply_adds(spec: Spec) -> list[int]:
+    """Return the multiply-adds of one image's forward pass, per layer, dense."""
+    height, width, _ = spec.dataset.shape
+    found = []
+    for layer in layer_shapes(spec):
+        if layer.kind == "conv":
+            height, width = (-(-side // spec.network.stride) for side in (height, width))
+        found.append(prod(layer.shape) * (height * width if layer.kind == "conv" else 1))
+    return found
+
+
+def training_seconds(spec: Spec, densities: Sequence[float], images: Images) -> float:
+    """Return the core-seconds of one training, start-up included.
+
+    A step costs three forward passes, less the first layer's gradient with respect to the images,
+    which nobody asks for; an epoch ends with the validation images, a run with all images twice
+    (last and best weights). `densities`, one per layer, count where a layer trains sparse (below
+    `training.sparse_below`): masked training is dense.
+    """
+    training, is_conv = spec.training, is_convolutional(spec)
+    speed = THROUGHPUT["conv" if is_conv else "linear"]
+    dense = 1 / ATEN if training.kernel == "aten" and not is_conv else 1.0
+    forward = [
+        work * (SPARSE[0] + SPARSE[1] * density if density < training.sparse_below else dense)
+        for work, density in zip(multiply_adds(spec), densities, strict=True)
+    ]
+    steps = training.epochs * (images.train // training.batch_size)
+    trained = steps * training.batch_size * (3 * sum(forward) - forward[0])
+    evaluated = (training.epochs + 3) * images.validation + 2 * (images.train + images.test)
+    work = trained + evaluated * sum(forward)
+    return START_UP["training"] + steps * STEP_OVERHEAD + work / speed
+
+
+def densities(spec: Spec, round_: int) -> list[float]:
+    """Return the density of every layer at a round, as pruning by layer leaves it."""
+    rate, readout_rate = spec.pruning.rate, spec.pruning.readout_rate
+    return [
+        (1 - (readout_rate if layer.name == READOUT else rate)) ** round_
+        for layer in layer_shapes(spec)
+    ]
+
+
+def trainings(config: Config) -> dict[tuple[str, int, int, str], str]:
+    """Return the stage of every training by (study, seed, round, arm), each once.
+
+    A training that several stages need belongs to the first of them.
+    """
+    found: dict[tuple[str, int, int, str], str] = {}
+    trained = [name for name, entry in config["studies"].items() if entry.get("tickets") != "bank"]
+    for study in trained:
+        for seed, number in product(_seeds(config, study), range(rounds(config, study) + 1)):
+            found[study, seed, number, "imp"] = "chains"
+    for stage, study, seed, number, name, arm in _rivals(config):
+        for key in _needed(arm, study, seed, number):
+            found.setdefault(key, stage)
+        if "donor" in needs(arm) and study in trained:
+            for before in range(number):
+                found.setdefault((study, donor_seed(config, seed), before, "imp"), "donors")
+        found.setdefault((study, seed, number, name), stage)
+    return found
+
+
+def _rivals(config: Config) -> Iterator[tuple[str, str, int, int, str, Arm]]:
+    """Yield (stage, study, seed, round, name, recipe) of all arms, then of all cells."""
+    for study, (name, arm) in product(config["studies"], recipes(config).items()):
+        places = product(arm_rounds(config, name, study), arm_seeds(config, name, study))
+        for number, seed in places:
+            yield "arms", study, seed, number, name, arm
+    study, known = factorial_study(config), recipes(with_factorial(config))
+    for cell in cells(config):
+        for seed in () if cell.reason else _seeds(config, study):
+            yield "factorial", study, seed, cell.round, cell.arm, known[cell.arm]
+
+
+def _needed(arm: Arm, study: str, seed: int, round_: int) -> Iterator[tuple[str, int, int, str]]:
+    """Yield the trained IMP networks that an arm is made from."""
+    if "dense" in needs(arm):
+        yield study, seed, 0, "imp"
+    if "survivors" in needs(arm) and arm.source_state == "trained":
+        yield study, seed, round_ if arm.source_round is None else arm.source_round, "imp"
+
+
+def measured_seconds(results: str | os.PathLike, study: str) -> tuple[float, int]:
+    """Return the median core-seconds of a study's finished trainings, and their number (0: NaN)."""
+    found = []
+    for path in Path(results, "benchmarks", "train", study).rglob("*.tsv"):
+        with open(path, encoding="utf-8") as file:
+            for row in csv.DictReader(file, delimiter="\t"):
+                found += [float(row[key]) for key in ("cpu_time", "s") if _is_number(row.get(key))][
+                    :1
+                ]
+    return (median(found) if found else nan), len(found)
+
+
+# --- the estimate --------------------------------------------------------------------------------
+
+
+def estimate(config: Config) -> list[Line]:
+    """Return one line per stage and study, trainings first."""
+    results, images = config["results"], count_images(config)
+    runs = trainings(config)
+    lines = []
+    for stage, study in product(STAGES[:-1], config["studies"]):
+        keys = [key for key, own in runs.items() if own == stage and key[0] == study]
+        if not keys:
+            continue
+        spec = study_spec(config, study)
+        seconds, number = measured_seconds(results, study)
+        basis = f"median of {number} done"
+        if not number and images is None:
+            basis = UNKNOWN
+        elif not number:
+            each = [training_seconds(spec, densities(spec, key[2]), images) for key in keys]
+            seconds, basis = sum(each) / len(each), "counted"
+        done = sum(Path(results, _file(*key)).is_file() for key in keys)
+        lines.append(Line(stage, study, len(keys), done, seconds, basis))
+    return lines + [
+        line for study in config["studies"] if (line := _measurements(config, study)).jobs
+    ]
+
+
+def _measurements(config: Config, study: str) -> Line:
+    """Return the line of a study's measurements, as `all` asks for them."""
+    spec, entry = study_spec(config, study), config["studies"][study]
+    measure = {**config["measure"], **entry.get("measure", {})}
+    states = ("init",) if entry.get("tickets") == "bank" else ("init", "trained")
+    seeds = _seeds(config, study)
+    points = [(number, "imp", seeds, states) for number in range(rounds(config, study) + 1)]
+    points += [
+        (number, arm, arm_seeds(config, arm, study), ("init",))
+        for arm in recipes(config)
+        for number in arm_rounds(config, arm, study)
+    ]
+    files, seconds = [], 0.0
+    kinds = [kind for kind in MEASUREMENTS if kind in OF_WEIGHTS or not is_residual(spec.network)]
+    for (number, arm, seeds, own), kind in product(points, kinds):
+        if arm != "imp" and kind not in measure.get("arms", ["signal"]):
+            continue
+        for state in own[:1] if kind == "degrees" else own:
+            files += [
+                Path(config["results"], "measurements", TABLES[kind], study, f"seed{seed}",
+                     f"round{number:02d}", arm, f"{state}.csv")
+                for seed in seeds
+            ]  # fmt: skip
+            seconds += measurement_seconds(spec, kind, measure) * len(seeds)
+    done = sum(file.is_file() for file in files)
+    return Line("measurements", study, len(files), done, seconds / max(1, len(files)), "rough")
+
+
+def measurement_seconds(spec: Spec, kind: str, measure: Mapping[str, Any]) -> float:
+    """Return the core-seconds of one measurement, scaled from the reference network (rough)."""
+    seconds, key, images = MEASUREMENTS[kind]
+    with_torch = is_convolutional(spec) and kind in ("signal", "jacobian")
+    if key is None:
+        scale = sum(prod(layer.shape) for layer in layer_shapes(spec)) / REFERENCE_WEIGHTS
+    else:
+        scale = sum(multiply_adds(spec)) / REFERENCE_WORK * measure[key] / images
+    return START_UP["training" if with_torch else "analysis"] + seconds * scale
+
+
+def _file(study: str, seed: int, round_: int, arm: str) -> str:
+    return f"checkpoints/{study}/seed{seed}/round{round_:02d}/{arm}/trained.h5"
+
+
+def _seeds(config: Config, study: str) -> list[int]:
+    return list(config["studies"][study]["seeds"])
+
+
+def _is_number(text: str | None) -> bool:
+    try:
+        return float(text or "") > 0
+    except ValueError:
+        return False
+
+
+# --- the printout --------------------------------------------------------------------------------
+
+
+def report(config: Config) -> str:
+    """Return the estimate as text: a table, its totals, and how it was made."""
+    lines = estimate(config)
+    heads = ("stage", "study", "jobs", "done", "s each", "basis", "core-hours left")
+    rows = [
+        (line.stage, line.study, str(line.jobs), str(line.done), _or_unknown(line.seconds, ".3g"),
+         line.basis, _or_unknown(line.core_hours, ".1f"))
+        for line in lines
+    ]  # fmt: skip
+    of_all = sum(line.core_hours for line in lines if line.stage != "factorial")
+    factorial = sum(line.core_hours for line in lines if line.stage == "factorial")
+    rows.append(("total", "target all", "", "", "", "", _or_unknown(of_all, ".1f")))
+    if any(line.stage == "factorial" for line in lines):
+        beyond = _or_unknown(factorial, ".1f")
+        rows.append(("", "target factorial, beyond it", "", "", "", "", beyond))
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    right = (False, False, True, True, True, False, True)
+    text = [
+        "  ".join(
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in (heads, *rows)
+    ]
+    return "\n".join([
+        *text,
+        "",
+        *_how_counted(config),
+        "median: core-seconds of the study's own finished trainings, from",
+        f"{config['results']}/benchmarks. rough: scaled from one FCNet. done: the file exists.",
+        "Left out: preparing images, making masks, tables and figures (minutes).",
+        *_left_out(config),
+    ])  # fmt: skip
+
+
+def _how_counted(config: Config) -> list[str]:
+    """Return the lines that say what a training is counted by, or why it cannot be."""
+    images = count_images(config)
+    if images is None:
+        path, prepared = config["dataset"]["path"], prepared_file(config)
+        return [
+            f"{UNKNOWN}: how many images {path} has, as it is not there or has to be read;",
+            f"`snakemake {prepared}` reads it, and counts.",
+        ]
+    dense, conv = (f"{value / 1e9:.0f}" for value in THROUGHPUT.values())
+    return [
+        f"counted: multiply-adds of {images.train} training images an epoch (a step is 3 forward",
+        f"passes, less the gradient of the images), at {dense}e9 a second (fully connected) or",
+        f"{conv}e9 (convolutional) on one CPU core; a GPU is not considered.",
+    ]
+
+
+def _or_unknown(value: float, digits: str) -> str:
+    return UNKNOWN if isnan(value) else format(value, digits)
+
+
+def _left_out(config: Config) -> list[str]:
+    """Return the combinations that the factorial leaves out, one line per reason and mask."""
+    left = dict.fromkeys(
+        (c.mask, c.weights, c.reason) for c in cells(config) if c.reason and c.arm != "imp"
+    )
+    if not left:
+        return []
+    return ["", "left out of the factorial:"] + [
+        f"  {mask} x {weights}: {reason}" for mask, weights, reason in left
+    ]

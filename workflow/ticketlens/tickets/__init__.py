@@ -1,0 +1,1 @@
+"""Making tickets: initial weights, pruning, arms and their sources, the ticket bank."""

@@ -1,0 +1,292 @@
+"""The ticket bank: a finished chain as one small file, from which every ticket is rebuilt.
+
+Per weight the round that removed it, the spec, the seed and the SHA-256 of theta_0; theta_0 itself
+is drawn again from the seed. The histories of the runs come along, so that accuracies outlive the
+checkpoints. Format: root attributes format, format_version, study, seed, rounds, spec, spec_sha256,
+theta_0_sha256; `/layers/NN-name/removed_in` uint8 of the weight's shape (0: never removed, r: off
+from round r on); `/history/roundNN/…` as in a trained network's file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from ticketlens.architecture import layer_shapes
+from ticketlens.checkpoint import (
+    MAX_HISTORY,
+    MAX_WEIGHTS,
+    Checkpoint,
+    Layer,
+    RunSummary,
+    read,
+    read_summary,
+)
+from ticketlens.files import hdf5
+from ticketlens.spec import Spec
+from ticketlens.tickets.initialization import initial_layers, theta_sha256
+from ticketlens.tickets.pruning import InvariantError, check_counts, check_nested
+from ticketlens.tickets.random_weights import rewind
+
+FORMAT = "ticketlens-bank"
+FORMAT_VERSION = 1
+MAX_ROUNDS = 99
+
+
+class BankError(ValueError):
+    """A bank file is damaged or foreign, or its chain cannot be rebuilt here."""
+
+
+@dataclass(frozen=True)
+class Bank:
+    """A chain: `removed_in` maps a layer's name to the uint8 array of removal rounds."""
+
+    study: str
+    seed: int
+    rounds: int
+    spec: Spec
+    theta_0_sha256: str
+    removed_in: dict[str, np.ndarray]
+    histories: tuple[dict[str, np.ndarray], ...]
+
+
+def export(
+    output: str | os.PathLike,
+    dense_ticket: str | os.PathLike,
+    masks: Sequence[str | os.PathLike],
+    trained: Sequence[str | os.PathLike],
+) -> Bank:
+    """Write the chain of `dense_ticket` (round 0), `masks` (rounds 1…n), `trained` (0…n).
+
+    Raises BankError for a chain with late rewinding (theta_k needs training) or files that are not
+    one chain, InvariantError if masks are not nested or do not follow the pruning rule.
+    """
+    ticket = read(dense_ticket, kind="ticket")
+    if ticket.spec.pruning.rewind_epoch:
+        raise BankError(
+            f"{dense_ticket}: rewinds to epoch {ticket.spec.pruning.rewind_epoch}; the bank "
+            "rebuilds tickets that rewind to theta_0 only"
+        )
+    removed_in = {layer.name: np.zeros(layer.mask.shape, np.uint8) for layer in ticket.layers}
+    previous = [layer.mask for layer in ticket.layers]
+    for number, path in enumerate(masks, start=1):
+        mask = read(path, kind="mask")
+        _check_member(path, mask, ticket, number)
+        current = [layer.mask for layer in mask.layers]
+        check_nested(previous, current, list(removed_in))
+        for name, old, new in zip(removed_in, previous, current, strict=True):
+            removed_in[name][old & ~new] = number
+        previous = current
+    if len(trained) != len(masks) + 1:
+        raise BankError(f"{len(trained)} trained networks for rounds 0 to {len(masks)}")
+    runs = [read_summary(path) for path in trained]
+    for number, (path, run) in enumerate(zip(trained, runs, strict=True)):
+        _check_member(path, run, ticket, number)
+    bank = Bank(
+        ticket.study,
+        ticket.seed,
+        len(masks),
+        ticket.spec,
+        theta_sha256(ticket.layers),
+        removed_in,
+        tuple(dict(run.history) for run in runs),
+    )
+    if theta_sha256(theta_0(bank)) != bank.theta_0_sha256:
+        raise BankError(f"{dense_ticket}: is not the theta_0 that its seed and spec draw")
+    _check_rule(bank)
+    _write(output, bank)
+    return bank
+
+
+def _check_member(
+    path: str | os.PathLike, found: Checkpoint | RunSummary, ticket: Checkpoint, number: int
+) -> None:
+    wanted = (ticket.study, ticket.seed, number, "imp", ticket.spec)
+    if (found.study, found.seed, found.round, found.arm, found.spec) != wanted:
+        raise BankError(f"{path}: not round {number} of {ticket.study} seed {ticket.seed}")
+
+
+def read_bank(path: str | os.PathLike) -> Bank:
+    """Read a bank file. Raises BankError, naming it, if it is missing, damaged or foreign."""
+    path = Path(path)
+    if not path.is_file():
+        raise BankError(f"{path}: no such file; chains are exported by `snakemake bank`")
+    with hdf5.reading(path, BankError, "restore it, or export the chain again") as file:
+        attrs = hdf5.scalars(file)
+        if (attrs.get("format"), attrs.get("format_version")) != (FORMAT, FORMAT_VERSION):
+            raise BankError(f"{path}: not a ticket bank of version {FORMAT_VERSION}")
+        rounds = hdf5.attribute(file, "rounds", int)
+        if not 0 <= rounds <= MAX_ROUNDS:
+            raise hdf5.DamagedError(f"{rounds} rounds; expected at most {MAX_ROUNDS}")
+        text = hdf5.attribute(file, "spec", str)
+        if hashlib.sha256(text.encode()).hexdigest() != hdf5.attribute(file, "spec_sha256", str):
+            raise hdf5.DamagedError("spec does not match its SHA-256")
+        try:
+            spec = Spec.from_json(text)
+            layer_shapes(spec)
+        except ValueError as error:
+            raise hdf5.DamagedError(f"spec is not valid: {error}") from error
+        found = Bank(
+            study=hdf5.attribute(file, "study", str),
+            seed=hdf5.attribute(file, "seed", int),
+            rounds=rounds,
+            spec=spec,
+            theta_0_sha256=hdf5.attribute(file, "theta_0_sha256", str),
+            removed_in=_read_removed_in(file, spec, rounds),
+            histories=tuple(_read_history(file, number) for number in range(rounds + 1)),
+        )
+        try:
+            _check_rule(found)
+        except InvariantError as error:
+            raise hdf5.DamagedError(str(error)) from error
+        hdf5.check_seal(path, must_be_there=True)  # no digest of the content backs it up
+        return found
+
+
+def check_chain(bank: Bank, study: str, seed: int, spec: Spec) -> None:
+    """Assert that `bank` is the chain that a config asks for, data set apart.
+
+    Raises BankError saying what differs: tickets of other settings must not pass for these.
+    """
+    name = f"bank of {bank.study} seed {bank.seed}"
+    if (bank.study, bank.seed) != (study, seed):
+        raise BankError(f"{name}: the file is in the place of {study} seed {seed}")
+    wanted = dataclasses.asdict(spec.replace(dataset=bank.spec.dataset))
+    for part, values in dataclasses.asdict(bank.spec).items():
+        for key, value in values.items():
+            if value != wanted[part][key]:
+                raise BankError(
+                    f"{name}: {part}.{key} is {value!r}, the config says {wanted[part][key]!r}; "
+                    "change the config, or train the study (`tickets: train`)"
+                )
+
+
+def theta_0(bank: Bank) -> tuple[Layer, ...]:
+    """Draw the chain's initial weights again."""
+    return initial_layers(bank.spec, bank.seed)
+
+
+def ticket(bank: Bank, round_: int) -> Checkpoint:
+    """Rebuild the ticket of round `round_`, as the chain's own rules made it.
+
+    Raises BankError for a round that the bank does not hold, or if theta_0, drawn again, has
+    another SHA-256: then the ticket's masks do not belong to these weights.
+    """
+    if not 0 <= round_ <= bank.rounds:
+        raise BankError(
+            f"bank of {bank.study} seed {bank.seed} holds rounds 0 to {bank.rounds}, not {round_}"
+        )
+    theta = theta_0(bank)
+    found = theta_sha256(theta)
+    if found != bank.theta_0_sha256:
+        raise BankError(
+            f"bank of {bank.study} seed {bank.seed}: theta_0 drawn here has SHA-256 {found[:12]}…, "
+            f"the chain's had {bank.theta_0_sha256[:12]}…; refusing to rebuild a mismatched ticket"
+        )
+    masks = [removed_mask(bank.removed_in[layer.name], round_) for layer in theta]
+    layers = rewind(masks, theta)
+    return Checkpoint("ticket", bank.study, bank.seed, round_, "imp", bank.spec, layers)
+
+
+def removed_mask(removed_in: np.ndarray, round_: int) -> np.ndarray:
+    """Return the mask of a round: weights never removed, or removed later."""
+    return (removed_in == 0) | (removed_in > round_)
+
+
+def _check_rule(bank: Bank) -> None:
+    """Assert that every round removed what the pruning rule says. Raises InvariantError."""
+    kept = [
+        {
+            name: int(np.count_nonzero(removed_mask(removed, number)))
+            for name, removed in bank.removed_in.items()
+        }
+        for number in range(bank.rounds + 1)
+    ]
+    for number, (before, after) in enumerate(pairwise(kept), start=1):
+        try:
+            check_counts(before, after, bank.spec.pruning)
+        except InvariantError as error:
+            raise InvariantError(f"round {number}: {error}") from None
+
+
+def summaries(bank: Bank, rounds: int) -> list[RunSummary]:
+    """Return the runs of rounds 0 to `rounds` for the tables.
+
+    Raises BankError if the bank has fewer.
+    """
+    if rounds > bank.rounds:
+        raise BankError(
+            f"bank of {bank.study} seed {bank.seed} holds rounds 0 to {bank.rounds}, not {rounds}"
+        )
+    return [
+        RunSummary(
+            bank.study,
+            bank.seed,
+            number,
+            "imp",
+            bank.spec,
+            {
+                name: (int(np.count_nonzero(removed_mask(removed, number))), removed.size)
+                for name, removed in bank.removed_in.items()
+            },
+            history,
+        )
+        for number, history in enumerate(bank.histories[: rounds + 1])
+    ]
+
+
+def _read_removed_in(file: h5py.File, spec: Spec, rounds: int) -> dict[str, np.ndarray]:
+    parent = hdf5.child(file, "layers", h5py.Group)
+    shapes = layer_shapes(spec)
+    names = [f"{number:02d}-{layer.name}" for number, layer in enumerate(shapes)]
+    if hdf5.names(parent) != names:
+        raise hdf5.DamagedError(f"layers {hdf5.names(parent)}, the spec says {names}")
+    size = sum(prod(layer.shape) for layer in shapes)
+    if size > MAX_WEIGHTS or min(min(layer.shape) for layer in shapes) < 1:
+        raise hdf5.DamagedError(f"the spec says {size} weights; expected at most {MAX_WEIGHTS}")
+    removed_in = {}
+    for name, layer in zip(names, shapes, strict=True):
+        group = hdf5.child(parent, name, h5py.Group)
+        removed = hdf5.array(group, "removed_in", "uint8", prod(layer.shape))
+        if removed.shape != layer.shape or removed.max() > rounds:
+            raise hdf5.DamagedError(
+                f"layer {layer.name} has shape {removed.shape} and rounds up to "
+                f"{removed.max(initial=0)}; expected {layer.shape} and at most {rounds}"
+            )
+        removed_in[layer.name] = removed
+    return removed_in
+
+
+def _read_history(file: h5py.File, round_: int) -> dict[str, np.ndarray]:
+    parent = hdf5.child(hdf5.child(file, "history", h5py.Group), f"round{round_:02d}", h5py.Group)
+    return hdf5.arrays(parent, "float64", MAX_HISTORY)
+
+
+def _write(output: str | os.PathLike, bank: Bank) -> None:
+    packed = {"compression": "gzip", "compression_opts": 9, "fletcher32": True}
+    with hdf5.writing(output) as file:
+        file.attrs.update(
+            format=FORMAT,
+            format_version=FORMAT_VERSION,
+            study=bank.study,
+            seed=bank.seed,
+            rounds=bank.rounds,
+            spec=bank.spec.to_json(),
+            spec_sha256=bank.spec.sha256,
+            theta_0_sha256=bank.theta_0_sha256,
+        )
+        for number, (name, removed) in enumerate(bank.removed_in.items()):
+            file.create_dataset(f"layers/{number:02d}-{name}/removed_in", data=removed, **packed)
+        for number, history in enumerate(bank.histories):
+            group = file.create_group(f"history/round{number:02d}")
+            for key, values in history.items():
+                group.create_dataset(key, data=np.atleast_1d(values), **packed)

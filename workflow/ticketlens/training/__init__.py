@@ -1,0 +1,1 @@
+"""Training a ticket: the loop, one step, gradients, sparse layers, devices, resuming."""

@@ -1,0 +1,125 @@
+"""One step of masked gradient descent on one batch, on the CPU or captured on a GPU.
+
+A step changes parameters, momenta and running sums in place and reads nothing back, so that a GPU
+never waits for the host within an epoch: what the epoch came to is read once, at its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ticketlens.spec import TrainingSpec
+from ticketlens.training import gradients_conv, sparse
+from ticketlens.training.gradients import Gradients, gradients
+from ticketlens.training.optimization import optimizer
+
+WARM_UP = 3
+"""Steps before a capture, in which libraries choose and load what they will use."""
+
+
+class Step:
+    """A step of `model` under `masks`, one per layer; call it with images, labels and rate.
+
+    `running` (2,) float64 sums the batches' mean losses and the correctly classified images.
+    """
+
+    def __init__(self, spec: TrainingSpec, model: nn.Module, masks: Sequence[Tensor]) -> None:
+        self.parameters = list(model.parameters())
+        # A full mask needs no multiplication: the dense network trains at the dense price. Nor does
+        # a sparse layer, which has no weights off the mask.
+        place = {id(parameter): index for index, parameter in enumerate(self.parameters)}
+        self.held = {
+            place[id(layer.weight)]: mask.to(layer.weight.dtype)
+            for layer, mask in zip(model.layers, masks, strict=True)
+            if not (sparse.is_sparse(layer) or mask.all())
+        }
+        self.optimizer = optimizer(spec, self.parameters)
+        self.running = torch.zeros(2, dtype=torch.float64, device=self.parameters[0].device)
+        self.gradients = (
+            gradients(model)
+            or gradients_conv.gradients(model)
+            or _by_autograd(model, self.parameters)
+        )
+
+    def __call__(self, images: Tensor, labels: Tensor, rate: float | Tensor) -> None:
+        """Take the step on images (samples, channels, height, width), labels (samples,) int64.
+
+        A `rate` that is a tensor lies on the parameters' device, float32.
+        """
+        loss, logits, found = self.gradients(images, labels)
+        with torch.no_grad():
+            if self.held:
+                torch._foreach_mul_([found[at] for at in self.held], [*self.held.values()])
+            self.optimizer.update(found, rate)
+            self.running[0] += loss
+            self.running[1] += (logits.argmax(1) == labels).sum()
+
+    def state(self) -> list[Tensor]:
+        """Return all tensors that a step changes."""
+        slots = [slot for values in self.optimizer.slots.values() for slot in values]
+        return [*self.parameters, *slots, self.running]
+
+
+class Captured:
+    """A step recorded at its first call and replayed by every call, the first included.
+
+    `capture` takes a function without arguments, may call it, and returns what replays it. What it
+    did is undone: the state before the first replay is that of the call, so a run that resumes
+    takes each step as an uninterrupted one does. Batches keep the shape of the first.
+    """
+
+    def __init__(
+        self, step: Step, capture: Callable[[Callable[[], None]], Callable[[], None]] | None = None
+    ) -> None:
+        self.step, self.capture = step, capture or cuda_graph
+        self.replay: Callable[[], None] | None = None
+
+    def __call__(self, images: Tensor, labels: Tensor, rate: float) -> None:
+        """Copy the batch to where the recorded step reads it, and replay the step."""
+        if self.replay is None:
+            self.images, self.labels = images.clone(), labels.clone()
+            self.rate = torch.full((), rate, dtype=torch.float32, device=images.device)
+            self.replay = self._record()
+        self.images.copy_(images)
+        self.labels.copy_(labels)
+        self.rate.fill_(rate)
+        self.replay()
+
+    def _record(self) -> Callable[[], None]:
+        state = self.step.state()
+        with torch.no_grad():
+            before = [tensor.clone() for tensor in state]
+            with torch.enable_grad():
+                replay = self.capture(lambda: self.step(self.images, self.labels, self.rate))
+            for tensor, value in zip(state, before, strict=True):
+                tensor.copy_(value)
+        return replay
+
+
+def cuda_graph(body: Callable[[], None]) -> Callable[[], None]:
+    """Record `body`, work on the current GPU, as a CUDA graph; return what replays it."""
+    # A side stream, as PyTorch asks for before a capture.
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(WARM_UP):
+            body()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        body()
+    return graph.replay
+
+
+def _by_autograd(model: nn.Module, parameters: list[Tensor]) -> Gradients:
+    def by_autograd(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        logits = model(images)
+        loss = nn.functional.cross_entropy(logits, labels)
+        # The fused optimisers read memory in order, whatever the strides.
+        found = [grad.contiguous() for grad in torch.autograd.grad(loss, parameters)]
+        return loss.detach(), logits.detach(), found
+
+    return by_autograd

@@ -1,0 +1,1 @@
+"""Statistics over seeds: intervals, contrasts, claims, reference results. Never measures."""
