@@ -32,7 +32,7 @@ def merged(*overlays: str) -> dict[str, Any]:
     return checked(config)
 
 
-PILOT, MAIN = merged("comparison"), merged("comparison", "comparison-main")
+PILOT, MAIN = merged("comparison"), merged("comparison", "comparison/main")
 
 
 def trainings(config: dict[str, Any]) -> int:

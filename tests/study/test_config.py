@@ -266,6 +266,17 @@ BAD = {
     "convnet-normal: {seeds: [3]}}}": (
         "arms.imp-other-seed in study fcnet-normal: donor seed 1 has arms itself; allowed: "
     ),
+    "{interventions: {donor_offset: 3, donor_modulo: 8, studies: [fcnet-normal]}, "
+    "arms: {imp-other-seed-matched: null}, studies: {fcnet-normal: {seeds: [0, 8]}}}": (
+        "arms.imp-other-seed in study fcnet-normal: seed 8 with interventions.donor_modulo 8: two "
+        "seeds could have one donor; allowed: seeds below 8"
+    ),
+    "{interventions: {donor_offset: 16, donor_modulo: 8, studies: [fcnet-normal]}, "
+    "arms: {imp-other-seed-matched: null}}": (
+        "arms.imp-other-seed in study fcnet-normal: interventions.donor_offset is a multiple of "
+        "donor_modulo 8: every seed would be its own donor"
+    ),
+    "interventions: {donor_modulo: 1}": "interventions.donor_modulo is 1; allowed: at least 2",
     "1: 2": "unknown key 1 (allowed: ",
 }
 
@@ -358,6 +369,14 @@ def test_arms_are_made_for_the_seeds_that_they_or_interventions_name() -> None:
 def test_donors_may_be_seeds_of_the_study_that_have_no_arms() -> None:
     config = merged("{interventions: {seeds: [0, 1, 2, 3], donor_offset: 4}}")
     assert checked(config)["studies"]["fcnet-normal"]["seeds"] == list(range(8))
+
+
+def test_donors_wrap_so_that_all_seeds_lend_each_other_their_masks() -> None:
+    config = checked(merged("{interventions: {donor_offset: 3, donor_modulo: 8}}"))
+    seeds = config["studies"]["fcnet-normal"]["seeds"]
+    donors = [donor_seed(config, seed) for seed in seeds]
+    assert donors == [3, 4, 5, 6, 7, 0, 1, 2]
+    assert sorted(donors) == seeds
 
 
 def test_an_experiment_shows_the_arms_that_are_made() -> None:

@@ -97,8 +97,13 @@ def arm_seeds(config: Config, name: str, study: str) -> list[int]:
 
 
 def donor_seed(config: Config, seed: int) -> int:
-    """Return the seed of the chain that lends its masks to the arms of `seed`."""
-    return seed + config.get("interventions", {}).get("donor_offset", DONOR_OFFSET)
+    """Return the seed of the chain that lends its masks to the arms of `seed`.
+
+    It is `seed` plus the config's `donor_offset`, modulo its `donor_modulo` if it has one.
+    """
+    places = config.get("interventions", {})
+    donor = seed + int(places.get("donor_offset", DONOR_OFFSET))
+    return donor % places["donor_modulo"] if "donor_modulo" in places else donor
 
 
 def problems(config: Config) -> Iterator[str]:
@@ -260,6 +265,25 @@ def _study_problems(config: Config, name: str, arm: Arm, study: str) -> Iterator
 
 
 def _donor_problems(config: Config, where: str, seeds: Sequence[int]) -> Iterator[str]:
+    """Yield why the donors of an arm's seeds will not do.
+
+    Donors that wrap may have arms themselves: each chain then lends its mask once and is compared
+    once, and over a full circle of seeds what a mask is worth by itself cancels in the mean.
+    """
+    modulo = config.get("interventions", {}).get("donor_modulo")
+    if modulo is not None:
+        above = [seed for seed in seeds if seed >= modulo]
+        if above:
+            yield (
+                f"{where}: seed {above[0]} with interventions.donor_modulo {modulo}: two seeds "
+                f"could have one donor; allowed: seeds below {modulo}"
+            )
+        elif any(donor_seed(config, seed) == seed for seed in seeds):
+            yield (
+                f"{where}: interventions.donor_offset is a multiple of donor_modulo {modulo}: "
+                "every seed would be its own donor; allowed: any other"
+            )
+        return
     inside = sorted({donor_seed(config, seed) for seed in seeds} & set(seeds))
     if inside:
         yield (

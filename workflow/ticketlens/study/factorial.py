@@ -167,7 +167,8 @@ def _name(mask: str, weights: str) -> str:
 
 def _reason(config: Config, name: str, entry: Mapping[str, Any]) -> str:
     """Return why an arm of this entry does not make sense, in few words; "" if it does."""
-    donors = {k: v for k, v in config.get("interventions", {}).items() if k == "donor_offset"}
+    places = config.get("interventions", {})
+    donors = {key: value for key, value in places.items() if key.startswith("donor_")}
     probe = {**config, "arms": {name: entry}, "interventions": donors}
     first = next(arm_problems(probe, name), "")
     for place in (f"arms.{name} in study {entry['studies'][0]}: ", f"arms.{name} "):
