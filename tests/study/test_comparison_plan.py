@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from ticketlens.arm_config import arm_rounds, arm_seeds, arm_studies, recipes
-from ticketlens.config import checked
+from ticketlens.study.arms import arm_rounds, arm_seeds, arm_studies, recipes
+from ticketlens.study.config import checked
 from workflow_tools import REPOSITORY
 
 PAGE = " ".join((REPOSITORY / "docs/comparison.md").read_text(encoding="utf-8").split())
