@@ -1,0 +1,61 @@
+"""The published runs of zero-shot masks: whole, paired with IMP, and as their page says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ticketlens.pages.results_page import Numbers, render
+from workflow_tools import REPOSITORY
+
+FOLDER = REPOSITORY / "docs" / "results" / "zero-shot"
+NUMBERS = Numbers(FOLDER)
+RUNS = NUMBERS.table("accuracy")
+ARMS = RUNS[RUNS["arm"] != "imp"]
+LAYERS = [name for name in RUNS.columns if name.startswith("density_")]
+SIZES = {
+    name: {"density_hidden1": 3072 * 256, "density_readout": 256 * 10}.get(name, 256 * 256)
+    for name in LAYERS
+}
+
+
+def kept(row: pd.Series, layers: list[str]) -> float:
+    """Return the number of weights that a ticket keeps in layers."""
+    return float(sum(row[name] * SIZES[name] for name in layers))
+
+
+def test_the_page_is_what_its_template_and_tables_give() -> None:
+    assert (FOLDER / "README.md").read_text(encoding="utf-8") == render(FOLDER)
+
+
+def test_every_arm_has_three_seeds_that_trained_all_epochs() -> None:
+    for _, runs in ARMS.groupby(["study", "round", "arm"]):
+        assert sorted(runs["seed"]) == [0, 1, 2]
+        assert set(runs["epochs"]) == {50} and not runs["diverged"].any()
+
+
+def test_every_arm_has_as_many_weights_as_the_ticket_of_its_seed() -> None:
+    imp = RUNS[RUNS["arm"] == "imp"].set_index(["study", "round", "seed"])
+    hidden = [name for name in LAYERS if name != "density_readout"]
+    for _, row in ARMS.iterrows():
+        own = imp.loc[(row["study"], row["round"], row["seed"])]
+        for layers in (hidden, ["density_readout"]):
+            assert kept(row, layers) == pytest.approx(kept(own, layers), rel=1e-4)
+
+
+def test_a_shuffle_has_the_layer_densities_of_its_mask() -> None:
+    of = ARMS.set_index(["study", "round", "seed", "arm"])[LAYERS]
+    for study, number, seed, arm in of.index:
+        if (shuffled := (study, number, seed, f"{arm}-shuffled")) in of.index:
+            np.testing.assert_allclose(of.loc[shuffled], of.loc[study, number, seed, arm])
+
+
+def test_the_contrasts_are_the_table_of_accuracies_less_imp() -> None:
+    for row in NUMBERS.table("contrasts").itertuples():
+        found = NUMBERS.estimate(
+            "accuracy", row.quantity, row.round, study=row.study, arm=row.arm, minus="imp"
+        )
+        assert 100 * found.mean == pytest.approx(row.mean, abs=1e-3)
+        assert 100 * found.lower == pytest.approx(row.lower, abs=2e-3)
+        assert not row.planned
