@@ -53,7 +53,9 @@ def step(checkpoint: Checkpoint, kernel: str = "onednn", below: float = 0) -> Ca
     """One step of the workflow's own training, its batch included."""
     spec = replace(checkpoint.spec.training, kernel=kernel, sparse_below=below, device="cpu")
     masks = [layer.mask for layer in checkpoint.layers]
-    model = sparse.compressed(build(checkpoint, kernel), masks, checkpoint.spec.network, spec)
+    model = sparse.compressed(
+        build(checkpoint, kernel, masked=False), masks, checkpoint.spec.network, spec
+    )
     run, source = _Run(checkpoint, spec, model, torch.device("cpu")), batches()
     return lambda: run.take_step(*next(source), RATE)
 

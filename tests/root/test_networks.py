@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from math import erf, prod
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from core_tools import kernels, same_bits
 from ticketlens.architecture import layer_shapes
@@ -123,6 +125,103 @@ def test_unknown_families_and_activations_are_refused(make_ticket, part, message
     mapping = {"network": {"hidden_layers": 2, "width": 8, **part}}
     with pytest.raises(ValueError, match=message):
         build(replace(ticket, spec=Spec.from_mapping(mapping)))
+
+
+# --- the mask is held --------------------------------------------------------------------------
+
+OPTIMIZERS = {
+    "sgd": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9, weight_decay=0.1),
+    "nesterov": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9, nesterov=True),
+    "adam": lambda p: torch.optim.Adam(p, lr=0.01, weight_decay=0.1),
+    "adamw": lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=0.1),
+    "rmsprop": lambda p: torch.optim.RMSprop(p, lr=0.001, momentum=0.9, weight_decay=0.1),
+    "rprop": lambda p: torch.optim.Rprop(p, lr=0.001),
+}
+
+
+def trained_by(make_optimizer, network, steps=100, images=IMAGES):
+    optimizer = make_optimizer(network.parameters())
+    labels = torch.arange(len(images)) % 3
+    for _ in range(steps):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(network(torch.from_numpy(images)), labels).backward()
+        optimizer.step()
+    return network
+
+
+def weights_of(network):
+    return [layer.weight.detach().numpy() for layer in network.layers]
+
+
+@pytest.mark.parametrize("family", ["fully-connected", "convolutional"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_built_network_holds_its_mask_through_any_optimiser(make_ticket, name, family):
+    ticket = make_ticket(0.4, network={"family": family, "width": 6})
+    network = trained_by(OPTIMIZERS[name], build(ticket))
+    for found, layer in zip(weights_of(network), ticket.layers, strict=True):
+        assert same_bits(found[~layer.mask], np.zeros(np.count_nonzero(~layer.mask), np.float32))
+        assert not np.array_equal(found, layer.weight)  # it learnt
+    # The parameters themselves stay there as well, for those who look at these.
+    for (key, parameter), mask in zip(
+        ((k, p) for k, p in network.named_parameters() if p.ndim > 1),
+        (layer.mask for layer in ticket.layers),
+        strict=True,
+    ):
+        assert not parameter.detach().numpy()[~mask].any(), key
+
+
+def test_noise_on_all_parameters_does_not_reach_pruned_weights(make_ticket):
+    ticket = make_ticket(0.4)
+    network = build(ticket)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter += torch.randn_like(parameter)
+        network.layers[0].weight = torch.ones_like(network.layers[0].weight)
+    for found, layer in zip(weights_of(network), ticket.layers, strict=True):
+        assert not found[~layer.mask].any() and found[layer.mask].all()
+
+
+def test_a_copy_another_type_and_a_loaded_state_hold_the_mask_too(make_ticket):
+    ticket = make_ticket(0.4)
+    copied = trained_by(OPTIMIZERS["adamw"], copy.deepcopy(build(ticket)), 3)
+    loaded = build(ticket)
+    loaded.load_state_dict(copied.state_dict())
+    for network in (copied, loaded, build(ticket).double()):
+        for found, layer in zip(weights_of(network), ticket.layers, strict=True):
+            assert not found[~layer.mask].any()
+    assert all(
+        np.array_equal(a, b) for a, b in zip(weights_of(copied), weights_of(loaded), strict=True)
+    )
+
+
+def test_without_masked_false_the_mask_would_be_lost(make_ticket):
+    """What the default is for: plain layers lose the mask in one step."""
+    ticket = make_ticket(0.4)
+    network = trained_by(OPTIMIZERS["sgd"], build(ticket, masked=False), 1)
+    assert any(
+        found[~layer.mask].any()
+        for found, layer in zip(weights_of(network), ticket.layers, strict=True)
+    )
+    assert all(isinstance(layer.weight, nn.Parameter) for layer in network.layers)
+
+
+@pytest.mark.parametrize("density", [1.0, 0.4])
+def test_masked_and_plain_networks_have_the_same_outputs(make_ticket, density):
+    ticket = make_ticket(density)
+    for masked, plain in zip(
+        outputs(build(ticket))[0], outputs(build(ticket, masked=False))[0], strict=True
+    ):
+        assert same_bits(masked, plain)
+
+
+def test_layers_without_biases_are_built_without(make_ticket):
+    ticket = make_ticket(0.5)
+    layers = tuple(replace(layer, bias=None) for layer in ticket.layers)
+    without = build(replace(ticket, layers=layers))
+    zeros = tuple(replace(layer, bias=np.zeros_like(layer.bias)) for layer in ticket.layers)
+    assert all(layer.bias is None for layer in without.layers)
+    expected = outputs(build(replace(ticket, layers=zeros)))[1]
+    assert np.allclose(outputs(without)[1], expected, atol=1e-6)
 
 
 # --- kernels -----------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ def full(dense: Checkpoint) -> list[np.ndarray]:
 
 def loss_of(dense: Checkpoint, weights: list[np.ndarray], temperature: float = 1.0) -> float:
     """Mean cross-entropy with other weights, in float64."""
-    model = build(dense).double()
+    model = build(dense, masked=False).double()
     with torch.no_grad():
         for module, weight in zip(model.layers, weights, strict=True):
             module.weight.copy_(torch.from_numpy(weight))
@@ -61,7 +61,7 @@ def weights_of(dense: Checkpoint) -> list[np.ndarray]:
 
 def gradient(dense: Checkpoint, weights: list[np.ndarray], temperature: float) -> list[np.ndarray]:
     """∂L/∂w by autograd on all images at once."""
-    model = build(dense).double()
+    model = build(dense, masked=False).double()
     with torch.no_grad():
         for module, weight in zip(model.layers, weights, strict=True):
             module.weight.copy_(torch.from_numpy(weight))

@@ -31,7 +31,7 @@ OPTIMIZERS = {
 def sparse_model(ticket, below=0.99):
     masks = [layer.mask for layer in ticket.layers]
     spec = replace(ticket.spec.training, sparse_below=below)
-    return sparse.compressed(build(ticket), masks, ticket.spec.network, spec)
+    return sparse.compressed(build(ticket, masked=False), masks, ticket.spec.network, spec)
 
 
 def with_densities(ticket, densities):
@@ -88,7 +88,7 @@ def test_outputs_and_gradients_are_those_of_the_dense_network_in_float64(
 ):
     ticket = make_ticket(0.3, network={**NETWORK, "activation": activation})
     images, labels = batch(count)
-    exact, found = build(ticket).double(), sparse_model(ticket)
+    exact, found = build(ticket, masked=False).double(), sparse_model(ticket)
     assert all(sparse.is_sparse(layer) for layer in found.layers)
     for model, x in ((exact, images.double()), (found, images)):
         model.logits = model(x)
@@ -108,7 +108,7 @@ def test_outputs_and_gradients_are_those_of_the_dense_network_in_float64(
 def test_layers_mix_and_each_goes_by_its_own_density(make_ticket, densities, activation):
     ticket = make_ticket(network={**NETWORK, "activation": activation})
     ticket = with_densities(ticket, densities)
-    found, exact = sparse_model(ticket, 0.5), build(ticket).double()
+    found, exact = sparse_model(ticket, 0.5), build(ticket, masked=False).double()
     assert [sparse.is_sparse(layer) for layer in found.layers] == [d < 0.5 for d in densities]
     images, labels = batch(24)
     for model, x in ((exact, images.double()), (found, images)):
@@ -215,7 +215,7 @@ def test_weights_round_trip_between_the_dense_matrix_and_the_values(make_ticket)
 def test_nothing_switches_by_itself(make_ticket):
     ticket = make_ticket(0.3)
     assert ticket.spec.training.sparse_below == 0
-    model = build(ticket)
+    model = build(ticket, masked=False)
     masks = [layer.mask for layer in ticket.layers]
     for below in (0.0, 0.1):
         spec = replace(ticket.spec.training, sparse_below=below)
@@ -244,7 +244,7 @@ def test_what_the_sparse_step_cannot_do_is_refused(
 def test_another_device_is_refused(make_ticket):
     ticket = make_ticket(0.3, training=SPARSE)
     masks = [layer.mask for layer in ticket.layers]
-    model = build(ticket).to("meta")
+    model = build(ticket, masked=False).to("meta")
     with pytest.raises(ValueError, match="and the device is 'meta'; allowed: cpu, or"):
         sparse.compressed(model, masks, ticket.spec.network, ticket.spec.training)
 

@@ -32,7 +32,7 @@ def batch(number, count=16):
 
 
 def new_run(ticket, device="cpu"):
-    model = build(ticket, ticket.spec.training.kernel).to(device)
+    model = build(ticket, ticket.spec.training.kernel, masked=False).to(device)
     return training._Run(ticket, ticket.spec.training, model, torch.device(device))
 
 
@@ -66,7 +66,7 @@ def test_gradients_written_out_are_autograds_bit_for_bit(make_ticket, module, ne
     ticket = make_ticket(
         0.5, network={**network, "activation": activation}, training={"kernel": "onednn"}
     )
-    model = build(ticket, "onednn")
+    model = build(ticket, "onednn", masked=False)
     by_hand = module.gradients(model)
     by_autograd = step._by_autograd(model, list(model.parameters()))
     for number, count in enumerate((37, 37, 16)):
@@ -77,22 +77,34 @@ def test_gradients_written_out_are_autograds_bit_for_bit(make_ticket, module, ne
 
 @needs_onednn
 def test_what_is_not_a_plain_chain_of_onednn_layers_in_float32_is_left_to_autograd(make_ticket):
-    assert gradients.gradients(build(make_ticket(), "onednn"))
-    assert gradients.gradients(build(make_ticket(), "aten")) is None
-    assert gradients.gradients(build(make_ticket(), "onednn").double()) is None
-    assert gradients.gradients(build(make_ticket(network={"activation": "erf"}), "onednn")) is None
+    assert gradients.gradients(build(make_ticket(), "onednn", masked=False))
+    assert gradients.gradients(build(make_ticket(), "aten", masked=False)) is None
+    assert gradients.gradients(build(make_ticket(0.5), "onednn")) is None  # holds its mask itself
+    assert gradients.gradients(build(make_ticket(), "onednn", masked=False).double()) is None
+    assert (
+        gradients.gradients(
+            build(make_ticket(network={"activation": "erf"}), "onednn", masked=False)
+        )
+        is None
+    )
     for network in (CONV, RESNET, {"family": "resnet-fc", "hidden_layers": 3}):
-        assert gradients.gradients(build(make_ticket(network=network), "onednn")) is None
+        assert (
+            gradients.gradients(build(make_ticket(network=network), "onednn", masked=False)) is None
+        )
 
 
 @needs_onednn
 def test_convolutions_that_are_not_a_plain_circular_chain_are_left_to_autograd(make_ticket):
     plain = make_ticket(network=CONV)
-    assert gradients_conv.gradients(build(plain, "onednn"))
-    assert gradients_conv.gradients(build(plain, "aten")) is None
-    assert gradients_conv.gradients(build(plain, "onednn").double()) is None
+    assert gradients_conv.gradients(build(plain, "onednn", masked=False))
+    assert gradients_conv.gradients(build(plain, "aten", masked=False)) is None
+    assert gradients_conv.gradients(build(plain, "onednn")) is None  # holds its mask itself
+    assert gradients_conv.gradients(build(plain, "onednn", masked=False).double()) is None
     for network in ({**CONV, "padding": "zeros"}, {**CONV, "activation": "erf"}, RESNET, {}):
-        assert gradients_conv.gradients(build(make_ticket(network=network), "onednn")) is None
+        assert (
+            gradients_conv.gradients(build(make_ticket(network=network), "onednn", masked=False))
+            is None
+        )
 
 
 @given(st.integers(0, 2), st.integers(0, 4), st.integers(0, 4), st.integers(0, 9))
@@ -124,7 +136,7 @@ def test_the_step_ends_in_the_bits_of_torch_optim(make_ticket, network, options,
     """The step as one would write it with backward() and an optimiser of torch.optim."""
     ticket = make_ticket(0.5, network=network, training={**options, "kernel": kernel})
     spec, run = ticket.spec.training, new_run(ticket)
-    model = build(ticket, kernel)
+    model = build(ticket, kernel, masked=False)
     masks = [torch.from_numpy(layer.mask).float() for layer in ticket.layers]
     common = {"lr": 0.1, "weight_decay": spec.weight_decay, "fused": True}
     if spec.optimizer == "sgd":
@@ -281,7 +293,7 @@ def test_a_step_runs_where_there_are_no_values_at_all(make_ticket, monkeypatch, 
     """On torch's `meta` device every attempt to look at a number raises."""
     monkeypatch.setattr(torch, "_fused_sgd_", lambda *_, **__: None)  # not made for it
     ticket = make_ticket(network=network)
-    model = build(ticket, "aten").to("meta")
+    model = build(ticket, "aten", masked=False).to("meta")
     one = step.Step(ticket.spec.training, model, [torch.ones(1, device="cpu")] * len(model.layers))
     one.held = {0: torch.empty_like(one.parameters[0])}
     images, labels = (tensor.to("meta") for tensor in batch(0))

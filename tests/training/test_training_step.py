@@ -31,7 +31,7 @@ class Reference:
     """A dense network in float64 whose weights are multiplied by the mask in the graph."""
 
     def __init__(self, ticket):
-        self.spec, self.network = ticket.spec.training, build(ticket).double()
+        self.spec, self.network = ticket.spec.training, build(ticket, masked=False).double()
         self.masks = [torch.from_numpy(layer.mask).double() for layer in ticket.layers]
         self.values = [
             torch.from_numpy(array).double()
@@ -79,7 +79,9 @@ def batches(count, seed=0):
 
 
 def run_in_float64(ticket):
-    return training._Run(ticket, ticket.spec.training, build(ticket).double(), torch.device("cpu"))
+    return training._Run(
+        ticket, ticket.spec.training, build(ticket, masked=False).double(), torch.device("cpu")
+    )
 
 
 @pytest.mark.parametrize("network", [{}, CONV], ids=["fcnet", "convnet"])
@@ -185,7 +187,9 @@ def test_evaluation_equals_a_naive_loop_whatever_the_batch(
     monkeypatch.setattr(training, "EVALUATION_BATCH", batch)
     ticket = make_ticket(0.5)
     images, labels = (torch.from_numpy(array) for array in read_part(prepared, "test"))
-    loss, accuracy = training.evaluate(build(ticket), training.Batches(images, labels))
+    loss, accuracy = training.evaluate(
+        build(ticket, masked=False), training.Batches(images, labels)
+    )
     expected = naive(Reference(ticket), images.double(), labels)
     assert (loss, accuracy) == (pytest.approx(expected[0], abs=1e-6), expected[1])
 

@@ -32,6 +32,7 @@ LAYER_KINDS = ("linear", "conv")
 LIBRARIES = ("numpy", "h5py", "torch")
 MAX_WEIGHTS = 2**26  # 50 times the largest of the study; reading takes some 12 bytes for each
 MAX_HISTORY = 10**6
+MAX_LINES = 16  # layers that a repr shows
 CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")  # an epoch each
 _OWN = frozenset(
     ("format", "format_version", "kind", "study", "seed", "round", "arm", "spec", "spec_sha256",
@@ -65,6 +66,14 @@ class Layer:
     def density(self) -> float:
         """Return kept weights / all weights; biases are never counted."""
         return np.count_nonzero(self.mask) / self.mask.size
+
+    def __repr__(self) -> str:
+        """Return one line: arrays of millions of entries are not printed."""
+        missing = "" if self.weight is not None else ", mask only"
+        return (
+            f"Layer({self.name!r}, {self.kind}, {self.mask.shape}, "
+            f"density {self.density:.4g}{missing})"
+        )
 
 
 @dataclass(frozen=True)
@@ -108,6 +117,24 @@ class Checkpoint:
         """Return kept weights / all weights over all layers, readout included."""
         kept = sum(np.count_nonzero(layer.mask) for layer in self.layers)
         return kept / sum(layer.mask.size for layer in self.layers)
+
+    def __repr__(self) -> str:
+        """Return identity, network and a line per layer: what fits on a screen."""
+        lines = [repr(layer) for layer in self.layers]
+        if len(lines) > MAX_LINES:
+            lines[MAX_LINES // 2 : -MAX_LINES // 2] = [f"… {len(lines) - MAX_LINES} more layers …"]
+        network = self.spec.network
+        return (
+            "\n  ".join(
+                [
+                    f"Checkpoint({self.kind} of study {self.study!r}, seed {self.seed}, round "
+                    f"{self.round}, arm {self.arm!r}, {network.family}, {network.activation}, "
+                    f"density {self.density:.4g}:",
+                    *lines,
+                ]
+            )
+            + ")"
+        )
 
     @property
     def content_sha256(self) -> str:

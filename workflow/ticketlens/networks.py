@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from ticketlens.checkpoint import Checkpoint, Layer
 from ticketlens.spec import NetworkSpec
@@ -182,11 +183,33 @@ FAMILIES: dict[str, type[nn.Module]] = {
 }
 
 
-def build(ticket: Checkpoint, kernel: str = "aten") -> nn.Module:
+class Mask(nn.Module):
+    """Parametrization of a weight: the parameter where the mask is true, exactly 0.0 elsewhere.
+
+    The gradient is exactly 0.0 off the mask too, so that momenta and running averages are.
+    """
+
+    def __init__(self, mask: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mask", mask)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return the masked weight, of the same shape. A product with 0 could be −0.0 or NaN."""
+        return torch.where(self.mask, weight, 0.0)
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        """Return what the parameter becomes when someone assigns `layer.weight`."""
+        return torch.where(self.mask, weight, 0.0)
+
+
+def build(ticket: Checkpoint, kernel: str = "aten", masked: bool = True) -> nn.Module:
     """Return the network of `ticket` (kind ticket or trained) with its weights and biases.
 
+    `layer.weight` is exactly 0.0 off the mask whatever an optimiser, momentum, weight decay or
+    noise does to the parameters: each is `layer.parametrizations.weight.original` under a `Mask`,
+    as `torch.nn.utils.parametrize` has it. `masked=False` gives plain layers, which hold nothing.
     The parameters are fresh copies. `kernel` names the matrix product of linear layers (see
-    `kernels`). Raises ValueError for an unknown family, activation or kernel.
+    `KERNELS`). Raises ValueError for an unknown family, activation or kernel.
     """
     network = ticket.spec.network
     if network.family not in FAMILIES:
@@ -195,13 +218,19 @@ def build(ticket: Checkpoint, kernel: str = "aten") -> nn.Module:
         raise ValueError(f"activation is {network.activation!r}; allowed: {sorted(ACTIVATIONS)}")
     product = linear_kernel(kernel)
     modules = [_module(layer, network, product) for layer in ticket.layers]
+    if masked:
+        for module, layer in zip(modules, ticket.layers, strict=True):
+            mask = torch.from_numpy(layer.mask.copy())
+            parametrize.register_parametrization(module, "weight", Mask(mask))
     return FAMILIES[network.family](modules, network)
 
 
 def _module(layer: Layer, network: NetworkSpec, kernel: Linear) -> nn.Module:
     if layer.kind == "linear":
         outputs, inputs = layer.mask.shape
-        module: nn.Module = nn.utils.skip_init(KernelLinear, inputs, outputs)
+        module: nn.Module = nn.utils.skip_init(
+            KernelLinear, inputs, outputs, bias=layer.bias is not None
+        )
         module.kernel = kernel
     else:
         outputs, inputs, kernel, _ = layer.mask.shape
@@ -213,8 +242,10 @@ def _module(layer: Layer, network: NetworkSpec, kernel: Linear) -> nn.Module:
             stride=network.stride,
             padding=kernel // 2,
             padding_mode=network.padding,
+            bias=layer.bias is not None,
         )
     with torch.no_grad():
         module.weight.copy_(torch.from_numpy(layer.weight))
-        module.bias.copy_(torch.from_numpy(layer.bias))
+        if layer.bias is not None:
+            module.bias.copy_(torch.from_numpy(layer.bias))
     return module

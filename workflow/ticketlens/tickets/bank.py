@@ -58,6 +58,15 @@ class Bank:
     removed_in: dict[str, np.ndarray]
     histories: tuple[dict[str, np.ndarray], ...]
 
+    def __repr__(self) -> str:
+        """Return one line: the arrays have an entry for every weight."""
+        weights = sum(removed.size for removed in self.removed_in.values())
+        return (
+            f"Bank(study {self.study!r}, seed {self.seed}, rounds 0 to {self.rounds}, "
+            f"{len(self.removed_in)} layers, {weights:,} weights, "
+            f"theta_0 {self.theta_0_sha256[:12]}…)"
+        )
+
 
 def export(
     output: str | os.PathLike,

@@ -137,7 +137,7 @@ def _network(theta: Checkpoint, masks: Sequence[np.ndarray]) -> tuple[nn.Module,
         replace(layer, weight=np.where(mask, layer.weight, np.float32(0)), mask=mask)
         for layer, mask in zip(theta.layers, masks, strict=True)
     )
-    model = build(replace(theta, layers=layers)).double()
+    model = build(replace(theta, layers=layers), masked=False).double()
     return model, [layer.weight for layer in model.layers]
 
 

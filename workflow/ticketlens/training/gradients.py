@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from ticketlens.networks import FullyConnected, onednn_linear, onednn_product
 
@@ -27,9 +28,12 @@ WRITTEN_OUT: dict[Callable, tuple[Callable, Callable]] = {
 def gradients(model: nn.Module) -> Gradients | None:
     """Return the gradients of a fully connected network of oneDNN layers on a CPU in float32.
 
-    None for any other network, and for an activation that is not in WRITTEN_OUT.
+    None for any other network, for one that holds its mask by itself (`build(ticket)`), whose
+    weights are computed anew in each step, and for an activation that is not in WRITTEN_OUT.
     """
     if type(model) is not FullyConnected or model.activation not in WRITTEN_OUT:
+        return None
+    if any(parametrize.is_parametrized(layer) for layer in model.layers):
         return None
     if not (is_on_cpu(model) and all(layer.kernel is onednn_linear for layer in model.layers)):
         return None

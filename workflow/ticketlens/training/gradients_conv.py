@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from ticketlens.networks import Convolutional, onednn_linear, onednn_product
 from ticketlens.training.gradients import WRITTEN_OUT, Gradients, is_on_cpu, loss_and_gradient
@@ -26,12 +27,14 @@ INTO: dict[Callable, Callable[[Tensor, Tensor], Tensor]] = {
 def gradients(model: nn.Module) -> Gradients | None:
     """Return the gradients of a convolutional network, padded circularly, on a CPU in float32.
 
-    None for any other network, for an activation that is not written out, and for a readout that
-    is not a layer of oneDNN.
+    None for any other network, for one that holds its mask by itself (`build(ticket)`), for an
+    activation that is not written out, and for a readout that is not a layer of oneDNN.
     """
     if type(model) is not Convolutional or model.activation not in INTO:
         return None
     *convolutions, readout = model.layers
+    if any(parametrize.is_parametrized(layer) for layer in model.layers):
+        return None
     is_circular = all(layer.padding_mode == "circular" for layer in convolutions)
     if not (is_circular and is_on_cpu(model) and readout.kernel is onednn_linear):
         return None

@@ -84,7 +84,7 @@ def train(
     if device.type == "cpu":
         keep_freed_memory()
     model = sparse.compressed(
-        build(ticket, spec.kernel).to(device),
+        build(ticket, spec.kernel, masked=False).to(device),
         [layer.mask for layer in ticket.layers], ticket.spec.network, spec,
     )  # fmt: skip
     run = _Run(ticket, spec, model, device)

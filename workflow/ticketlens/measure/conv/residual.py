@@ -26,7 +26,7 @@ PROBES = 16
 def network(layers: Sequence[Layer], spec: Spec) -> ResidualConvolutional:
     """Return the network in float64. Raises ValueError for another family."""
     signal.hidden(layers)
-    model = build(Checkpoint("ticket", "", 0, 0, "", spec, tuple(layers)))
+    model = build(Checkpoint("ticket", "", 0, 0, "", spec, tuple(layers)), masked=False)
     if not isinstance(model, ResidualConvolutional):
         raise ValueError(
             f"network family is {spec.network.family!r}; allowed here: 'resnet-conv' "

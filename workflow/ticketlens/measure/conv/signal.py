@@ -36,7 +36,7 @@ def network(
 ) -> Convolutional:
     """Return the network of `layers` for measurements. Raises ValueError for another family."""
     signal.hidden(layers)
-    model = build(Checkpoint("ticket", "", 0, 0, "", spec, tuple(layers)))
+    model = build(Checkpoint("ticket", "", 0, 0, "", spec, tuple(layers)), masked=False)
     if type(model) is not Convolutional:  # a subclass has skips
         raise ValueError(
             f"network family is {spec.network.family!r}; allowed here: 'convolutional' "

@@ -1,0 +1,73 @@
+"""The tickets that come with ticketlens: `load` one by study, seed and round, without training.
+
+The bank holds finished chains of the reference study, one small file each, in resources/tickets of
+the repository. `ticketlens.tickets.bank` says how a ticket is rebuilt from it, and checks it.
+
+    >>> from ticketlens import bank
+    >>> ticket = bank.load("fcnet-normal", seed=0, round=7)
+    >>> round(ticket.layers[0].density, 4)
+    0.2097
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from ticketlens.checkpoint import Checkpoint
+from ticketlens.tickets import bank
+from ticketlens.tickets.bank import Bank, BankError
+
+__all__ = ["FOLDER", "Bank", "BankError", "chain", "load", "shipped"]
+
+FOLDER = Path(__file__).resolve().parents[2] / "resources" / "tickets"
+"""Where the repository keeps the bank: `{study}/seed{n}.h5`."""
+
+
+def load(
+    study: str,
+    seed: int = 0,
+    round: int = 0,
+    folder: str | os.PathLike[str] | None = None,
+) -> Checkpoint:
+    """Return the ticket of `study`, `seed` and `round`; round 0 is the dense network.
+
+    `folder` is another bank than the shipped one, laid out alike. Raises BankError, saying what
+    there is, if the bank has no such study, seed or round, or if the file is damaged.
+    """
+    return bank.ticket(chain(study, seed, folder), round)
+
+
+def chain(study: str, seed: int = 0, folder: str | os.PathLike[str] | None = None) -> Bank:
+    """Return the whole chain: per weight the round that removed it. Raises as `load` does."""
+    place = FOLDER if folder is None else Path(folder)
+    found = shipped(place)
+    if study not in found or seed not in found[study]:
+        raise BankError(f"no ticket of study {study!r}, seed {seed}; {_offer(place, found)}")
+    return bank.read_bank(place / study / f"seed{seed}.h5")
+
+
+def shipped(folder: str | os.PathLike[str] | None = None) -> dict[str, tuple[int, ...]]:
+    """Return the seeds of every study in the bank, by the names of its files."""
+    found: dict[str, list[int]] = {}
+    for path in Path(FOLDER if folder is None else folder).glob("*/seed*.h5"):
+        if number := re.fullmatch(r"seed(0|[1-9][0-9]{0,18})", path.stem):
+            found.setdefault(path.parent.name, []).append(int(number[1]))
+    return {study: tuple(sorted(seeds)) for study, seeds in sorted(found.items())}
+
+
+def _offer(folder: Path, found: dict[str, tuple[int, ...]]) -> str:
+    if not found:
+        return (
+            f"{folder} holds no bank: it comes with a clone of the repository, not with an "
+            "installed package; say folder=<clone>/resources/tickets"
+        )
+    studies = (f"{study} (seeds {_ranges(seeds)})" for study, seeds in found.items())
+    return f"in {folder}: {', '.join(studies)}"
+
+
+def _ranges(seeds: tuple[int, ...]) -> str:
+    """Return '0-7' for a run of seeds, else the numbers."""
+    is_run = len(seeds) > 2 and seeds == tuple(range(seeds[0], seeds[-1] + 1))
+    return f"{seeds[0]}-{seeds[-1]}" if is_run else ", ".join(map(str, seeds))
