@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
+import shutil
+import subprocess
 
 import h5py
 import numpy as np
@@ -114,6 +117,91 @@ def test_a_missing_file_is_said_to_be_missing(tmp_path):
         hdf5.reading(tmp_path / "none.h5", OwnError, "try again"),
     ):
         pass
+
+
+def test_files_are_in_the_format_of_hdf5_1_10_whatever_version_writes(sealed):
+    # Each data set's layout message is version 3 (1.6) or 4 (1.10); HDF5 2.0's "latest" writes 5.
+    raw = sealed.read_bytes()
+    assert raw[8] == 3  # superblock
+    memory = io.BytesIO()
+    with h5py.File(memory, "w", libver=("v110", "v110")) as file:
+        file.attrs["text"] = "a text that HDF5 keeps in a heap without any checksum"
+        hdf5.write_array(file, "values", np.arange(10.0))
+    assert raw[: -hdf5.SEAL_BYTES] == memory.getvalue()
+
+
+@pytest.mark.skipif(shutil.which("h5dump") is None, reason="h5dump is not installed")
+def test_h5dump_opens_what_we_write(sealed):
+    dump = subprocess.run(["h5dump", str(sealed)], capture_output=True, text=True)
+    assert dump.returncode == 0 and "a text that HDF5" in dump.stdout, dump.stderr
+
+
+@pytest.mark.parametrize("mode", ["r", "r+", "a"])
+def test_a_file_that_this_process_has_open_is_read_all_the_same(sealed, tmp_path, mode):
+    path = tmp_path / "open.h5"
+    shutil.copy(sealed, path)
+    with h5py.File(path, mode), hdf5.reading(path, OwnError, "try again") as file:
+        assert hdf5.array(file, "values", "float64", 10).sum() == 45
+
+
+def test_a_file_that_is_being_changed_is_called_open_and_nothing_says_to_delete_it(
+    sealed, tmp_path
+):
+    path = tmp_path / "changing.h5"
+    shutil.copy(sealed, path)
+    with h5py.File(path, "r+"):
+        raw = bytearray(path.read_bytes())
+    raw[60:80] = bytes(20)  # as when half of the metadata are written
+    path.write_bytes(raw)
+    with (
+        pytest.raises(OwnError, match=r"changing\.h5: open for writing") as caught,
+        hdf5.reading(path, OwnError, "delete the file") as file,
+    ):
+        hdf5.names(file)
+    assert "damaged" not in str(caught.value) and "delete" not in str(caught.value)
+
+
+@pytest.mark.parametrize("what", ["layout message", "superblock"])
+def test_a_file_of_a_newer_hdf5_is_called_that_and_not_damaged(sealed, tmp_path, what, monkeypatch):
+    path = tmp_path / "newer.h5"
+    raw = bytearray(sealed.read_bytes()[: -hdf5.SEAL_BYTES])
+    if what == "superblock":
+        raw[8] = 4
+    else:  # what HDF5 1.14.2 says of a data set that 2.0 wrote with libver="latest"
+        text = "'Unable to synchronously open object (bad version number for layout message)'"
+
+        def refuse(*_):
+            raise KeyError(text)
+
+        monkeypatch.setattr(h5py.Group, "__getitem__", refuse)
+    path.write_bytes(bytes(raw) + hdf5.seal(raw))
+    with (
+        pytest.raises(OwnError, match=r"newer\.h5: written by a newer HDF5 than \d") as caught,
+        hdf5.reading(path, OwnError, "delete the file") as file,
+    ):
+        hdf5.array(file, "values", "float64", 10)
+    assert "damaged" not in str(caught.value) and "delete" not in str(caught.value)
+
+
+def test_a_disk_that_fails_while_hdf5_reads_is_not_called_damage(sealed, monkeypatch):
+    class FailingDisk(io.FileIO):
+        has_failed = False
+
+        def readinto(self, buffer):
+            if self.has_failed:
+                raise OSError(errno.EIO, "Input/output error", str(sealed))
+            return super().readinto(buffer)
+
+    def fail(file):
+        FailingDisk.has_failed = True
+        hdf5.array(file, "values", "float64", 10)
+
+    monkeypatch.setattr("builtins.open", lambda path, mode: FailingDisk(path, "r"))
+    with (
+        pytest.raises(OSError, match="Input/output error"),
+        hdf5.reading(sealed, OwnError, "try again") as file,
+    ):
+        fail(file)
 
 
 def test_links_and_outside_data_are_not_followed(sealed, tmp_path):

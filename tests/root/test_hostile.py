@@ -82,7 +82,10 @@ def inflating(file):
     """A chunk of 4 floats that is stored as 3 MB, which could inflate to 3 GB."""
     again(file, f"{LAYER}/bias", shape=(4,), dtype="f4", chunks=(4,), compression="gzip")
     stored = os.urandom(3_000_000)
-    file[f"{LAYER}/bias"].id.write_direct_chunk((0,), stored)
+    try:
+        file[f"{LAYER}/bias"].id.write_direct_chunk((0,), stored)
+    except OSError as error:
+        pytest.skip(f"HDF5 {h5py.version.hdf5_version} cannot write such a file: {error}")
 
 
 def large_chunk(file):

@@ -9,13 +9,16 @@ which have no checksums, are refused, heaps are walked before HDF5 walks them, a
 chunks and filters are looked at before memory is taken.
 
 Files are made in memory and written by Python: on a full disk HDF5 fails to say so, and cannot
-close the file any more.
+close the file any more. They are read through a Python file, too: that takes no locks, which some
+file systems lack, and does not mind if this process has the file open elsewhere. The format is that
+of HDF5 1.10, whatever version writes: with `libver="latest"`, HDF5 2.0 writes files that no 1.x
+can open.
 """
 
 from __future__ import annotations
 
-import functools
 import hashlib
+import io
 import mmap
 import os
 import re
@@ -38,11 +41,20 @@ MAX_CHUNKS = 2**16
 MAX_COMPRESSED_CHUNK = 2**21  # bytes, twice what h5py chooses: a chunk inflates 1032-fold at most
 MAX_TEXTS = 10**4  # in one attribute: all may refer to one and the same
 MAX_HEAP = 2**16  # bytes
-_HEAP = re.compile(rb"GCOL\x01")
+LIBVER = ("v110", "v110")  # from HDF5 1.10 on, all versions read it
+NEWEST_SUPERBLOCK = 3
+_HEAP = b"GCOL\x01"
+_NEWER = re.compile(r"\b(bad|wrong|unknown)\b.*\bversion\b")  # HDF5: "bad version number for …"
+_BLOCK = 2**20
+_FLAGS_AT, _OPEN_FOR_WRITING = 11, 0b101  # in the superblock: write access, and SWMR
 
 
 class DamagedError(ValueError):
     """A file is not what was written, or holds what it should not; callers add the path."""
+
+
+class NewerError(DamagedError):
+    """A file holds what only a newer HDF5 reads; the file itself may be sound."""
 
 
 @contextmanager
@@ -51,18 +63,16 @@ def writing(path: str | os.PathLike, is_sealed: bool = True) -> Iterator[h5py.Fi
 
     With `is_sealed` False there is no seal. Raises OSError as the file system does (disk full).
     """
-    name = os.fspath(path)
-    with h5py.File(name, "w", libver="latest", driver="core", backing_store=False) as file:
+    memory = io.BytesIO()  # as h5py's own driver for memory returns nothing before h5py 3.16
+    with h5py.File(memory, "w", libver=LIBVER) as file:
         yield file
-        file.flush()
-        image = file.id.get_file_image()
-    with replacing(path) as temporary, open(temporary, "wb") as raw:
+    with replacing(path) as temporary, open(temporary, "wb") as raw, memory.getbuffer() as image:
         raw.write(image)
         if is_sealed:
             raw.write(seal(image))
 
 
-def seal(content: bytes) -> bytes:
+def seal(content: bytes | memoryview) -> bytes:
     """Return what ends a file of this content."""
     return SEAL + hashlib.sha256(content).hexdigest().encode()
 
@@ -72,19 +82,36 @@ def reading(path: str | os.PathLike, error: type[Exception], advice: str) -> Ite
     """Yield the file open for reading, its seal compared; `error` speaks for what is wrong in it.
 
     What the functions of this module find wrong becomes an `error` that names `path` and gives
-    `advice`. All else passes as it is: an OSError says that the file cannot be read (no such file,
+    `advice`, but for two: a file of a newer HDF5, and one that is open for writing, are not called
+    damaged. All else passes as it is: an OSError says that the file cannot be read (no such file,
     permission denied, a failing disk), which deleting it would not mend.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such file")
+    is_in_use = False
     try:
-        check_seal(path)
-        check_layout(path)
-        with damage():
-            file = h5py.File(path, "r", locking=False)  # files are replaced, never changed
-        with file:
-            yield file
+        with open(path, "rb") as raw:
+            is_in_use = _is_open_for_writing(raw)
+            _check_seal(raw)
+            _check_layout(raw)
+            _check_heaps(raw)
+            with damage():
+                file = h5py.File(raw, "r")
+            with file:
+                yield file
+    except NewerError as problem:
+        raise error(
+            f"{path}: written by a newer HDF5 than {h5py.version.hdf5_version}, which is "
+            f"installed here ({printable(problem)}); update h5py, or write the file again with "
+            f"libver={LIBVER}"
+        ) from problem
     except DamagedError as problem:
+        if is_in_use:
+            raise error(
+                f"{path}: open for writing here or in another program, or not closed by it "
+                f"({printable(problem)}); close it there and try again (a program that crashed: "
+                "`h5clear -s` of HDF5 marks the file as closed)"
+            ) from problem
         raise error(f"{path}: damaged or foreign: {printable(problem)}; {advice}") from problem
 
 
@@ -95,22 +122,31 @@ def printable(text: object) -> str:
 
 
 def is_sealed(path: str | os.PathLike) -> bool:
-    """Whether a file ends in a seal, right or wrong."""
+    """Whether a file ends in a seal, right or wrong, that holds: not while it is being changed."""
     with open(path, "rb") as raw:
-        return _tail(raw).startswith(SEAL)
+        return _tail(raw).startswith(SEAL) and not _is_open_for_writing(raw)
 
 
 def check_seal(path: str | os.PathLike, must_be_there: bool = False) -> None:
     """Raise DamagedError if the file has a seal and its bytes do not match it."""
     with open(path, "rb") as raw:
-        found = _tail(raw)
-        if not found.startswith(SEAL):
-            if must_be_there:
-                raise DamagedError("the seal at its end is missing")
-            return
-        raw.seek(0)
-        content = memoryview(raw.read())[:-SEAL_BYTES]
-    if found != seal(content):
+        _check_seal(raw, must_be_there)
+
+
+def _check_seal(raw: BinaryIO, must_be_there: bool = False) -> None:
+    """As `check_seal`; in a file that is open for writing HDF5 has changed the superblock."""
+    found = _tail(raw)
+    if not found.startswith(SEAL) or _is_open_for_writing(raw):
+        if must_be_there:
+            raise DamagedError("the seal at its end is missing")
+        return
+    left = raw.seek(0, os.SEEK_END) - SEAL_BYTES
+    raw.seek(0)
+    digest = hashlib.sha256()
+    while left and (block := raw.read(min(left, _BLOCK))):
+        digest.update(block)
+        left -= len(block)
+    if found != SEAL + digest.hexdigest().encode():
         raise DamagedError("the bytes are not those that were written")
 
 
@@ -121,14 +157,29 @@ def _tail(raw: BinaryIO) -> bytes:
     return raw.read()
 
 
-def check_layout(path: str | os.PathLike) -> None:
+def _is_open_for_writing(raw: BinaryIO) -> bool:
+    """Whether the superblock says that a program has the file open for writing."""
+    raw.seek(0)
+    start = raw.read(_FLAGS_AT + 1)
+    return (
+        start[:9] == SIGNATURE + b"\3"
+        and len(start) > _FLAGS_AT
+        and bool(start[_FLAGS_AT] & _OPEN_FOR_WRITING)
+    )
+
+
+def _check_layout(raw: BinaryIO) -> None:
     """Raise DamagedError if the file is not HDF5, or of a layout without checksums."""
-    with open(path, "rb") as raw:
-        start = raw.read(9)
-    if start[:8] != SIGNATURE:
+    raw.seek(0)
+    start = raw.read(9)
+    if start[:8] != SIGNATURE or len(start) < 9:
         raise DamagedError("not an HDF5 file")
-    if start[8:] not in (b"\2", b"\3"):
-        raise DamagedError("an HDF5 layout without checksums (h5py: write it with libver='latest')")
+    if start[8] < 2:
+        raise DamagedError(
+            f"an HDF5 layout without checksums (h5py: write it with libver={LIBVER})"
+        )
+    if start[8] > NEWEST_SUPERBLOCK:
+        raise NewerError(f"superblock of version {start[8]}")
 
 
 def write_array(group: h5py.Group, name: str, array: np.ndarray) -> h5py.Dataset:
@@ -190,7 +241,6 @@ def _attribute(item: h5py.Group | h5py.Dataset, name: str, where: str) -> Any:
             return None
         if prod(stored.shape) > MAX_TEXTS:
             raise DamagedError(f"{where} {name!r} holds {prod(stored.shape)} texts")
-        _check_heaps(item.file.filename, os.stat(item.file.filename).st_mtime_ns)
         value = item.attrs[name]
         found = [value] if stored.shape == () else list(value.ravel())
         "".join(found).encode("utf-8")  # h5py lets bytes that are not UTF-8 pass as surrogates
@@ -272,36 +322,43 @@ def _check_storage(found: h5py.Dataset) -> None:
             raise DamagedError(f"{found.name} has chunks of {max(chunk_bytes, stored)} bytes")
 
 
-@functools.lru_cache(maxsize=16)
-def _check_heaps(path: str, _time: int) -> None:
+def _check_heaps(raw: BinaryIO) -> None:
     """Raise DamagedError if an object of a heap leads nowhere: HDF5 would follow it for ever."""
-    with open(path, "rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        for start in (match.start() for match in _HEAP.finditer(content)):
+    with mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        start = content.find(_HEAP)
+        while start >= 0:
             size = int.from_bytes(content[start + 8 : start + 16], "little")
-            if size > len(content) - start:
-                continue  # not a heap, but data that look like one; HDF5 refuses to read beyond
-            if size > MAX_HEAP:
-                raise DamagedError(f"a heap of {size} bytes; expected at most {MAX_HEAP}")
-            heap, at = content[start : start + size], 16
-            while at + 16 <= size:
-                index = int.from_bytes(heap[at : at + 2], "little")
-                length = int.from_bytes(heap[at + 8 : at + 16], "little")
-                step = 16 + -(-length // 8) * 8 if index else length  # 0: what is free, to the end
-                if step < 16 or at + step > size:
-                    raise DamagedError("the heap of texts is not sound")
-                at += step
+            # Else not a heap, but data that look like one; HDF5 refuses to read beyond.
+            if size <= len(content) - start:
+                _check_heap(content[start : start + min(size, MAX_HEAP)], size)
+            start = content.find(_HEAP, start + 1)
+
+
+def _check_heap(heap: bytes, size: int) -> None:
+    if size > MAX_HEAP:
+        raise DamagedError(f"a heap of {size} bytes; expected at most {MAX_HEAP}")
+    at = 16
+    while at + 16 <= len(heap):
+        index = int.from_bytes(heap[at : at + 2], "little")
+        length = int.from_bytes(heap[at + 8 : at + 16], "little")
+        step = 16 + -(-length // 8) * 8 if index else length  # 0: what is free, to the end
+        if step < 16 or at + step > len(heap):
+            raise DamagedError("the heap of texts is not sound")
+        at += step
 
 
 @contextmanager
 def damage() -> Iterator[None]:
-    """Let what HDF5 says of a file's content become a DamagedError; errors of the system pass."""
+    """Let what HDF5 says of a file's content become a DamagedError; errors of the system pass.
+
+    A version that this HDF5 does not know becomes a NewerError: checksums come before versions.
+    """
     try:
         yield
     except DamagedError:
         raise
-    except OSError as error:
-        if error.errno is not None:
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise DamagedError(f"OSError: {error}") from error
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise DamagedError(f"{type(error).__name__}: {error}") from error
+        kind = NewerError if _NEWER.search(str(error)) else DamagedError
+        raise kind(f"{type(error).__name__}: {error}") from error
