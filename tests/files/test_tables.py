@@ -13,13 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ticketlens.checkpoint import read_summary, write
-from ticketlens.files.csv_tables import (
-    accuracy,
-    concatenated,
-    training_curves,
-    write_csv,
-    write_rows,
-)
+from ticketlens.files.csv_tables import concatenated, write_csv, write_rows
+from ticketlens.tables.runs import accuracy, training_curves
 
 FLOATS = st.floats(allow_nan=False)
 

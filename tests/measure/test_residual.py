@@ -11,11 +11,11 @@ from ticketlens import ladder
 from ticketlens import meanfield as mf
 from ticketlens.architecture import is_convolutional, layer_shapes
 from ticketlens.checkpoint import Checkpoint, Layer
-from ticketlens.ladder import GAINS
 from ticketlens.measure import graph as degrees
 from ticketlens.measure import residual, signal
 from ticketlens.measure.conv import residual as residual_conv
 from ticketlens.measure.conv import signal as signal_conv
+from ticketlens.measure.gains import GAINS
 from ticketlens.networks import build
 from ticketlens.spec import DatasetSpec, InitSpec, NetworkSpec, Spec
 from ticketlens.tables.residual import residual_rows
@@ -200,7 +200,7 @@ def wide() -> tuple[Checkpoint, residual.ResidualSignal]:
 def test_q_of_a_wide_random_network_follows_the_recursion(wide) -> None:
     ticket, found = wide
     q = found.q.mean(axis=0)
-    np.testing.assert_allclose(q, residual.dense_q(q[0], 1.7, 0.4, 3), rtol=0.03)
+    np.testing.assert_allclose(q, mf.dense_q(q[0], 1.7, 0.4, 3), rtol=0.03)
     for reading in GAINS:
         theory = residual.predict(reading, ticket.layers, make_images(WIDE, 20), WIDE.network)
         np.testing.assert_allclose(q, theory.q, rtol=0.05)
@@ -217,7 +217,7 @@ def test_chi_and_slope_of_a_wide_random_network_are_those_of_theory(wide) -> Non
 
 
 def test_q_grows_about_linearly_and_chi_stays_above_one() -> None:
-    q = residual.dense_q(2.0, 1.4, 0.3, 60)[::2]
+    q = mf.dense_q(2.0, 1.4, 0.3, 60)[::2]
     steps = np.diff(q)
     assert steps.min() > 0.8 and steps.max() < 1.4**2 + 0.3**2
     assert (np.diff(mf.residual_chi(q, 1.4, 0.3)) < 0).all()

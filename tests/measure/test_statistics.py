@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from scipy import integrate, stats
+from scipy import stats
 
 from ticketlens.measure import weights as statistics
-
-densities = st.floats(0.01, 1.0)
+from ticketlens.theory import selection_null
 
 
 def claim(*strategies):
@@ -288,7 +287,7 @@ def test_fifty_weights_tell_one_peak_from_a_gap(rng):
 
 def test_survivors_of_pruning_at_init_have_no_density_at_zero(rng):
     weights = rng.normal(size=100_000)
-    survivors = weights[np.abs(weights) > statistics.selection_null_threshold(0.21)]
+    survivors = weights[np.abs(weights) > selection_null.threshold(0.21)]
     assert statistics.density_at_zero_over_peak(survivors) < 1e-6
 
 
@@ -324,73 +323,3 @@ def test_exact_zeros_among_the_kept_weights_are_a_peak_at_zero(rng):
     kernel = np.zeros((64, 64, 3, 3))
     kernel[:, :, 1, 1] = rng.normal(size=(64, 64))
     assert statistics.density_at_zero_over_peak(kernel) == 1.0
-
-
-# Selection null
-
-
-@claim(densities)
-def test_selection_null_moments_are_integrals_of_its_density(density):
-    cut = statistics.selection_null_threshold(density)
-
-    def moment(order):
-        def integrand(x):
-            return x**order * statistics.selection_null_density(x, density)
-
-        # Twice the right half: the law is even. The offset keeps clear of the cut itself.
-        return 2 * integrate.quad(integrand, cut + 1e-13, cut + 12, epsabs=1e-12, limit=200)[0]
-
-    assert moment(0) == pytest.approx(1, abs=1e-9)
-    assert moment(2) == pytest.approx(statistics.selection_null_second_moment(density), rel=1e-9)
-    assert moment(4) == pytest.approx(statistics.selection_null_fourth_moment(density), rel=1e-9)
-
-
-def test_selection_null_agrees_with_pruning_a_gaussian_layer(rng):
-    sigma, density = 1.4, 0.8**7
-    weights = rng.normal(0, sigma, size=400_000)
-    survivors = np.sort(np.abs(weights))[-round(density * weights.size) :]
-    measured = math.sqrt(np.mean(survivors**2))
-    assert statistics.selection_null_std(density, sigma) == pytest.approx(measured, rel=0.003)
-    fourth = np.mean(survivors**4)
-    assert statistics.selection_null_fourth_moment(density, sigma) == pytest.approx(
-        fourth, rel=0.01
-    )
-    assert survivors.min() / sigma == pytest.approx(
-        statistics.selection_null_threshold(density), rel=0.01
-    )
-
-
-def test_selection_null_numbers_of_the_study():
-    assert statistics.selection_null_std(0.8**7, 1.4) == pytest.approx(2.49, abs=0.005)
-    second, fourth = (
-        f(0.1)
-        for f in (statistics.selection_null_second_moment, statistics.selection_null_fourth_moment)
-    )
-    assert fourth / second**2 == pytest.approx(1.16, abs=0.005)
-
-
-def test_selection_null_of_a_dense_layer_is_the_gaussian():
-    x = np.linspace(-5, 5, 11)
-    assert statistics.selection_null_std(1.0, 1.4) == pytest.approx(1.4)
-    assert statistics.selection_null_fourth_moment(1.0) == pytest.approx(3)
-    np.testing.assert_allclose(
-        statistics.selection_null_density(x, 1.0, 1.4), stats.norm.pdf(x, 0, 1.4)
-    )
-
-
-def test_selection_null_works_on_arrays_of_densities():
-    rounds = 0.8 ** np.arange(16)
-    std = statistics.selection_null_std(rounds, 1.4)
-    assert std.shape == (16,) and (np.diff(std) > 0).all()
-    assert statistics.selection_null_std(1e-300) > 37
-
-
-@pytest.mark.parametrize("density", [0.0, -0.1, 1.1, math.nan])
-def test_a_density_is_in_0_1(density):
-    with pytest.raises(ValueError, match="density is"):
-        statistics.selection_null_std(density)
-
-
-def test_selection_null_density_needs_a_positive_sigma():
-    with pytest.raises(ValueError, match="sigma is 0"):
-        statistics.selection_null_density(0.0, 0.5, 0.0)

@@ -15,9 +15,10 @@ from ticketlens.architecture import FAMILIES, fully_connected
 from ticketlens.figures.arms import factorial as heat_map
 from ticketlens.study import factorial
 from ticketlens.study.config import ConfigError, checked
-from ticketlens.study.factorial import Cell, cells, contrasts, with_factorial
+from ticketlens.study.factorial import Cell, cells, with_factorial
 from ticketlens.tickets.construction import construct
 from ticketlens.tickets.recipe import Arm
+from ticketlens.verdicts.factorial import contrasts
 
 CONFIG = yaml.safe_load(
     (Path(__file__).resolve().parents[2] / "config" / "config.yaml").read_text("utf-8")

@@ -10,10 +10,10 @@ import torch
 
 from core_tools import same_bits
 from ticketlens.checkpoint import read, read_summary, write
-from ticketlens.files.csv_tables import accuracy
 from ticketlens.files.dataset import prepare, read_part
 from ticketlens.networks import build
 from ticketlens.spec import DatasetSpec
+from ticketlens.tables.runs import accuracy
 from ticketlens.tickets.pruning import InvariantError
 from ticketlens.training import loop as training
 from ticketlens.training.loop import Batches, DivergedError, evaluate, train

@@ -1,9 +1,10 @@
-"""Collect accuracies and training curves of all runs: see ticketlens.files.csv_tables."""
+"""Collect accuracies and training curves of all runs: see ticketlens.tables.runs."""
 
 from ticketlens import checkpoint
-from ticketlens.files.csv_tables import accuracy, training_curves, write_csv
+from ticketlens.files.csv_tables import write_csv
 from ticketlens.jobs.joblog import job_log
 from ticketlens.spec import Spec
+from ticketlens.tables.runs import accuracy, training_curves
 from ticketlens.tickets import bank
 
 

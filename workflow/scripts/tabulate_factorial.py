@@ -1,10 +1,11 @@
-"""Compare the cells of the factorial with IMP: see ticketlens.study.factorial."""
+"""Compare the cells of the factorial with IMP: see ticketlens.verdicts.factorial."""
 
 import pandas as pd
 
 from ticketlens.files.csv_tables import write_csv
 from ticketlens.jobs.joblog import job_log
-from ticketlens.study.factorial import Cell, contrasts
+from ticketlens.study.factorial import Cell
+from ticketlens.verdicts.factorial import contrasts
 
 
 def main(snakemake) -> None:

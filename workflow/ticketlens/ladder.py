@@ -40,7 +40,9 @@ from itertools import repeat
 import numpy as np
 
 from ticketlens import meanfield
+from ticketlens.architecture import READOUT
 from ticketlens.checkpoint import Layer
+from ticketlens.measure.gains import GAINS, Gain, naive_gain, second_moment_gain
 from ticketlens.measure.propagation import HiddenStack, hidden_stack, kernel, mean_square, scalar_q
 from ticketlens.measure.redraws import (
     Law,
@@ -203,22 +205,6 @@ def second_moment(stack: HiddenStack, mode: str, redraws: int, seed: int) -> Pre
     return _scalar_map(stack, mode, second_moment_gain)
 
 
-def naive_gain(layer: Layer) -> np.ndarray:
-    """Return what R0 takes for sigma_w², spread over the kernel's taps: (taps,)."""
-    kept = layer.weight[layer.mask].astype(float)
-    _, channels, *size = layer.weight.shape
-    return np.full(np.prod(size, dtype=int), channels * kept.var() if kept.size else 0.0)
-
-
-def second_moment_gain(layer: Layer) -> np.ndarray:
-    """Return what R1 takes for sigma_w², by taps of the kernel: (taps,)."""
-    return np.sum(kernel(layer) ** 2, axis=(1, 2)) / len(layer.bias)
-
-
-Gain = Callable[[Layer], np.ndarray]
-GAINS: dict[str, Gain] = {"naive": naive_gain, "second_moment": second_moment_gain}
-
-
 def chi(
     rung: str,
     layers: Sequence[Layer],
@@ -242,6 +228,28 @@ def chi(
             found.append(np.mean(stack.apply(mu, gain(layer)[:, None, None])))
         below = q
     return np.array(found)
+
+
+def theory_chi(
+    layers: Sequence[Layer], images: np.ndarray, q: np.ndarray, network: NetworkSpec
+) -> dict[str, np.ndarray]:
+    """Return sigma_eff² E phi'(√q z)² of hidden layers 2 … L, as theory has it: (L − 1,) each.
+
+    `chi_naive`: R0's sigma_eff and q of the layer below; `chi_second_moment`: R1's;
+    `chi_measured_q`: R1's sigma_eff with the measured `q` (images, L); `slope_expected`: the slope
+    of the C-map at c = 1, chi(q)·q/V(q), with R1's sigma_eff and the measured q: a measured slope
+    compares with it. All image by image, averaged at the end.
+    """
+    found = {f"chi_{rung}": chi(rung, layers, images, network=network) for rung in GAINS}
+    at_measured, slopes = [], []
+    hidden = [layer for layer in layers if layer.name != READOUT]
+    for layer, below in zip(hidden[1:], q.T[:-1], strict=True):
+        gain = second_moment_gain(layer).sum()
+        own = gain * meanfield.derivative_moment(below, 1, network.activation)
+        v = gain * meanfield.second_moment(below, network.activation) + mean_square(layer.bias)
+        at_measured.append(own.mean())
+        slopes.append(np.mean(own * below / np.where(v > 0, v, np.nan)))
+    return found | {"chi_measured_q": np.array(at_measured), "slope_expected": np.array(slopes)}
 
 
 def degree(stack: HiddenStack, mode: str, redraws: int, seed: int) -> Prediction:

@@ -44,6 +44,7 @@ __all__ = [
     "c_map",
     "chi",
     "critical_sigma_w",
+    "dense_q",
     "depth_scales",
     "derivative_moment",
     "expectation",
@@ -175,6 +176,21 @@ def residual_q_map(
     return _like(
         _length(q) + q_map(q_map(q, sigma_w, sigma_b, activation), sigma_w, sigma_b, activation), q
     )
+
+
+def dense_q(
+    stem: float, sigma_w: float, sigma_b: float, count: int, activation: str = "tanh"
+) -> np.ndarray:
+    """Return q of every hidden layer of a wide dense residual network: (1 + 2·count,).
+
+    `stem` is q of the trunk before the first of `count` blocks; then q inside each block and of the
+    trunk behind it, in turns.
+    """
+    q = [float(stem)]
+    for _ in range(count):
+        q.append(q_map(q[-1], sigma_w, sigma_b, activation))
+        q.append(residual_q_map(q[-2], sigma_w, sigma_b, activation))
+    return np.array(q)
 
 
 # --- The correlation map -------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from ticketlens.figures import style as plotting
 from ticketlens.figures.signal import MeanField
-from ticketlens.measure.residual import dense_q
+from ticketlens.meanfield import dense_q
 
 GREY = "0.35"
 DENSITIES = 5

@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ticketlens.architecture import READOUT
 from ticketlens.figures import style as plotting
-from ticketlens.measure import weights as statistics
+from ticketlens.theory import selection_null
 
 SPECTRUM_POINTS = 30  # across the spectrum: a layer has only a few hundred eigenvalues
 GREY = "0.35"
@@ -148,7 +148,7 @@ def _draw_histograms(
         axis.plot(mean.index, mean, color=colour, lw=0.9)
         if number in shown:
             x = np.linspace(mean.index.min(), mean.index.max(), 1601)
-            null = statistics.selection_null_density(x, min(density, 1.0), sigma_w)
+            null = selection_null.density(x, min(density, 1.0), sigma_w)
             null[null == 0] = np.nan
             axis.plot(x, null, color=colour, lw=0.8, ls="--", zorder=1)
 

@@ -21,8 +21,7 @@ from ticketlens.measure.product_svd import singular_values as product_singular_v
 from ticketlens.seeds import stream
 from ticketlens.spec import Spec
 from ticketlens.theory.activations import get
-from ticketlens.tickets import random_masks as mask_sources
-from ticketlens.tickets import random_weights as weights
+from ticketlens.tickets import random_masks, random_weights
 from ticketlens.tickets.random_masks import NotApplicable
 
 PROBES = 8
@@ -318,15 +317,17 @@ Null = Callable[[Sequence[Layer], Spec, np.random.Generator], tuple[Layer, ...]]
 
 def random_mask(layers: Sequence[Layer], spec: Spec, rng: np.random.Generator) -> tuple[Layer, ...]:
     """N1: a random mask of the same density per layer, with the layer's own values on it."""
-    return weights.shuffled_values(mask_sources.shuffle_layer(layers, rng), layers, spec, rng)
+    return random_weights.shuffled_values(
+        random_masks.shuffle_layer(layers, rng), layers, spec, rng
+    )
 
 
 def rewired(layers: Sequence[Layer], spec: Spec, rng: np.random.Generator) -> tuple[Layer, ...]:
     """N2: a random mask of the same in- and out-degrees, with the layer's own values on it."""
-    return weights.shuffled_values(mask_sources.rewire(layers, rng), layers, spec, rng)
+    return random_weights.shuffled_values(random_masks.rewire(layers, rng), layers, spec, rng)
 
 
-def _on_own_mask(source: weights.WeightSource) -> Null:
+def _on_own_mask(source: random_weights.WeightSource) -> Null:
     def null(layers: Sequence[Layer], spec: Spec, rng: np.random.Generator) -> tuple[Layer, ...]:
         return source([layer.mask for layer in layers], layers, spec, rng)
 
@@ -336,10 +337,10 @@ def _on_own_mask(source: weights.WeightSource) -> Null:
 NULLS: dict[str, Null] = {
     "random-mask": random_mask,
     "rewired": rewired,
-    "shuffled-values": _on_own_mask(weights.shuffled_values),
-    "sign-redrawn": _on_own_mask(weights.signs_redrawn),
-    "fresh-matched": _on_own_mask(weights.gaussian_matched),
-    "fresh": _on_own_mask(weights.fresh),
+    "shuffled-values": _on_own_mask(random_weights.shuffled_values),
+    "sign-redrawn": _on_own_mask(random_weights.signs_redrawn),
+    "fresh-matched": _on_own_mask(random_weights.gaussian_matched),
+    "fresh": _on_own_mask(random_weights.fresh),
 }
 """N1 to N6. N1 to N3 keep each layer's values, on masks that share ever more with the ticket's: its
 density, its degrees, all. N4 keeps mask and magnitudes, N5 mask and E w², N6 the mask alone, with

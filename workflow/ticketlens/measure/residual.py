@@ -27,8 +27,8 @@ import numpy as np
 
 from ticketlens import meanfield
 from ticketlens.checkpoint import Layer
-from ticketlens.ladder import GAINS, second_moment_gain
 from ticketlens.measure import signal
+from ticketlens.measure.gains import GAINS, second_moment_gain
 from ticketlens.measure.propagation import hidden_stack, mean_square, scalar_q
 from ticketlens.spec import NetworkSpec
 from ticketlens.theory.activations import get
@@ -163,20 +163,6 @@ def _affine(layer: Layer, x: np.ndarray) -> np.ndarray:
 
 
 # --- Theory --------------------------------------------------------------------------------------
-
-
-def dense_q(
-    stem: float, sigma_w: float, sigma_b: float, count: int, activation: str = "tanh"
-) -> np.ndarray:
-    """Return q of every hidden layer of a wide dense network of `count` blocks: (1 + 2·count,).
-
-    `stem` is q of the trunk before the first block.
-    """
-    q = [float(stem)]
-    for _ in range(count):
-        q.append(meanfield.q_map(q[-1], sigma_w, sigma_b, activation))
-        q.append(meanfield.residual_q_map(q[-2], sigma_w, sigma_b, activation))
-    return np.array(q)
 
 
 def predict(

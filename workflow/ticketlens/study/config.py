@@ -20,7 +20,7 @@ from ticketlens.study import claim_plan, factorial
 from ticketlens.study.hints import did_you_mean
 from ticketlens.theory import activations
 from ticketlens.tickets import initialization
-from ticketlens.tickets import pruning as masks
+from ticketlens.tickets.pruning import CRITERIA
 
 LIBRARY = Path(__file__).resolve().parents[2]
 SCHEMA = LIBRARY / "schemas" / "config.schema.json"
@@ -116,7 +116,7 @@ def schema() -> dict[str, Any]:
     allow(network, "family", architecture.FAMILIES)
     allow(network, "activation", activations.ACTIVATIONS)
     allow(sections["inits"]["additionalProperties"], "scheme", initialization.SCHEMES)
-    allow(document["$defs"]["pruning"], "criterion", masks.CRITERIA)
+    allow(document["$defs"]["pruning"], "criterion", CRITERIA)
     allow(sections["arms"]["additionalProperties"], "mask", arm_config.mask_names())
     allow(sections["arms"]["additionalProperties"], "weights", arm_config.weight_names())
     return document

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ticketlens.checkpoint import Checkpoint
-from ticketlens.ladder import GAINS
 from ticketlens.measure import residual
+from ticketlens.measure.gains import GAINS
 from ticketlens.measure.residual import ResidualSignal
 from ticketlens.tables.columns import Row, hidden, keys
 

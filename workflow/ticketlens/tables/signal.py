@@ -7,42 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from ticketlens import ladder, meanfield
+from ticketlens import ladder
 from ticketlens.checkpoint import Checkpoint
 from ticketlens.files.csv_tables import write_rows
 from ticketlens.measure import sign_null
-from ticketlens.measure.propagation import mean_square
 from ticketlens.measure.signal import Signal
-from ticketlens.tables.columns import Row, hidden, keys, per_layer
+from ticketlens.tables.columns import Row, keys, per_layer
 
 
 def qmap_rows(checkpoint: Checkpoint, q: np.ndarray) -> list[Row]:
     """Measured q per hidden layer, mean and sd over images. `q` is (images, layers)."""
     return per_layer(checkpoint, {}, q=q.mean(axis=0), q_sd=q.std(axis=0, ddof=1))
-
-
-def theory_chi(checkpoint: Checkpoint, images: np.ndarray, q: np.ndarray) -> dict[str, np.ndarray]:
-    """Return sigma_eff² E phi'(√q z)² of layers 2 … L, q being that of the layer below.
-
-    `chi_naive`: R0's sigma_eff and q; `chi_second_moment`: R1's; `chi_measured_q`: R1's sigma_eff
-    with the measured `q` (images, layers); `slope_expected`: the slope of the C-map at c = 1,
-    chi(q)·q/V(q), with R1's sigma_eff and the measured q: a measured slope compares with it. All
-    image by image, averaged at the end.
-    """
-    network = checkpoint.spec.network
-    found = {
-        f"chi_{rung}": ladder.chi(rung, checkpoint.layers, images, network=network)
-        for rung in ("naive", "second_moment")
-    }
-    at_measured, slopes = [], []
-    layers = [layer for _, layer in hidden(checkpoint)]
-    for layer, below in zip(layers[1:], q.T[:-1], strict=True):
-        gain = ladder.second_moment_gain(layer).sum()
-        chi = gain * meanfield.derivative_moment(below, 1, network.activation)
-        v = gain * meanfield.second_moment(below, network.activation) + mean_square(layer.bias)
-        at_measured.append(chi.mean())
-        slopes.append(np.mean(chi * below / np.where(v > 0, v, np.nan)))
-    return found | {"chi_measured_q": np.array(at_measured), "slope_expected": np.array(slopes)}
 
 
 def chi_rows(checkpoint: Checkpoint, signal: Signal, images: np.ndarray) -> list[Row]:
@@ -57,7 +32,7 @@ def chi_rows(checkpoint: Checkpoint, signal: Signal, images: np.ndarray) -> list
         for row in per_layer(
             checkpoint,
             {},
-            **theory_chi(checkpoint, images, signal.q),
+            **ladder.theory_chi(checkpoint.layers, images, signal.q, checkpoint.spec.network),
             chi_frobenius=signal.chi.mean(axis=0),
             chi_frobenius_sd=signal.chi.std(axis=0, ddof=1),
             slope=np.median(signal.perturbation_slope, axis=0),

@@ -8,11 +8,11 @@ import numpy as np
 
 from ticketlens.architecture import is_residual
 from ticketlens.checkpoint import Checkpoint, Layer
-from ticketlens.measure import graph as degrees
-from ticketlens.measure import locality
+from ticketlens.measure import graph, locality
 from ticketlens.measure import weights as statistics
 from ticketlens.seeds import stream
 from ticketlens.tables.columns import Row, keys
+from ticketlens.theory import selection_null
 
 NORMAL_SCHEMES = ("gaussian", "normal-scaled-bias")
 """Initial weights that are normal: what pruning by |theta_0| leaves of these is known."""
@@ -61,7 +61,7 @@ def _selection_std(checkpoint: Checkpoint, layer: Layer) -> float:
     init = checkpoint.spec.init
     if init.scheme not in NORMAL_SCHEMES:
         return float("nan")
-    return float(statistics.selection_null_std(layer.density, init.sigma_w))
+    return float(selection_null.std(layer.density, init.sigma_w))
 
 
 def weight_histograms(checkpoint: Checkpoint) -> tuple[np.ndarray, dict[str, statistics.Histogram]]:
@@ -85,7 +85,7 @@ def degree_rows(checkpoint: Checkpoint) -> list[Row]:
     Paths take the skips of a residual network (see `degrees`).
     """
     masks = [layer.mask for layer in checkpoint.layers]
-    alive = degrees.connectivity(masks, is_residual(checkpoint.spec.network))
+    alive = graph.connectivity(masks, is_residual(checkpoint.spec.network))
     height, width, channels = checkpoint.spec.dataset.shape
     rows = []
     for number, (layer, links) in enumerate(zip(checkpoint.layers, alive, strict=True), start=1):
@@ -97,7 +97,7 @@ def degree_rows(checkpoint: Checkpoint) -> list[Row]:
             "effective_density": links.effective_density,
             "correlation_with_next": float("nan")
             if following is None
-            else degrees.degree_correlation(layer.mask, following),
+            else graph.degree_correlation(layer.mask, following),
         }
         if number == 1 and layer.kind == "linear":
             found = locality.input_locality(layer.mask, (channels, height, width))
@@ -107,7 +107,7 @@ def degree_rows(checkpoint: Checkpoint) -> list[Row]:
                 "input_distance_between": found.between,
             }
         for direction in ("in", "out"):
-            summary = asdict(degrees.degree_summary(layer.mask, direction))
+            summary = asdict(graph.degree_summary(layer.mask, direction))
             # Dead neurons and the like belong to the layer's own units, its outputs.
             own = shared if direction == "in" else {}
             rows.append({**keys(checkpoint, number), "name": layer.name, **summary, **own})

@@ -17,7 +17,7 @@ import numpy as np
 from ticketlens.architecture import READOUT, layer_shapes, of_weight_count
 from ticketlens.checkpoint import Checkpoint, Layer
 from ticketlens.spec import Spec
-from ticketlens.tickets import random_masks as mask_sources
+from ticketlens.tickets import random_masks
 from ticketlens.tickets.initialization import initial_layers
 from ticketlens.tickets.pruning import InvariantError, remove_lowest
 from ticketlens.tickets.random_masks import NotApplicable
@@ -52,22 +52,22 @@ def imp_other_seed(material: Material, rng: np.random.Generator) -> Masks:
 
 def shuffle_layer(material: Material, rng: np.random.Generator) -> Masks:
     """Random, with the IMP ticket's density per layer."""
-    return mask_sources.shuffle_layer(material.ticket.layers, rng)
+    return random_masks.shuffle_layer(material.ticket.layers, rng)
 
 
 def shuffle_in_degree(material: Material, rng: np.random.Generator) -> Masks:
     """Random, with the IMP ticket's in-degree per neuron."""
-    return mask_sources.shuffle_in_degree(material.ticket.layers, rng)
+    return random_masks.shuffle_in_degree(material.ticket.layers, rng)
 
 
 def rewire(material: Material, rng: np.random.Generator) -> Masks:
     """Random, with the IMP ticket's in- and out-degrees."""
-    return mask_sources.rewire(material.ticket.layers, rng)
+    return random_masks.rewire(material.ticket.layers, rng)
 
 
 def uniform(material: Material, rng: np.random.Generator) -> Masks:
     """Random, one density for all hidden layers."""
-    return mask_sources.uniform(material.ticket.layers, rng)
+    return random_masks.uniform(material.ticket.layers, rng)
 
 
 def erk(material: Material, rng: np.random.Generator) -> Masks:
@@ -195,10 +195,10 @@ def _check_small(masks: Sequence[np.ndarray], ticket: Checkpoint) -> None:
 def shuffled(masks: Sequence[np.ndarray], ticket: Checkpoint, rng: np.random.Generator) -> Masks:
     """A mask source's own masks, in random order within each layer: its layer counts alone.
 
-    Asserts both, as `mask_sources.shuffle_layer` does. Raises NotApplicable if no layer can change.
+    Asserts both, as `random_masks.shuffle_layer` does. Raises NotApplicable if no layer can change.
     """
     layers = [replace(layer, mask=m) for layer, m in zip(ticket.layers, masks, strict=True)]
-    return mask_sources.shuffle_layer(layers, rng)
+    return random_masks.shuffle_layer(layers, rng)
 
 
 # --- ranking and allocation ----------------------------------------------------------------------

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from ticketlens.checkpoint import Layer
-from ticketlens.tickets import random_weights as weights
+from ticketlens.tickets import random_weights
 from ticketlens.tickets.pruning import InvariantError
 from ticketlens.tickets.random_masks import NotApplicable
 from ticketlens.tickets.recipe import Material
@@ -33,7 +33,7 @@ STANDARD_ERRORS = 8.0
 
 def rewind(masks: Sequence[np.ndarray], material: Material, rng: np.random.Generator) -> Layers:
     """theta on the arm's mask."""
-    return weights.rewind(masks, material.theta.layers)
+    return random_weights.rewind(masks, material.theta.layers)
 
 
 def shuffled_values(
@@ -41,24 +41,26 @@ def shuffled_values(
 ) -> Layers:
     """The IMP ticket's own values per layer, in random order."""
     ticket = material.ticket
-    return weights.shuffled_values(masks, ticket.layers, ticket.spec, rng)
+    return random_weights.shuffled_values(masks, ticket.layers, ticket.spec, rng)
 
 
 def sign_redrawn(
     masks: Sequence[np.ndarray], material: Material, rng: np.random.Generator
 ) -> Layers:
     """theta's magnitudes in place, each sign a fair coin."""
-    return weights.signs_redrawn(masks, rewind(masks, material, rng), material.theta.spec, rng)
+    return random_weights.signs_redrawn(
+        masks, rewind(masks, material, rng), material.theta.spec, rng
+    )
 
 
 def sign_kept(masks: Sequence[np.ndarray], material: Material, rng: np.random.Generator) -> Layers:
     """theta's signs in place, magnitudes of fresh weights of the study's scheme."""
-    return weights.sign_kept(masks, rewind(masks, material, rng), material.theta.spec, rng)
+    return random_weights.sign_kept(masks, rewind(masks, material, rng), material.theta.spec, rng)
 
 
 def fresh(masks: Sequence[np.ndarray], material: Material, rng: np.random.Generator) -> Layers:
     """New weights of the study's scheme: the variance of the dense network."""
-    return weights.fresh(masks, rewind(masks, material, rng), material.theta.spec, rng)
+    return random_weights.fresh(masks, rewind(masks, material, rng), material.theta.spec, rng)
 
 
 def fresh_density(
@@ -88,7 +90,9 @@ def masked_orthogonal(
     masks: Sequence[np.ndarray], material: Material, rng: np.random.Generator
 ) -> Layers:
     """Fresh orthogonal weights, masked."""
-    return weights.masked_orthogonal(masks, rewind(masks, material, rng), material.theta.spec, rng)
+    return random_weights.masked_orthogonal(
+        masks, rewind(masks, material, rng), material.theta.spec, rng
+    )
 
 
 def fresh_matched(
@@ -99,7 +103,7 @@ def fresh_matched(
         replace(layer, weight=layer.weight * np.float32(np.sqrt(layer.fan_in / theta.fan_in)))
         for layer, theta in zip(_survivors(material), material.theta.layers, strict=True)
     ]
-    return weights.gaussian_matched(masks, sources, material.theta.spec, rng)
+    return random_weights.gaussian_matched(masks, sources, material.theta.spec, rng)
 
 
 def inverse_cdf(
