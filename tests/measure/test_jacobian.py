@@ -32,7 +32,7 @@ CONVS = [
         dataset=DatasetSpec(shape=(12, 12, 2), classes=4),
     )
     for padding in ("circular", "zeros")
-    for stride in (1, 2)
+    for stride in (1, 2, (1, 2, 1))
 ]
 
 

@@ -13,7 +13,8 @@ from ladder_networks import gaussian_network, images, layer, tree
 from ticketlens import ladder, meanfield
 from ticketlens.checkpoint import Layer
 from ticketlens.measure import propagation, redraws, sign_null
-from ticketlens.spec import NetworkSpec
+from ticketlens.measure.conv import signal as conv_signal
+from ticketlens.spec import DatasetSpec, NetworkSpec, Spec
 
 ABOVE_NAIVE = tuple(ladder.RUNGS)[1:]
 CLOSED = ("naive", "second_moment", "degree")
@@ -311,6 +312,32 @@ def test_convolution_matches_scipy(padding, stride):
             signal.correlate2d(x[image, c], one.weight[out, c], "same", boundary) for c in range(3)
         )
         np.testing.assert_allclose(h[image, :, :, out], whole[::stride, ::stride] + one.bias[out])
+
+
+@pytest.mark.parametrize("padding", ["circular", "zeros"])
+def test_each_layer_has_its_own_stride_in_measurement_and_theory(padding):
+    network = NetworkSpec(
+        "convolutional", hidden_layers=3, width=48, padding=padding, stride=(1, 2, 1)
+    )
+    layers, x = gaussian_network(33, (8, 48, 48, 48), kernel=3), images(34, 4, 8, 8, 8)
+    torch_net = conv_signal.network(
+        layers, Spec(network=network, dataset=DatasetSpec(shape=(8, 8, 8)))
+    )
+    h = conv_signal.preactivations(torch_net, x)
+    assert [one.shape[2] for one in h] == [8, 4, 4]
+    wanted = np.stack([(one**2).mean(dim=(1, 2, 3)).numpy() for one in h], axis=1)
+    np.testing.assert_allclose(ladder.measured_q(layers, x, network=network), wanted)
+    for rung in ("second_moment", "sign_redraw"):
+        q = ladder.predict(rung, layers, x, network=network)
+        np.testing.assert_allclose(q, wanted.mean(axis=0), rtol=0.15)
+
+
+def test_strides_for_another_number_of_layers_are_refused():
+    network = NetworkSpec("convolutional", hidden_layers=3, stride=(1, 2, 1))
+    with pytest.raises(ValueError, match=r"stride is \[1, 2, 1\]; allowed: one for each of the 2"):
+        ladder.measured_q(
+            gaussian_network(33, (8, 8, 8), kernel=3), images(34, 4, 8, 8, 8), network=network
+        )
 
 
 @pytest.mark.parametrize("mode", ladder.MODES)

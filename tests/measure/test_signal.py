@@ -27,7 +27,7 @@ CONV = Spec(
 CONVS = [
     CONV.replace(network=dataclasses.replace(CONV.network, padding=padding, stride=stride))
     for padding in ("circular", "zeros")
-    for stride in (1, 2)
+    for stride in (1, 2, (1, 2, 1))
 ]
 
 

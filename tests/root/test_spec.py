@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ticketlens.architecture import layer_shapes
 from ticketlens.spec import (
+    LATER,
     PARTS,
     DatasetSpec,
     InitSpec,
@@ -37,6 +39,17 @@ PART_STRATEGIES = {
     name: st.builds(part, **{f.name: of_kind(f.default) for f in dataclasses.fields(part)})
     for name, part in PARTS.items()
 }
+
+
+@st.composite
+def networks_of_lists(draw):
+    """Networks with a kernel, a stride and a width of its own for each layer."""
+    count = draw(st.integers(1, 5))
+    lists = st.lists(st.integers(1, 9), min_size=count, max_size=count)
+    return NetworkSpec(widths=draw(lists), kernel=draw(lists), stride=draw(lists))
+
+
+PART_STRATEGIES["network"] |= networks_of_lists()
 SPECS = st.builds(Spec, **PART_STRATEGIES)
 
 
@@ -52,7 +65,72 @@ def test_json_is_canonical_and_complete(spec):
     parsed = json.loads(spec.to_json())
     assert spec.to_json() == json.dumps(parsed, sort_keys=True, separators=(",", ":"))
     for name, part in PARTS.items():
-        assert set(parsed[name]) == {field.name for field in dataclasses.fields(part)}
+        wanted = {field.name for field in dataclasses.fields(part)}
+        kept = {key for key in LATER.get(name, ()) if key in parsed[name]}
+        assert set(parsed[name]) == wanted - set(LATER.get(name, ())) | kept
+        for key in set(LATER.get(name, ())) - kept:
+            assert getattr(getattr(spec, name), key) == getattr(part(), key)
+
+
+def test_the_default_spec_has_the_digest_that_it_always_had():
+    digest = "de5da6ac99b015c9269f53a0365f08a234c60ea0fad4f61b08718898f76a17d7"
+    assert Spec().sha256 == digest
+
+
+@pytest.mark.parametrize("key", ["kernel", "stride"])
+def test_a_list_of_equal_numbers_is_the_number(key):
+    listed, single = (NetworkSpec(hidden_layers=3, **{key: own}) for own in ([5, 5, 5], 5))
+    assert listed == single
+    assert Spec(network=listed).to_json() == Spec(network=single).to_json()
+    assert Spec(network=NetworkSpec(hidden_layers=3, **{key: [5, 3, 5]})) != Spec(network=single)
+
+
+def test_equal_widths_are_layers_of_one_width():
+    assert NetworkSpec(widths=[64, 64]) == NetworkSpec(hidden_layers=2, width=64)
+
+
+def test_widths_say_how_many_layers_there_are():
+    network = NetworkSpec(widths=[300, 100])
+    assert (network.hidden_layers, network.width, network.layer_widths) == (2, 300, (300, 100))
+    shapes = [layer.shape for layer in layer_shapes(Spec(network=network))]
+    assert shapes == [(300, 3072), (100, 300), (10, 100)]
+
+
+def test_convolutions_have_their_own_kernels_strides_and_channels():
+    network = NetworkSpec("convolutional", widths=(8, 16), kernel=(5, 3), stride=(1, 2))
+    first, second, readout = layer_shapes(Spec(network=network))
+    assert (first.shape, first.stride) == ((8, 3, 5, 5), 1)
+    assert (second.shape, second.stride) == ((16, 8, 3, 3), 2)
+    assert readout.shape == (10, 16)
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        ({"stride": [1, 2]}, r"stride is \[1, 2\]; allowed: a number, or a list with one for each"),
+        ({"stride": [2, 2]}, r"stride is \[2, 2\]; allowed: .* of the 3 hidden layers"),
+        ({"kernel": []}, r"kernel is \[\]; allowed: .* of the 3 hidden layers"),
+        ({"stride": [1, 0, 1]}, r"stride is \[1, 0, 1\]; allowed: at least 1"),
+        ({"stride": 0}, "stride is 0; allowed: at least 1"),
+        ({"kernel": [3, 2, 3]}, r"kernel is \[3, 2, 3\]; allowed: odd numbers"),
+        ({"widths": [3, 0, 3]}, r"widths is \[3, 0, 3\]; allowed: at least 1 each"),
+        ({"stride": [1, 1.5, 1]}, "network.stride is 1.5; allowed: a int"),
+        ({"stride": [16, 2, 1], "kernel": [3, 3, 5]}, "layer 3 reaches around its 1×1 map more"),
+        (
+            {"family": "resnet-conv", "stride": [1, 2, 1]},
+            r"stride is \[1, 2, 1\]; .*'resnet-conv': 1",
+        ),
+        ({"family": "resnet-conv", "kernel": [1, 3, 1]}, r"kernel is \[1, 3, 1\]; .*: one number"),
+        (
+            {"family": "resnet-fc", "widths": [8, 9, 8]},
+            r"widths is \[8, 9, 8\]; .*'resnet-fc': none",
+        ),
+    ],
+)
+def test_lists_that_make_no_network_are_refused_by_name(network, message):
+    mapping = {"family": "convolutional", "hidden_layers": 3, **network}
+    with pytest.raises(ValueError, match=message):
+        layer_shapes(Spec.from_mapping({"network": mapping}))
 
 
 @pytest.mark.parametrize(("part", "field"), FIELDS, ids=lambda x: getattr(x, "name", x))

@@ -178,6 +178,25 @@ BAD = {
         "networks.resnet-fc.hidden_layers is 8; allowed for family 'resnet-fc': odd numbers: a "
         "stem, 2 per block"
     ),
+    "networks: {convnet: {stride: [1, 2]}}": (
+        "networks.convnet.stride is [1, 2]; allowed: a number, or a list with one for each of the 8"
+    ),
+    "networks: {convnet: {stride: [1, 2, 2, 1, 1, 1, 1, 0]}}": (
+        "networks.convnet.stride.7 is 0; allowed: at least 1"
+    ),
+    "networks: {convnet: {stride: 1.5}}": (
+        "networks.convnet.stride is 1.5; allowed: an integer or a list"
+    ),
+    "networks: {convnet: {kernel: [3, 3, 4, 3, 3, 3, 3, 3]}}": (
+        "networks.convnet.kernel.2 is 4; allowed: an odd number"
+    ),
+    "networks: {resnet-conv: {stride: [1, 1, 2, 1, 1, 1, 1, 1, 1]}}": (
+        "networks.resnet-conv.stride is [1, 1, 2, 1, 1, 1, 1, 1, 1]; allowed for family "
+        "'resnet-conv': 1"
+    ),
+    "networks: {mine: {family: fully-connected, width: 3}}": (
+        "missing key networks.mine.hidden_layers"
+    ),
     "networks: {resnet-conv: {stride: 2}}": (
         "networks.resnet-conv.stride is 2; allowed for family 'resnet-conv': 1"
     ),

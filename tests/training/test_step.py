@@ -59,8 +59,10 @@ def assert_same(one, other):
         (gradients_conv, {**CONV, "hidden_layers": 3, "width": 16, "kernel": 5}),
         (gradients_conv, {**CONV, "hidden_layers": 2, "kernel": 1}),
         (gradients_conv, {**CONV, "hidden_layers": 3, "stride": 2}),
+        (gradients_conv, {**CONV, "kernel": [5, 1, 3], "stride": [1, 2, 1], "widths": [8, 4, 6]}),
+        (gradients, {"widths": [30, 10]}),
     ],
-    ids=["linear", "3×3", "5×5", "1×1", "stride"],
+    ids=["linear", "3×3", "5×5", "1×1", "stride", "lists", "widths"],
 )
 def test_gradients_written_out_are_autograds_bit_for_bit(make_ticket, module, network, activation):
     ticket = make_ticket(

@@ -27,6 +27,7 @@ class LayerShape:
     name: str
     kind: str
     shape: tuple[int, ...]
+    stride: int = 1
 
     @property
     def fan_in(self) -> int:
@@ -37,8 +38,8 @@ class LayerShape:
 def fully_connected(
     network: NetworkSpec, image_shape: tuple[int, int, int], classes: int
 ) -> tuple[LayerShape, ...]:
-    """height·width·channels → width × hidden_layers → classes."""
-    sizes = [prod(image_shape), *[network.width] * network.hidden_layers]
+    """height·width·channels → the hidden layers' widths → classes."""
+    sizes = [prod(image_shape), *network.layer_widths]
     hidden = tuple(
         LayerShape(f"hidden{number}", "linear", (sizes[number], sizes[number - 1]))
         for number in range(1, network.hidden_layers + 1)
@@ -49,13 +50,32 @@ def fully_connected(
 def convolutional(
     network: NetworkSpec, image_shape: tuple[int, int, int], classes: int
 ) -> tuple[LayerShape, ...]:
-    """k×k convolutions of `width` channels, global average pooling, readout."""
-    channels = [image_shape[2], *[network.width] * network.hidden_layers]
-    kernel = (network.kernel, network.kernel)
-    hidden = tuple(
-        LayerShape(f"hidden{number}", "conv", (channels[number], channels[number - 1], *kernel))
-        for number in range(1, network.hidden_layers + 1)
-    )
+    """k×k convolutions with strides, global average pooling, readout.
+
+    Raises ValueError for a stride below 1, an even kernel, and a kernel that would see the same
+    pixel of a small map from both sides of a circular border more than once.
+    """
+    channels = [image_shape[2], *network.layer_widths]
+    sides: tuple[int, ...] = image_shape[:2]
+    hidden: list[LayerShape] = []
+    for number, (side, stride) in enumerate(
+        zip(network.kernels, network.strides, strict=True), start=1
+    ):
+        for key, value, is_allowed, allowed in (
+            ("kernel", network.kernel, side >= 1 and side % 2 == 1, "odd numbers"),
+            ("stride", network.stride, stride >= 1, "at least 1"),
+        ):
+            if not is_allowed:
+                raise ValueError(f"{key} is {_listed(value)}; allowed: {allowed}")
+        if network.padding == "circular" and side // 2 > min(sides):
+            raise ValueError(
+                f"kernel is {_listed(network.kernel)}: that of layer {number} reaches around its "
+                f"{sides[0]}×{sides[1]} map more than once; allowed: at most "
+                f"{2 * min(sides) + 1} there, or smaller strides"
+            )
+        shape = (channels[number], channels[number - 1], side, side)
+        hidden.append(LayerShape(f"hidden{number}", "conv", shape, stride))
+        sides = tuple(-(-length // stride) for length in sides)
     return (*hidden, LayerShape(READOUT, "linear", (classes, channels[-1])))
 
 
@@ -72,15 +92,23 @@ def residual(family: Callable[..., tuple[LayerShape, ...]]) -> Callable:
             ("hidden_layers", network.hidden_layers % 2 == 1, "odd numbers: a stem, 2 per block"),
             ("stride", network.stride == 1, "1: the sum over a skip needs maps of one size"),
             ("padding", network.padding == "circular", "'circular'"),
+            ("kernel", isinstance(network.kernel, int), "one number"),
+            ("widths", not network.widths, "none: the sum over a skip needs maps of one size"),
         ):
             if not is_allowed:
                 raise ValueError(
-                    f"{key} is {getattr(network, key)!r}; allowed for family {network.family!r}: "
+                    f"{key} is {_listed(getattr(network, key))}; allowed for family "
+                    f"{network.family!r}: "
                     f"{allowed}"
                 )
         return family(network, image_shape, classes)
 
     return layers
+
+
+def _listed(value: int | str | tuple[int, ...]) -> str:
+    """Return a value as a config writes it."""
+    return repr(list(value) if isinstance(value, tuple) else value)
 
 
 FAMILIES: dict[str, Callable[..., tuple[LayerShape, ...]]] = {
@@ -96,7 +124,8 @@ RESIDUAL = ("resnet-fc", "resnet-conv")
 def layer_shapes(spec: Spec) -> tuple[LayerShape, ...]:
     """Return the layers of the network that `spec` describes, in forward order.
 
-    Raises ValueError for an unknown family, or more layers than two digits can number.
+    Raises ValueError for an unknown family, more layers than two digits can number, a width below
+    1, and what the family refuses.
     """
     family = spec.network.family
     if not 1 <= spec.network.hidden_layers <= MAX_HIDDEN_LAYERS:
@@ -106,6 +135,8 @@ def layer_shapes(spec: Spec) -> tuple[LayerShape, ...]:
         )
     if family not in FAMILIES:
         raise ValueError(f"network family is {family!r}; allowed: {sorted(FAMILIES)}")
+    if spec.network.widths and min(spec.network.widths) < 1:
+        raise ValueError(f"widths is {list(spec.network.widths)}; allowed: at least 1 each")
     return FAMILIES[family](spec.network, spec.dataset.shape, spec.dataset.classes)
 
 
@@ -117,11 +148,14 @@ def weight_count(spec: Spec) -> int:
 def of_weight_count(spec: Spec, count: int) -> Spec:
     """Return `spec` with the width whose dense network's number of weights is nearest to `count`.
 
-    A tie goes to the narrower network; the width is at least 1.
+    Layers of several widths are narrowed in proportion to the widest. A tie goes to the narrower
+    network; every width is at least 1.
     """
+    own = spec.network
 
     def wide(width: int) -> Spec:
-        return spec.replace(network=dataclasses.replace(spec.network, width=width))
+        widths = tuple(max(1, round(one * width / own.width)) for one in own.widths)
+        return spec.replace(network=dataclasses.replace(own, width=width, widths=widths))
 
     # The number of weights grows with the width: the first width that reaches it, or the one below.
     reaching = bisect.bisect_left(

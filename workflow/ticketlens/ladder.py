@@ -225,7 +225,7 @@ def chi(
     for layer, q in _scalar_maps(stack, "free", gain):
         if below is not None:
             mu = meanfield.derivative_moment(below, 1, stack.activation)
-            found.append(np.mean(stack.apply(mu, gain(layer)[:, None, None])))
+            found.append(np.mean(stack.apply(mu, gain(layer)[:, None, None], layer)))
         below = q
     return np.array(found)
 
@@ -261,7 +261,7 @@ def degree(stack: HiddenStack, mode: str, redraws: int, seed: int) -> Prediction
         else:
             p = meanfield.gaussian_second_moment(*below, activation=stack.activation)
         bias = layer.bias.astype(float)
-        variance = stack.apply(p, kernel(layer) ** 2)
+        variance = stack.apply(p, kernel(layer) ** 2, layer)
         q.append(np.mean(variance) + np.mean(bias**2))
         below = (bias, variance) if h is None else _neuron_moments(h)
     return _exact(q)
@@ -280,7 +280,7 @@ def _scalar_maps(stack: HiddenStack, mode: str, gain: Gain) -> Iterator[tuple[La
             if below is None
             else meanfield.second_moment(below, stack.activation)
         )
-        own = stack.apply(p, gain(layer)[:, None, None]) + mean_square(layer.bias)
+        own = stack.apply(p, gain(layer)[:, None, None], layer) + mean_square(layer.bias)
         yield layer, own
         below = own if h is None else scalar_q(h)
 

@@ -217,7 +217,11 @@ def build(ticket: Checkpoint, kernel: str = "aten", masked: bool = True) -> nn.M
     if network.activation not in ACTIVATIONS:
         raise ValueError(f"activation is {network.activation!r}; allowed: {sorted(ACTIVATIONS)}")
     product = linear_kernel(kernel)
-    modules = [_module(layer, network, product) for layer in ticket.layers]
+    strides = (*network.strides, 1)  # the readout has none
+    modules = [
+        _module(layer, network, product, stride)
+        for layer, stride in zip(ticket.layers, strides, strict=True)
+    ]
     if masked:
         for module, layer in zip(modules, ticket.layers, strict=True):
             mask = torch.from_numpy(layer.mask.copy())
@@ -225,7 +229,7 @@ def build(ticket: Checkpoint, kernel: str = "aten", masked: bool = True) -> nn.M
     return FAMILIES[network.family](modules, network)
 
 
-def _module(layer: Layer, network: NetworkSpec, kernel: Linear) -> nn.Module:
+def _module(layer: Layer, network: NetworkSpec, kernel: Linear, stride: int) -> nn.Module:
     if layer.kind == "linear":
         outputs, inputs = layer.mask.shape
         module: nn.Module = nn.utils.skip_init(
@@ -239,7 +243,7 @@ def _module(layer: Layer, network: NetworkSpec, kernel: Linear) -> nn.Module:
             inputs,
             outputs,
             kernel,
-            stride=network.stride,
+            stride=stride,
             padding=kernel // 2,
             padding_mode=network.padding,
             bias=layer.bias is not None,

@@ -3,6 +3,9 @@
 The spec of a checkpoint says how to make it again: network, initial weights, training, pruning and
 the data set's fingerprint. The number of rounds is not part of it, so that adding a round leaves
 the rounds that exist untouched. Anything that can change bits is part of it.
+
+Finished files keep their digests: a key that was added later stands in the JSON only where it is
+not at its default, and so does a list that says what one number can say.
 """
 
 from __future__ import annotations
@@ -12,9 +15,14 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
+
+LATER: dict[str, tuple[str, ...]] = {"network": ("widths",)}
+"""Keys by part that were added after files existed: left out of the JSON at their defaults."""
+PER_LAYER = {"per_layer": True}
+"""Metadata of a key that takes a number, or a list with a number for each hidden layer."""
 
 
 def _coerced(where: str, value: Any, default: Any) -> Any:
@@ -42,22 +50,70 @@ class _Part:
 
     def __post_init__(self) -> None:
         part = type(self).__name__.removesuffix("Spec").lower()
-        for field in dataclasses.fields(self):
-            value = _coerced(f"{part}.{field.name}", getattr(self, field.name), field.default)
-            object.__setattr__(self, field.name, value)
+        for key in dataclasses.fields(self):
+            where, value = f"{part}.{key.name}", getattr(self, key.name)
+            if "per_layer" in key.metadata and isinstance(value, (list, tuple)):
+                value = tuple(_coerced(where, item, 1) for item in value)
+            else:
+                value = _coerced(where, value, key.default)
+            object.__setattr__(self, key.name, value)
 
 
 @dataclass(frozen=True)
 class NetworkSpec(_Part):
-    """A network family and its sizes. Kernel, padding and stride concern convolutions only."""
+    """A network family and its sizes. Kernel, padding and stride concern convolutions only.
+
+    `kernel` and `stride` are numbers, or lists with one for each hidden layer. `widths`, where
+    there is one, says the width of each hidden layer; `hidden_layers` and `width` (the largest)
+    then follow from it. A list of equal numbers becomes the number: two ways to write one network
+    are one spec. Raises ValueError for a list that has not one number for each hidden layer.
+    """
 
     family: str = "fully-connected"
     hidden_layers: int = 8
     width: int = 256
     activation: str = "tanh"
-    kernel: int = 3
+    kernel: int | tuple[int, ...] = field(default=3, metadata=PER_LAYER)
     padding: str = "circular"
-    stride: int = 1
+    stride: int | tuple[int, ...] = field(default=1, metadata=PER_LAYER)
+    widths: tuple[int, ...] = field(default=(), metadata=PER_LAYER)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.widths:
+            object.__setattr__(self, "hidden_layers", len(self.widths))
+            object.__setattr__(self, "width", max(self.widths))
+            if len(set(self.widths)) == 1:
+                object.__setattr__(self, "widths", ())
+        for key in ("kernel", "stride"):
+            value = getattr(self, key)
+            if isinstance(value, int):
+                continue
+            if len(value) != self.hidden_layers:
+                raise ValueError(
+                    f"{key} is {list(value)}; allowed: a number, or a list with one for each of "
+                    f"the {self.hidden_layers} hidden layers"
+                )
+            if len(set(value)) == 1:
+                object.__setattr__(self, key, value[0])
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Return the stride of each hidden layer."""
+        return self._of_each(self.stride)
+
+    @property
+    def kernels(self) -> tuple[int, ...]:
+        """Return the side of the kernel of each hidden layer."""
+        return self._of_each(self.kernel)
+
+    @property
+    def layer_widths(self) -> tuple[int, ...]:
+        """Return the neurons or channels of each hidden layer."""
+        return self.widths or self._of_each(self.width)
+
+    def _of_each(self, value: int | tuple[int, ...]) -> tuple[int, ...]:
+        return (value,) * self.hidden_layers if isinstance(value, int) else value
 
 
 @dataclass(frozen=True)
@@ -152,8 +208,13 @@ class Spec:
         return cls.from_mapping(parsed)
 
     def to_json(self) -> str:
-        """Return canonical JSON: all keys, sorted, no white space."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))
+        """Return canonical JSON: sorted, no white space; keys of `LATER` unless at default."""
+        parts = dataclasses.asdict(self)
+        for part, keys in LATER.items():
+            for key in keys:
+                if parts[part][key] == getattr(PARTS[part], key):
+                    del parts[part][key]
+        return json.dumps(parts, sort_keys=True, separators=(",", ":"))
 
     @property
     def sha256(self) -> str:
@@ -168,7 +229,7 @@ class Spec:
 def _part(name: str, values: Any) -> Any:
     if not isinstance(values, Mapping):
         raise ValueError(f"spec part {name!r} is {values!r}; allowed: a mapping")
-    fields = {field.name for field in dataclasses.fields(PARTS[name])}
+    fields = {key.name for key in dataclasses.fields(PARTS[name])}
     unknown = sorted(set(values) - fields)
     if unknown:
         raise ValueError(f"spec has unknown key {name}.{unknown[0]}; allowed: {sorted(fields)}")

@@ -33,16 +33,29 @@ class HiddenStack:
     network: NetworkSpec
     activation: str
 
+    def stride(self, layer: Layer | None = None) -> int:
+        """Return the stride of one of the layers: of its map it reads every so many pixels.
+
+        Raises ValueError where strides differ and no layer is named.
+        """
+        of_all = self.network.stride
+        if isinstance(of_all, int):
+            return of_all
+        if layer is None:
+            raise ValueError(f"strides are {list(of_all)}, and no layer is named")
+        return of_all[[one.name for one in self.layers].index(layer.name)]
+
     def phi(self, h: np.ndarray) -> np.ndarray:
         """Return the activations of pre-activations `h`, of h's shape and type."""
         return get(self.activation).phi(h)
 
-    def windows(self, maps: np.ndarray, taps: int) -> list[np.ndarray]:
-        """Return, per tap, what it sees of `maps`: (samples, height', width', channels) each.
+    def windows(self, maps: np.ndarray, taps: int, layer: Layer | None = None) -> list[np.ndarray]:
+        """Return, per tap of `layer`, what it sees: (samples, height', width', channels) each.
 
-        The padding is k // 2 on each side, as in `networks`.
+        `maps` are the layer's inputs, or anything of their height and width. The padding is k // 2
+        on each side, as in `networks`. `layer` may be left out where all have one stride.
         """
-        size, stride = isqrt(taps), self.network.stride
+        size, stride = isqrt(taps), self.stride(layer)
         reach = size // 2
         if reach:
             edges = ((0, 0), (reach, reach), (reach, reach), (0, 0))
@@ -54,12 +67,12 @@ class HiddenStack:
             for column in range(size)
         ]
 
-    def apply(self, maps: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-        """Return the layer's sum without bias: (samples, height', width', out).
+    def apply(self, maps: np.ndarray, kernel: np.ndarray, layer: Layer | None = None) -> np.ndarray:
+        """Return the sum that `layer` makes with a kernel: (samples, height', width', out).
 
-        `maps` is (samples, height, width, in), `kernel` (taps, in, out).
+        `maps` is (samples, height, width, in), `kernel` (taps, in, out); no bias is added.
         """
-        windows = self.windows(maps, len(kernel))
+        windows = self.windows(maps, len(kernel), layer)
         shape = windows[0].shape
         total = windows[0].reshape(-1, shape[3]) @ kernel[0]
         for window, tap in zip(windows[1:], kernel[1:], strict=True):
@@ -70,7 +83,7 @@ class HiddenStack:
         """Yield (layer, x, h) per hidden layer: its inputs and pre-activations, as maps."""
         x = self.images
         for layer in self.layers:
-            h = self.apply(x, kernel(layer)) + layer.bias
+            h = self.apply(x, kernel(layer), layer) + layer.bias
             yield layer, x, h
             x = self.phi(h)
 
@@ -119,6 +132,11 @@ def hidden_stack(
                 f"layer {after.name} takes {after.weight.shape[1]} inputs, but {before.name} "
                 f"has {before.weight.shape[0]} outputs"
             )
+    if not isinstance(network.stride, int) and len(hidden) != len(network.stride):
+        raise ValueError(
+            f"stride is {list(network.stride)}; allowed: one for each of the {len(hidden)} "
+            "hidden layers"
+        )
     return HiddenStack(hidden, _maps(inputs, hidden[0]), network, activation)
 
 

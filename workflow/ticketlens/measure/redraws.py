@@ -51,7 +51,7 @@ def random_signs(stack: HiddenStack, layer: Layer) -> WeightLaw:
 
     def expected_q(x: np.ndarray) -> float:
         squares = np.mean(np.square(x), axis=0, keepdims=True, dtype=float)
-        return float(np.mean(stack.apply(squares, column))) + bias
+        return float(np.mean(stack.apply(squares, column, layer))) + bias
 
     return WeightLaw(draw, expected_q)
 
@@ -74,8 +74,8 @@ def own_values(stack: HiddenStack, layer: Layer) -> WeightLaw:
 
     def expected_q(x: np.ndarray) -> float:
         squares = np.mean(np.square(x), axis=0, keepdims=True, dtype=float)
-        squares = stack.apply(squares.sum(axis=-1, keepdims=True), window)
-        total = stack.apply(np.sum(x, axis=-1, keepdims=True, dtype=float), window)
+        squares = stack.apply(squares.sum(axis=-1, keepdims=True), window, layer)
+        total = stack.apply(np.sum(x, axis=-1, keepdims=True, dtype=float), window, layer)
         spread = (square - mean**2) * np.mean(squares) + mean_square(mean * total)
         return float(spread + 2 * np.mean(bias) * mean * np.mean(total) + mean_square(bias))
 
@@ -100,7 +100,7 @@ def redraw_freely(
         x = images
         for number, (layer, own) in enumerate(zip(stack.layers, laws, strict=True)):
             expected[draw, number] = own.expected_q(x)
-            h = stack.apply(x, own.draw(streams[number])) + layer.bias
+            h = stack.apply(x, own.draw(streams[number]), layer) + layer.bias
             q[draw, number] = mean_square(h)
             x = stack.phi(h)
     mean, error = _ensemble_mean(q, expected)
@@ -126,7 +126,7 @@ def redraw_layerwise(
         x, measured = x.astype(np.float32), scalar_q(h)
         sample = np.empty(redraws)
         for draw in range(redraws):
-            own = stack.apply(x, below.draw(rng)) + layer.bias
+            own = stack.apply(x, below.draw(rng), layer) + layer.bias
             found = scalar_q(own)
             scale = np.sqrt(np.divide(measured, found, out=np.zeros_like(found), where=found > 0))
             sample[draw] = above.expected_q(stack.phi(own * scale.astype(np.float32)))

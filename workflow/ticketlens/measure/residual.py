@@ -181,7 +181,7 @@ def predict(
     stack = hidden_stack(layers, images, network=network, residual=True)
 
     def spread(layer: Layer, maps: np.ndarray) -> np.ndarray:
-        return stack.apply(maps, gain(layer)[:, None, None])
+        return stack.apply(maps, gain(layer)[:, None, None], layer)
 
     def next_q(layer: Layer, p: np.ndarray) -> np.ndarray:
         return spread(layer, p) + mean_square(layer.bias)

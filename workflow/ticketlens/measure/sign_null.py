@@ -91,7 +91,7 @@ def _decompose(
     neurons = len(layer.bias)
     bias = layer.bias.astype(float)
     weight = kernel(layer)
-    mean, product = _input_moments(stack, x, len(weight))
+    mean, product = _input_moments(stack, x, len(weight), layer)
     weight = weight.reshape(-1, neurons)  # (taps · in, out), in the order of the windows
     square = weight**2
 
@@ -125,13 +125,15 @@ def _decompose(
     )
 
 
-def _input_moments(stack: HiddenStack, x: np.ndarray, taps: int) -> tuple[np.ndarray, np.ndarray]:
+def _input_moments(
+    stack: HiddenStack, x: np.ndarray, taps: int, layer: Layer
+) -> tuple[np.ndarray, np.ndarray]:
     """Return E x and E x xᵀ of what the layer's neurons see: (taps · in,) and its square."""
     size = taps * x.shape[-1]
     total, product, count = np.zeros(size), np.zeros((size, size)), 0
     samples = max(1, _BLOCK // (size * x.shape[1] * x.shape[2]))
     for start in range(0, len(x), samples):
-        windows = stack.windows(x[start : start + samples], taps)
+        windows = stack.windows(x[start : start + samples], taps, layer)
         seen = np.concatenate(windows, axis=-1).reshape(-1, size)
         total += seen.sum(axis=0)
         product += seen.T @ seen

@@ -16,6 +16,7 @@ from typing import Any
 
 import h5py
 
+from ticketlens.spec import NetworkSpec
 from ticketlens.study.arms import arm_rounds, arm_seeds
 from ticketlens.study.studies import rounds, study_spec
 
@@ -156,10 +157,7 @@ def studies(config: Mapping[str, Any]) -> list[dict[str, str]]:
             {
                 "study": name,
                 "title": study.get("title", name),
-                "network": (
-                    f"{network.family}, {network.hidden_layers} × {network.width}, "
-                    f"{network.activation}"
-                ),
+                "network": (f"{network.family}, {_layers(network)}, {network.activation}"),
                 "initial weights": f"{init.scheme}, σ_w {init.sigma_w:g}, σ_b {init.sigma_b:g}",
                 "seeds": in_words(study["seeds"]),
                 "rounds": str(rounds(config, name)),
@@ -172,6 +170,16 @@ def studies(config: Mapping[str, Any]) -> list[dict[str, str]]:
             }
         )
     return rows
+
+
+def _layers(network: NetworkSpec) -> str:
+    """Return the hidden layers in words: '8 × 256', or '300, 100'; strides where there are any."""
+    sizes = f"{network.hidden_layers} × {network.width}"
+    if network.widths:
+        sizes = ", ".join(map(str, network.widths))
+    if network.family in ("convolutional", "resnet-conv") and network.stride != 1:
+        sizes += f", strides {' '.join(map(str, network.strides))}"
+    return sizes
 
 
 def in_words(numbers: Iterable[int]) -> str:

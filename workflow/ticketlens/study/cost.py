@@ -91,7 +91,7 @@ def multiply_adds(spec: Spec) -> list[int]:
     found = []
     for layer in layer_shapes(spec):
         if layer.kind == "conv":
-            height, width = (-(-side // spec.network.stride) for side in (height, width))
+            height, width = (-(-side // layer.stride) for side in (height, width))
         found.append(prod(layer.shape) * (height * width if layer.kind == "conv" else 1))
     return found
 

@@ -11,8 +11,8 @@ Rounds of a chain share their theta_0: where one is outside, its neighbours ofte
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -122,7 +122,8 @@ def _unequal(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
 
 def _settings(config: Config, study: str) -> dict[str, Any]:
     """Return what a study's numbers depend on, flat, by the names that the config has."""
-    nested = asdict(study_spec(config, study))
+    # As a file has it: a reference that is older than a key has its default.
+    nested = json.loads(study_spec(config, study).to_json())
     # By name and split: the same images may come from another place.
     nested["dataset"] = {"name": config["dataset"]["name"], **dataset_split(config)}
     nested["measure"] = {**config["measure"], **config["studies"][study].get("measure", {})}
