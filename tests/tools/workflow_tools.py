@@ -208,7 +208,8 @@ class Rule:
 def rules() -> list[Rule]:
     """All rules of the workflow; one that reuses another (`use rule`) has its directives."""
     blocks: dict[str, tuple[str | None, str]] = {}
-    files = [REPOSITORY / "Snakefile", *sorted((REPOSITORY / "workflow/rules").glob("*.smk"))]
+    files = [REPOSITORY / "Snakefile", REPOSITORY / "workflow/Snakefile"]
+    files += sorted((REPOSITORY / "workflow/rules").glob("*.smk"))
     for file in files:
         text = file.read_text(encoding="utf-8")
         for block in re.split(r"^(?=(?:rule|checkpoint|use rule) )", text, flags=re.MULTILINE)[1:]:

@@ -13,9 +13,24 @@ from snakemake.utils import update_config
 
 from ticketlens.study.config import checked
 from ticketlens.study.studies import rounds
-from workflow_tools import REPOSITORY, clone, rules, run
+from workflow_tools import REPOSITORY, clone, rules, run, tiny_clone
 
 pytestmark = pytest.mark.workflow
+SNAKEFILES = ("Snakefile", "workflow/Snakefile")
+# What a user's own workflow writes, and snakedeploy for him.
+MODULE = """
+configfile: "config/config.yaml"
+
+
+module lens:
+    snakefile:
+        "{clone}/workflow/Snakefile"
+    config:
+        config
+
+
+use rule * from lens
+"""
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +84,44 @@ def test_commands_resolve_in_a_fresh_clone(
     found = counts(plan(fresh, *arguments))
     assert found["train"] >= trainings(*overlays)
     assert found["prepare_dataset"] == 1
+
+
+def test_all_entry_points_plan_the_same_jobs(fresh: Path, tmp_path: Path) -> None:
+    """By the root Snakefile, from another folder, with --directory, and as a module."""
+    wanted = counts(plan(fresh, "all", "--configfile", "config/quick.yaml"))
+    elsewhere, module = tmp_path / "elsewhere", tmp_path / "module"
+    elsewhere.mkdir()
+    snakefile, quick = str(fresh / "workflow/Snakefile"), str(fresh / "config/quick.yaml")
+    assert counts(plan(elsewhere, "-s", snakefile, "--configfile", quick)) == wanted
+    assert counts(plan(fresh, "--directory", str(elsewhere), "--configfile", quick)) == {
+        **wanted,
+        "everything": 1,
+    }
+    (module / "config").mkdir(parents=True)
+    (module / "Snakefile").write_text(MODULE.format(clone=fresh))
+    config = yaml.safe_load((fresh / "config/config.yaml").read_text(encoding="utf-8"))
+    update_config(config, yaml.safe_load((fresh / "config/quick.yaml").read_text(encoding="utf-8")))
+    (module / "config/config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    assert counts(plan(module, "all", "--cores", "1")) == wanted
+
+
+def test_without_a_config_of_its_own_a_folder_gets_the_study_s(fresh: Path, tmp_path: Path) -> None:
+    snakefile = str(fresh / "workflow/Snakefile")
+    assert counts(plan(tmp_path, "-s", snakefile)) == counts(plan(fresh, "all"))
+
+
+def test_a_module_trains_with_the_library_beside_its_snakefile(tmp_path: Path) -> None:
+    """From a folder that has neither the library nor the images, up to a trained network."""
+    here, module = tiny_clone(tmp_path / "clone"), tmp_path / "module"
+    (module / "config").mkdir(parents=True)
+    (module / "Snakefile").write_text(MODULE.format(clone=here))
+    config = yaml.safe_load((here / "config/config.yaml").read_text(encoding="utf-8"))
+    update_config(config, yaml.safe_load((here / "tiny.yaml").read_text(encoding="utf-8")))
+    (module / "config/config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    trained = "results/checkpoints/fcnet-normal/seed0/round00/imp/trained.h5"
+    snakemake(module, trained, "--cores", "1")
+    assert (module / trained).is_file()
+    assert not (here / "results").exists()
 
 
 def test_a_figure_is_a_target_and_needs_no_further_option(fresh: Path) -> None:
@@ -145,7 +198,7 @@ def test_the_workflow_is_lint_clean(fresh: Path) -> None:
 
 
 def test_the_rules_are_formatted(fresh: Path) -> None:
-    command = [sys.executable, "-m", "snakefmt", "--check", "Snakefile", "workflow/rules"]
+    command = [sys.executable, "-m", "snakefmt", "--check", *SNAKEFILES, "workflow/rules"]
     options = ["--config", str(REPOSITORY / "pyproject.toml")]
     result = run(fresh, [*command, *options])
     assert result.returncode == 0, result.stdout

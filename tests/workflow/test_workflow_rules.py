@@ -185,10 +185,10 @@ def test_conda_environments_have_the_versions_of_the_lock(file: Path) -> None:
 def test_versions_are_said_alike_everywhere() -> None:
     texts = {
         name: (REPOSITORY / name).read_text(encoding="utf-8")
-        for name in ("Snakefile", "pyproject.toml", "README.md", "Makefile", "requirements.lock",
-                     "CHANGELOG.md", "CITATION.cff")
+        for name in ("workflow/Snakefile", "pyproject.toml", "README.md", "Makefile",
+                     "requirements.lock", "CHANGELOG.md", "CITATION.cff")
     }  # fmt: skip
-    least = re.search(r'min_version\("(.+)"\)', texts["Snakefile"])[1]
+    least = re.search(r'min_version\("(.+)"\)', texts["workflow/Snakefile"])[1]
     assert f'"snakemake[reports]>={least}"' in texts["pyproject.toml"]
     pythons = re.search(r"Python [\d.]+ to [\d.]+", texts["requirements.lock"])[0]
     assert pythons in texts["README.md"] and pythons in texts["Makefile"]

@@ -7,7 +7,9 @@ import os.path
 import sys
 from collections import Counter
 
-sys.path.insert(0, f"{workflow.basedir}/workflow")
+# The folder `workflow`, wherever the entry point stands: a root Snakefile, a module's importer.
+WORKFLOW = os.path.dirname(str(workflow.current_basedir))
+sys.path.insert(0, WORKFLOW)
 
 from snakemake.exceptions import WorkflowError
 
@@ -42,13 +44,21 @@ try:
 except ticketlens_config.ConfigError as error:
     raise WorkflowError(str(error)) from None
 
+
+def shipped(path):
+    """A path of the working directory, or beside the workflow where only that has it."""
+    beside = os.path.normpath(os.path.join(WORKFLOW, "..", path))
+    return os.path.relpath(beside) if not os.path.exists(path) and os.path.exists(beside) else path
+
+
+config["dataset"]["path"] = shipped(os.path.expanduser(config["dataset"]["path"]))
 # Asked for by thousands of jobs.
 SPECS = {study: ticketlens_studies.study_spec(config, study) for study in config["studies"]}
 
 
 def code(script):
     """Digest of a script and of the library modules it reaches; a rerun trigger."""
-    return fingerprint(f"{workflow.basedir}/workflow/scripts/{script}.py")
+    return fingerprint(f"{WORKFLOW}/scripts/{script}.py")
 
 
 def ready():
@@ -249,12 +259,12 @@ def labels(figure, study=catalogue.ALL):
 
 def in_report(file):
     """Path of a file of workflow/report, from the working directory."""
-    return os.path.relpath(f"{workflow.basedir}/workflow/report/{file}")
+    return os.path.relpath(f"{WORKFLOW}/report/{file}")
 
 
 def in_reference(file):
     """Path of a file of the reference results, from the working directory."""
-    return os.path.relpath(f"{workflow.basedir}/docs/results/{file}")
+    return os.path.relpath(f"{WORKFLOW}/../docs/results/{file}")
 
 
 def captions():

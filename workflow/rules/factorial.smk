@@ -18,7 +18,7 @@ use rule tabulate_accuracy as tabulate_factorial_accuracy with:
     """Collect accuracies and training curves of the factorial's runs."""
     input:
         trained=lambda wildcards: of_factorial("trained.h5"),
-        banks=banks([study for study in FACTORIAL if study in BANKED], "resources/tickets"),
+        banks=banks([study for study in FACTORIAL if study in BANKED], SHIPPED_BANK),
     output:
         accuracy="<results>/tables/factorial_accuracy.csv",
         curves="<results>/tables/factorial_curves.csv",

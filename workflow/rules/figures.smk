@@ -7,7 +7,7 @@ rule tabulate_accuracy:
     input:
         trained=of_studies("trained.h5", TRAINED)
         + of_arms("checkpoints", "trained.h5", config["studies"]),
-        banks=banks(BANKED, "resources/tickets"),
+        banks=banks(BANKED, SHIPPED_BANK),
     output:
         accuracy="<results>/tables/accuracy.csv",
         curves="<results>/tables/training_curves.csv",
@@ -26,7 +26,7 @@ use rule tabulate_accuracy as tabulate_accuracy_of_imp with:
     """Accuracies, losses and training curves of the IMP chains alone."""
     input:
         trained=of_studies("trained.h5", TRAINED),
-        banks=banks(BANKED, "resources/tickets"),
+        banks=banks(BANKED, SHIPPED_BANK),
     output:
         accuracy="<results>/tables/imp/accuracy.csv",
         curves="<results>/tables/imp/training_curves.csv",

@@ -4,6 +4,8 @@
 DATASET = f"resources/{config['dataset']['name']}.h5"
 # A trial's bank stays with the trial: only the study itself writes to resources/.
 BANK = "resources/tickets" if config["results"] == "results" else f"{config['results']}/tickets"
+# Where chains are rebuilt from: the user's own bank, else the one that comes with the workflow.
+SHIPPED_BANK = shipped("resources/tickets")
 TRAINED = [name for name, study in config["studies"].items() if study.get("tickets") != "bank"]
 BANKED = [name for name in config["studies"] if name not in TRAINED]
 FULLY_CONNECTED = of_kind(convolutional=False, residual=False)

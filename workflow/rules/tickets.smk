@@ -92,7 +92,7 @@ rule export_bank:
 rule rebuild:
     """Make a ticket from the bank, without training (studies with `tickets: bank`)."""
     input:
-        bank="resources/tickets/{study}/seed{seed}.h5",
+        bank=f"{SHIPPED_BANK}/{{study}}/seed{{seed}}.h5",
     output:
         ticket="<results>/checkpoints/{study}/seed{seed}/round{round}/imp/ticket.h5",
     log:
