@@ -22,7 +22,8 @@ from ticketlens.files.dataset import (
     read_part,
     split,
 )
-from ticketlens.files.sources import DatasetError, RawImages, folder
+from ticketlens.files.image_folder import DatasetError
+from ticketlens.files.sources import RawImages, folder
 
 
 def raw_images(train_counts, test=3):

@@ -16,7 +16,8 @@ from PIL import Image
 
 from core_tools import CLASSES, write_images
 from ticketlens.files import sources
-from ticketlens.files.sources import DatasetError, folder, torchvision_cifar10
+from ticketlens.files.image_folder import DatasetError, images_digest
+from ticketlens.files.sources import folder, torchvision_cifar10
 
 
 @pytest.fixture
@@ -84,12 +85,13 @@ def test_files_are_taken_in_natural_order(images):
     assert np.array_equal(folder(images).train_images[:4], expected)
 
 
-def test_a_repeated_member_of_a_zip_counts_once(images, tmp_path):
+def test_a_name_that_stands_in_a_zip_twice_is_refused(images, tmp_path):
     archive = zipped(images, tmp_path / "images.zip")
     image = (images / "train" / "ant" / "0.png").read_bytes()
     with zipfile.ZipFile(archive, "a") as file, pytest.warns(UserWarning, match="Duplicate name"):
         file.writestr("train/ant/0.png", image)
-    assert len(folder(archive).train_images) == 12
+    with pytest.raises(DatasetError, match=r"train/ant/0\.png stands in the archive twice"):
+        folder(archive)
 
 
 def test_jpegs_and_upper_case_suffixes_are_read(images):
@@ -111,12 +113,112 @@ def test_images_need_not_be_square(tmp_path):
     assert raw.train_images.shape == (12, 5, 9, 3)
 
 
-def test_the_first_image_decides_on_colour(images):
-    path = images / "train" / "bee" / "1.png"
+@pytest.mark.parametrize(("name", "place"), [("ant/0", 0), ("bee/1", 5)], ids=["first", "later"])
+def test_one_colour_image_makes_the_set_a_coloured_one(images, name, place):
+    path = images / "train" / f"{name}.png"
     grey = Image.open(path).convert("L")
     grey.save(path)
-    found = folder(images).train_images[5]
-    assert np.array_equal(found, np.repeat(np.asarray(grey)[:, :, None], 3, axis=2))
+    found = folder(images).train_images
+    assert found.shape[-1] == 3
+    assert np.array_equal(found[place], np.repeat(np.asarray(grey)[:, :, None], 3, axis=2))
+
+
+def test_a_class_folder_that_is_a_link_is_followed(images, tmp_path):
+    raw = folder(images)
+    for part in ("train", "test"):
+        (images / part / "cat").rename(tmp_path / f"cats of {part}")
+        (images / part / "cat").symlink_to(tmp_path / f"cats of {part}")
+    found = folder(images)
+    assert found.classes == CLASSES
+    assert np.array_equal(found.train_images, raw.train_images)
+    before = images_digest(images)
+    (tmp_path / "cats of train" / "0.png").write_bytes(b"")
+    assert images_digest(images) != before
+
+
+def test_a_loop_of_links_is_refused(images):
+    (images / "train" / "ant" / "up").symlink_to(images / "train")
+    with pytest.raises(DatasetError, match="ant/up: a link that leads to a folder above it"):
+        folder(images)
+
+
+def test_what_is_not_read_is_counted_by_reason(images):
+    for name in ("train/ant/.DS_Store", "train/bee/._1.png", "train/Icon\r", "test/Thumbs.db"):
+        (images / name).write_bytes(b"x")
+    (images / "labels.csv").write_bytes(b"x")
+    (images / "val").mkdir()
+    shutil.copy(images / "train/ant/0.png", images / "val" / "0.png")
+    assert folder(images).left_out == {
+        "hidden": 2,
+        "left by a system": 2,
+        "no image by its suffix": 1,
+        "outside train/ and test/": 1,
+    }
+
+
+def test_transparency_and_orientation_are_counted(images):
+    path = images / "train" / "ant" / "0.png"
+    Image.open(path).convert("RGBA").save(path)
+    turned = images / "train" / "bee" / "1.png"
+    image = Image.open(turned)
+    exif = image.getexif()
+    exif[sources.ORIENTATION] = 6
+    image.save(turned, exif=exif)
+    assert sorted(folder(images).left_out.items()) == [
+        ("images with an EXIF orientation, which was not applied", 1),
+        ("images with transparency, which was dropped", 1),
+    ]
+
+
+def test_all_grey_images_with_transparency_stay_grey(tmp_path):
+    grey = write_images(tmp_path / "grey", mode="L")
+    for path in grey.rglob("*.png"):
+        Image.open(path).convert("LA").save(path)
+    raw = folder(grey)
+    assert raw.train_images.shape[-1] == 1 and sum(raw.left_out.values()) == 18
+
+
+@pytest.mark.parametrize("name", ["no\xa0break", "zero\u200dwidth", "caf\u00e9"])
+def test_unusual_characters_in_names_are_names(images, name):
+    for part in ("train", "test"):
+        (images / part / "bee").rename(images / part / name)
+    assert name in folder(images).classes
+
+
+def test_one_name_in_two_unicode_forms_is_one_class(images):
+    (images / "train" / "bee").rename(images / "train" / "caf\u00e9")
+    (images / "test" / "bee").rename(images / "test" / "cafe\u0301")
+    assert "caf\u00e9" in folder(images).classes
+    shutil.copytree(images / "train" / "ant", images / "train" / "cafe\u0301")
+    with pytest.raises(DatasetError, match=r"two folders of train/ have names that look alike"):
+        folder(images)
+
+
+def test_a_zip_with_backslashes_reads_as_one_with_slashes(images, tmp_path):
+    raw = folder(images)
+    with zipfile.ZipFile(tmp_path / "windows.zip", "w") as archive:
+        for member in images.rglob("*.png"):
+            info = zipfile.ZipInfo("x")
+            info.filename = member.relative_to(images).as_posix().replace("/", "\\")
+            archive.writestr(info, member.read_bytes())
+    assert np.array_equal(folder(tmp_path / "windows.zip").train_images, raw.train_images)
+
+
+def test_one_folder_around_the_layout_is_taken(images, tmp_path):
+    raw = folder(images)
+    archive = zipped(images, tmp_path / "images.zip", prefix="my images/")
+    assert np.array_equal(folder(archive).test_images, raw.test_images)
+
+
+def test_a_layout_in_other_words_is_refused_with_what_was_seen(images):
+    (images / "train").rename(images / "Train")
+    with pytest.raises(DatasetError, match=r"0 classes .*found 18 files, in 'Train/ant', "):
+        folder(images)
+
+
+def test_a_home_folder_is_expanded(images, monkeypatch):
+    monkeypatch.setenv("HOME", str(images.parent))
+    assert folder("~/images").classes == CLASSES
 
 
 # --- what is refused ---------------------------------------------------------------------------
@@ -223,8 +325,8 @@ def test_no_images_is_an_error_that_says_how_to_get_some(tmp_path, kind):
         folder(path)
 
 
-def test_images_one_folder_too_deep_are_not_found(images, tmp_path):
-    archive = zipped(images, tmp_path / "images.zip", prefix="cifar/")
+def test_images_two_folders_too_deep_are_not_found(images, tmp_path):
+    archive = zipped(images, tmp_path / "images.zip", prefix="data/cifar/")
     with pytest.raises(DatasetError, match=r"expected the layout \{train,test\}/<class>/"):
         folder(archive)
 

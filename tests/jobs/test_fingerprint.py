@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ticketlens.jobs.fingerprint import fingerprint, images_digest
+from ticketlens.files.image_folder import images_digest
+from ticketlens.jobs.fingerprint import fingerprint
 
 WORKFLOW = Path(__file__).resolve().parents[2] / "workflow"
 SCRIPT = '''

@@ -211,7 +211,7 @@ def test_arrays_that_are_no_data_set_are_refused_by_name(
     file = tmp_path / "images.npz"
     np.savez(file, allow_pickle=True, **{**good, **change})
     code = f"""
-from ticketlens.sources import DatasetError, npz
+from ticketlens.files.sources import DatasetError, npz
 try:
     npz({str(file)!r})
 except DatasetError as error:

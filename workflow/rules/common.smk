@@ -29,7 +29,8 @@ from ticketlens.study.arms import (
     shown_arms,
 )
 from ticketlens.tickets.recipe import ASIDE, SALIENCIES, needs
-from ticketlens.jobs.fingerprint import fingerprint, images_digest
+from ticketlens.files.image_folder import images_digest
+from ticketlens.jobs.fingerprint import fingerprint
 from ticketlens.verdicts.predictors import MIN_ARMS, PROPERTIES
 from ticketlens.verdicts.reference import TABLES as REFERENCE_TABLES
 from ticketlens.tables.weights import NORMAL_SCHEMES

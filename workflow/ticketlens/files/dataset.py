@@ -2,13 +2,16 @@
 
 `/{train,validation,test}/{images,labels}`: images uint8 (n, height, width, channels), labels int64;
 root attributes mean, std (per channel, of pixels scaled to [0, 1], from the training part alone),
-classes, sha256 (over all arrays), source, name. Networks see channel-first float32 images,
+classes, sha256 (over all arrays), source, name, left_out (JSON: how many files were not
+read, by reason). Networks see channel-first float32 images,
 (pixel/255 − mean)/std; a fully connected layer sees them flattened in that order.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,10 +21,12 @@ import h5py
 import numpy as np
 
 from ticketlens.files import hdf5
-from ticketlens.files.sources import HOW_TO_GET, SOURCES, DatasetError, RawImages
+from ticketlens.files.image_folder import HOW_TO_GET, DatasetError
+from ticketlens.files.sources import SOURCES, RawImages
 from ticketlens.seeds import stream
 from ticketlens.spec import DatasetSpec
 
+log = logging.getLogger(__name__)
 PARTS = ("train", "validation", "test")
 MEASUREMENT_IMAGES = 500
 REMAKE = "delete the file and run Snakemake again"
@@ -69,10 +74,13 @@ def prepare(
     pixels = parts["train"][0]
     mean, std = channel_moments(pixels)
     digest = fingerprint(parts, raw.classes)
+    for reason, count in raw.left_out.items():
+        log.warning("%s: left out: %d %s", path, count, reason)
     with hdf5.writing(output, is_sealed=False) as file:
         file.attrs.update(
-            name=name, source=source, mean=mean, std=std, classes=list(raw.classes), sha256=digest
-        )
+            name=name, source=source, mean=mean, std=std, classes=list(raw.classes), sha256=digest,
+            left_out=json.dumps(dict(raw.left_out)),
+        )  # fmt: skip
         for part, (images, labels) in parts.items():
             chunk = (min(len(images), 256), *images.shape[1:])
             file.create_dataset(f"{part}/images", data=images, chunks=chunk, fletcher32=True)

@@ -9,61 +9,64 @@ import io
 import os
 import re
 import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
-PARTS = ("train", "test")
-SUFFIXES = (".png", ".jpg", ".jpeg")
-OTHER_SUFFIXES = (".bmp", ".gif", ".tif", ".tiff", ".webp")
-MAX_SIDE = 1024
-MAX_FILE_BYTES = 10_000_000
-MAX_PIXEL_BYTES = 2**31  # of all images together; networks see four times as many
-HOW_TO_GET = (
-    "Ways to get images: `dataset: {source: embedded}` uses the subset that comes with ticketlens; "
-    "`source: torchvision` downloads CIFAR-10 into `path`; `source: folder` reads any directory or "
-    ".zip in the layout {train,test}/<class>/*.png|jpg given as `path`."
+from ticketlens.files.image_folder import (
+    HOW_TO_GET,
+    PARTS,
+    DatasetError,
+    Listing,
+    check_classes,
+    listed,
+    listing,
+    opened_zip,
+    zip_names,
 )
 
-
-class DatasetError(ValueError):
-    """Images are missing, damaged or unusable; the message says where and what to do."""
+MAX_SIDE = 1024
+ORIENTATION = 0x0112  # the EXIF tag
+MAX_FILE_BYTES = 10_000_000
+MAX_PIXEL_BYTES = 2**31  # of all images together; networks see four times as many
 
 
 @dataclass(frozen=True)
 class RawImages:
-    """Images as found: uint8 (n, height, width, channels), labels int64 indexing `classes`."""
+    """Images as found: uint8 (n, height, width, channels), labels int64 indexing `classes`.
+
+    `left_out` counts what was not taken: files by reason, and properties of images.
+    """
 
     classes: tuple[str, ...]
-    train_images: np.ndarray
-    train_labels: np.ndarray
-    test_images: np.ndarray
-    test_labels: np.ndarray
+    train_images: npt.NDArray[np.uint8]
+    train_labels: npt.NDArray[np.int64]
+    test_images: npt.NDArray[np.uint8]
+    test_labels: npt.NDArray[np.int64]
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
-def folder(path: str | os.PathLike) -> RawImages:
+def folder(path: str | os.PathLike[str]) -> RawImages:
     """Read `{train,test}/<class>/*.{png,jpg}` from a directory or a .zip.
 
-    Classes are sorted by name, files within a class in natural order. The first image decides on
-    size and on grey (1 channel) or colour (3); all must have that size.
+    Classes are sorted by name, files within a class in natural order. Links are followed, `~`
+    expands, one folder around the layout is taken. The images are in colour (3 channels) if any of
+    them is, else grey (1 channel); all must have the size of the first. Transparency is dropped and
+    EXIF orientation is not applied: both are counted.
     Raises DatasetError naming the first file or folder that does not fit.
     """
-    path = Path(path)
-    if not path.exists():
-        raise DatasetError(f"{path}: no such file or folder. {HOW_TO_GET}")
+    path = Path(path).expanduser()
     if path.is_dir():
-        return _read_tree(str(path), _folder_entries(path), lambda name: _file(path, name))
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
-        raise DatasetError(f"{path}: neither a folder nor a readable .zip ({error})") from error
-    with archive:
-        names = dict.fromkeys(info.filename for info in archive.infolist())
-        entries = [name for name in names if not name.endswith("/")]
-        return _read_tree(str(path), entries, lambda name: _zip_member(archive, name, path))
+        return _read_images(listing(path), lambda name: _file(path, name))
+    with opened_zip(path) as archive:
+        names = zip_names(archive, path)
+        found = listed(str(path), names)
+        return _read_images(found, lambda name: _zip_member(archive, names[name], path))
 
 
 def torchvision_cifar10(path: str | os.PathLike) -> RawImages:
@@ -125,15 +128,6 @@ def _torchvision_cifar10_class() -> type:
     return CIFAR10
 
 
-def _folder_entries(path: Path) -> list[str]:
-    return [
-        file.relative_to(path).as_posix()
-        for part in PARTS
-        for file in sorted((path / part).rglob("*"))
-        if not file.is_dir()
-    ]
-
-
 def _file(path: Path, name: str) -> bytes:
     if not (path / name).is_file():
         raise DatasetError(f"{path}: {name} is no file (a broken link, a pipe)")
@@ -160,92 +154,78 @@ def _check_size(path: Path, name: str, size: int) -> None:
         )
 
 
-def is_hidden(name: PurePosixPath) -> bool:
-    """Whether a file is none of the images but what systems leave: a dot or `_` comes first."""
-    return any(part.startswith((".", "_")) for part in name.parts)
-
-
-def _read_tree(where: str, entries: list[str], load: Callable[[str], bytes]) -> RawImages:
-    files: dict[tuple[str, str], list[str]] = {}
-    for entry in entries:
-        parts = PurePosixPath(entry).parts
-        if not parts or parts[0] == "/" or ".." in parts or not entry.isprintable():
-            raise DatasetError(
-                f"{where}: {entry!r} is not a name for an image: it leads elsewhere, or cannot be "
-                "printed"
-            )
-        suffix = PurePosixPath(entry).suffix.lower()
-        if (
-            parts[0] not in PARTS
-            or is_hidden(PurePosixPath(entry))
-            or suffix not in (*SUFFIXES, *OTHER_SUFFIXES)
-        ):
-            continue
-        if len(parts) != 3 or suffix in OTHER_SUFFIXES:
-            raise DatasetError(
-                f"{where}: {entry} is not in the layout {{train,test}}/<class>/*.png|jpg: an image "
-                "without a label, or of another format"
-            )
-        files.setdefault((parts[0], parts[1]), []).append(entry)
-    classes = tuple(sorted({name for part, name in files if part == "train"}))
-    if len(classes) < 2:
-        raise DatasetError(
-            f"{where}: {len(classes)} classes with images found under train/; expected the layout "
-            f"{{train,test}}/<class>/*.png|jpg with at least 2 classes. {HOW_TO_GET}"
-        )
-    for part, name in sorted(files):
-        if name not in classes:
-            raise DatasetError(f"{where}: class {part}/{name} has no images under train/")
-    for name in classes:
-        if ("test", name) not in files:
-            raise DatasetError(f"{where}: class {name!r} has no images under test/")
-    reader = _ImageReader(where, load, sum(map(len, files.values())))
-    arrays = {}
+def _read_images(found: Listing, load: Callable[[str], bytes]) -> RawImages:
+    check_classes(found)
+    reader = _ImageReader(found.where, load, sum(found.counts.values()))
+    images: dict[str, list[npt.NDArray[np.uint8]]] = {part: [] for part in PARTS}
+    labels: dict[str, list[int]] = {part: [] for part in PARTS}
     for part in PARTS:
-        names = [
-            (entry, label)
-            for label, name in enumerate(classes)
-            for entry in sorted(sorted(files[part, name]), key=_natural)
-        ]
-        arrays[f"{part}_images"] = np.stack([reader(entry) for entry, _ in names])
-        arrays[f"{part}_labels"] = np.array([label for _, label in names], dtype=np.int64)
-    return RawImages(classes=classes, **arrays)
+        for label, name in enumerate(found.classes):
+            for entry in sorted(sorted(found.images[part, name]), key=_natural):
+                images[part].append(reader(entry))
+                labels[part].append(label)
+    arrays = {f"{part}_images": _stacked(images[part], reader.is_colour) for part in PARTS}
+    for part in PARTS:
+        arrays[f"{part}_labels"] = np.array(labels[part], dtype=np.int64)
+    left_out = {**found.skipped, **reader.ignored}
+    return RawImages(classes=found.classes, **arrays, left_out=left_out)
+
+
+def _stacked(images: list[npt.NDArray[np.uint8]], is_colour: bool) -> npt.NDArray[np.uint8]:
+    """Stack (height, width, channels) images, grey ones as grey colours if there are colours."""
+    count = 3 if is_colour else 1
+    return np.stack([
+        image if image.shape[2] == count else np.repeat(image, count, axis=2) for image in images
+    ])  # fmt: skip
 
 
 class _ImageReader:
-    """Decode images to uint8 (height, width, channels); the first one sets the shape."""
+    """Decode images to uint8 (height, width, 1 or 3); the first one sets the size."""
 
     def __init__(self, where: str, load: Callable[[str], bytes], count: int) -> None:
-        self.where, self.load, self.count, self.mode, self.size = where, load, count, None, None
+        self.where, self.load, self.count = where, load, count
+        self.size: tuple[int, int] | None = None
+        self.is_colour = False
+        self.ignored: Counter[str] = Counter()
 
-    def __call__(self, name: str) -> np.ndarray:
+    def __call__(self, name: str) -> npt.NDArray[np.uint8]:
         content = io.BytesIO(self.load(name))
         try:
             with Image.open(content, formats=("PNG", "JPEG")) as image:
-                if self.size is None:
-                    self.mode = "L" if image.mode in ("1", "L", "LA") else "RGB"
-                    self.size = image.size
-                if image.size != self.size or max(image.size) > MAX_SIDE:
-                    raise DatasetError(
-                        f"{self.where}: {name} is {image.size[0]}×{image.size[1]} pixels; expected "
-                        f"{self.size[0]}×{self.size[1]} as the first image, at most {MAX_SIDE}"
-                    )
-                total = self.count * self.size[0] * self.size[1] * (1 if self.mode == "L" else 3)
-                if total > MAX_PIXEL_BYTES:
-                    raise DatasetError(
-                        f"{self.where}: {self.count} images of {self.size[0]}×{self.size[1]} "
-                        f"pixels take {total:,} bytes; allowed: at most {MAX_PIXEL_BYTES:,}"
-                    )
-                if image.mode.startswith(("I", "F")):  # Pillow would clip, not scale
-                    raise DatasetError(
-                        f"{self.where}: {name} has more than 8 bits a channel; convert it to 8"
-                    )
-                pixels = np.asarray(image.convert(self.mode), dtype=np.uint8)
+                self._check(name, image)
+                is_grey = image.mode in ("1", "L", "LA")
+                self.is_colour |= not is_grey
+                if image.has_transparency_data:
+                    self.ignored["images with transparency, which was dropped"] += 1
+                if image.getexif().get(ORIENTATION, 1) != 1:
+                    self.ignored["images with an EXIF orientation, which was not applied"] += 1
+                pixels = np.asarray(image.convert("L" if is_grey else "RGB"), dtype=np.uint8)
         except (DatasetError, MemoryError):
             raise
         except Exception as error:  # PIL raises many kinds on damaged files
             raise DatasetError(f"{self.where}: {name} is not a readable image ({error})") from error
         return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+    def _check(self, name: str, image: Image.Image) -> None:
+        """Raise DatasetError if an image has another size than the first, or is too large."""
+        if self.size is None:
+            self.size = image.size
+        if image.size != self.size or max(image.size) > MAX_SIDE:
+            raise DatasetError(
+                f"{self.where}: {name} is {image.size[0]}×{image.size[1]} pixels; expected "
+                f"{self.size[0]}×{self.size[1]} as the first image, at most {MAX_SIDE}"
+            )
+        channels = 1 if image.mode in ("1", "L", "LA") and not self.is_colour else 3
+        total = self.count * self.size[0] * self.size[1] * channels
+        if total > MAX_PIXEL_BYTES:
+            raise DatasetError(
+                f"{self.where}: {self.count} images of {self.size[0]}×{self.size[1]} pixels take "
+                f"{total:,} bytes; allowed: at most {MAX_PIXEL_BYTES:,}"
+            )
+        if image.mode.startswith(("I", "F")):  # Pillow would clip, not scale
+            raise DatasetError(
+                f"{self.where}: {name} has more than 8 bits a channel; convert it to 8"
+            )
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:

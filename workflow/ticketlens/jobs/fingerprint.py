@@ -104,21 +104,3 @@ def _files(parts: list[str], package: Path) -> list[Path]:
             break
         files.append(folder / "__init__.py")
     return [file for file in files if file.is_file()]
-
-
-def images_digest(path: str | Path) -> str:
-    """Return a hex digest of an archive's bytes, or of names, sizes and times below a folder.
-
-    An archive copied or downloaded again is the same archive, whatever its time. To read a folder's
-    tens of thousands of files at every start would take too long.
-    """
-    path = Path(path)
-    if path.is_file():
-        with open(path, "rb") as archive:
-            return hashlib.file_digest(archive, "sha256").hexdigest()[:16]
-    digest = hashlib.sha256()
-    for file in sorted(found for found in path.rglob("*") if found.is_file()):
-        status = file.stat()
-        name = file.relative_to(path).as_posix()
-        digest.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()[:16]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import zipfile
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from ticketlens.files.dataset import open_prepared
-from ticketlens.files.sources import PARTS, SOURCES, SUFFIXES, DatasetError, folder, is_hidden
+from ticketlens.files.image_folder import PARTS, DatasetError, listing
+from ticketlens.files.sources import SOURCES, folder
 from ticketlens.study.studies import dataset_split
 
 CIFAR10 = {"train": 50_000, "test": 10_000}
@@ -57,22 +56,9 @@ def _prepared_images(path: Path) -> Images | None:
         return None
 
 
-def _count_files(path: Path) -> Counter[str]:
-    """Count the images of the parts in a folder or .zip, none if it is neither."""
+def _count_files(path: Path) -> Mapping[str, int]:
+    """Count the images of the parts in a folder or .zip, none if it cannot be read."""
     try:
-        names = [PurePosixPath(name) for name in _names(path)]
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError):
-        return Counter()
-    return Counter(
-        name.parts[0]
-        for name in names
-        if len(name.parts) == 3 and name.suffix.lower() in SUFFIXES and not is_hidden(name)
-    )
-
-
-def _names(path: Path) -> Iterable[str]:
-    """Return the names of the files of a folder or a .zip."""
-    if path.is_dir():
-        return [file.relative_to(path).as_posix() for file in path.rglob("*.*")]
-    with zipfile.ZipFile(path) as archive:
-        return archive.namelist()
+        return listing(path.expanduser()).counts
+    except (DatasetError, OSError):
+        return {}
