@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,8 +84,12 @@ def tiny_clone(folder: Path) -> Path:
 
 def snakemake_command(*arguments: str, overlays: tuple[str, ...] = ()) -> list[str]:
     """The command line; `overlays` are config files laid over tiny.yaml."""
-    config = ["--configfile", "tiny.yaml", *overlays]
-    return [sys.executable, "-m", "snakemake", *arguments, *config]
+    return snakemake_with("tiny.yaml", *overlays, arguments=arguments)
+
+
+def snakemake_with(*configs: str, arguments: Sequence[str]) -> list[str]:
+    """The command line with these config files."""
+    return [sys.executable, "-m", "snakemake", *arguments, "--configfile", *configs]
 
 
 def environment() -> dict[str, str]:
@@ -94,12 +98,14 @@ def environment() -> dict[str, str]:
     return kept | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
-def run(folder: Path, command: list[str]) -> subprocess.CompletedProcess[str]:
+def run(
+    folder: Path, command: list[str], env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run a command in `folder`; standard output and error come together in `stdout`."""
     return subprocess.run(
         command,
         cwd=folder,
-        env=environment(),
+        env=environment() if env is None else env,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

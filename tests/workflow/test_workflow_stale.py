@@ -59,11 +59,21 @@ def depending(jobs: list[Job], rules: set[str]) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("module", ["masks", "training", "plotting"])
-def test_an_edited_module_plans_the_rules_that_reach_it_and_what_depends_on_them(
-    finished: Path, edited: Path, every_job: list[Job], module: str
+@pytest.mark.parametrize(
+    ("module", "old", "new"),
+    [
+        ("tickets/pruning", 'kind="stable"', 'kind="mergesort"'),
+        ("training/loop", "EVALUATION_BATCH = 1000", "EVALUATION_BATCH = 999"),
+        ("figures/style", "plt.rcParams.update(STYLE)", "plt.rcParams.update({**STYLE})"),
+    ],
+)
+def test_an_edited_definition_plans_the_rules_that_reach_it_and_what_depends_on_them(
+    finished: Path, edited: Path, every_job: list[Job], module: str, old: str, new: str
 ) -> None:
-    append(edited / f"workflow/ticketlens/{module}.py", "\nEDITED = True\n")
+    file = edited / f"workflow/ticketlens/{module}.py"
+    text = file.read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    file.write_text(text.replace(old, new), encoding="utf-8")
     affected = rules_with_other_code(finished, edited)
     planned = plan(edited, "all")
     assert files(planned) == depending(every_job, affected) != set()
@@ -81,11 +91,14 @@ def test_an_edited_script_plans_its_own_rules_and_what_depends_on_them(
 
 
 def test_what_no_script_runs_plans_nothing(finished: Path, edited: Path) -> None:
-    """Comments, docstrings, layout, a checkout's new modification times, and unused modules."""
-    for file in edited.glob("workflow/*/*.py"):
+    """Comments, docstrings, layout, a checkout's new modification times, and unused code."""
+    for file in (*edited.glob("workflow/ticketlens/**/*.py"), *edited.glob("workflow/scripts/*")):
         text = file.read_text(encoding="utf-8")
         text = text.replace('"""', '"""Another first line.\n\n', 1).replace("\n\n\n", "\n\n")
-        file.write_text(text + "\n\n# A last comment.\n", encoding="utf-8")
+        unused = (
+            "\n\n# A last comment.\nUNUSED = 1\n" if "ticketlens" in str(file) else "\n# Last.\n"
+        )
+        file.write_text(text + unused, encoding="utf-8")
     for file in (edited / "Snakefile", *edited.glob("workflow/**/*"), *edited.glob("config/*")):
         os.utime(file)
     append(edited / "workflow/ticketlens/jobs/fingerprint.py", "\nEDITED = True\n")

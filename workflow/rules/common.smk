@@ -6,6 +6,8 @@ import json
 import os.path
 import sys
 from collections import Counter
+from functools import cache
+from pathlib import Path
 
 # The folder `workflow`, wherever the entry point stands: a root Snakefile, a module's importer.
 WORKFLOW = os.path.dirname(str(workflow.current_basedir))
@@ -29,8 +31,9 @@ from ticketlens.study.arms import (
     shown_arms,
 )
 from ticketlens.tickets.recipe import ASIDE, SALIENCIES, needs
+from ticketlens.study.entries import entries
 from ticketlens.files.image_folder import images_digest
-from ticketlens.jobs.fingerprint import fingerprint
+from ticketlens.jobs.fingerprint import Fingerprints
 from ticketlens.verdicts.predictors import MIN_ARMS, PROPERTIES
 from ticketlens.verdicts.reference import TABLES as REFERENCE_TABLES
 from ticketlens.tables.weights import NORMAL_SCHEMES
@@ -57,9 +60,26 @@ config["dataset"]["path"] = shipped(os.path.expanduser(config["dataset"]["path"]
 SPECS = {study: ticketlens_studies.study_spec(config, study) for study in config["studies"]}
 
 
-def code(script):
-    """Digest of a script and of the library modules it reaches; a rerun trigger."""
-    return fingerprint(f"{WORKFLOW}/scripts/{script}.py")
+FINGERPRINTS = Fingerprints(Path(WORKFLOW) / "scripts")
+
+
+@cache
+def entries_of(study, arm):
+    """Entries of registries that jobs of a study and arm use (of all, where they have none)."""
+    return entries(SPECS, RECIPES, config["dataset"]["source"], study, arm)
+
+
+def code(script, **chosen):
+    """Params function: digest of a script and of the definitions that it reaches; a rerun trigger.
+
+    Registries count by the entries that the study's spec and the arm name, catalogues by `chosen`.
+    """
+
+    @cache
+    def digest(study, arm):
+        return FINGERPRINTS(script, {**entries_of(study, arm), **chosen})
+
+    return lambda wildcards: digest(wildcards.get("study"), wildcards.get("arm"))
 
 
 def ready():

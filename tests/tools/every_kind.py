@@ -1,0 +1,164 @@
+"""A finished run with one job of every kind at least, each under a profiler, and what the jobs ran.
+
+It is quick.yaml on a few small images, with studies that reach what the default ones leave out:
+skips, strides, sparse layers, late rewinding, a rebuilt chain. Made once per test session.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from snakemake.utils import update_config
+
+from core_tools import write_images
+from ticketlens.study.config import checked
+from workflow_tools import REPOSITORY, clone, environment, run, shared, snakemake_with
+
+TARGETS = ("all", "bank", "factorial", "cost", "progress", "publish", "check_results")
+OVERLAY = """
+dataset: {name: tiny, source: folder, path: images, validation: 15}
+networks:
+  fcnet: {hidden_layers: 3, width: 12}
+  convnet: {hidden_layers: 2, width: 4}
+  resnet-fc: {hidden_layers: 3, width: 8}
+  resnet-conv: {hidden_layers: 3, width: 4}
+studies:
+  fcnet-normal: {seeds: [0]}
+  fcnet-orthogonal:
+    network: fcnet
+    init: orthogonal
+    seeds: [0]
+    training: {device: cpu, sparse_below: 1.0, optimizer: adam, schedule: cosine}
+    pruning: {rounds: 1, criterion: magnitude-increase, scope: global}
+  fcnet-late: {network: fcnet, init: normal, seeds: [0], pruning: {rounds: 1, rewind_epoch: 1}}
+  convnet-normal: {seeds: [0], pruning: {rounds: 1}}
+  resnet-fc-normal: {seeds: [0], pruning: {rounds: 0}, training: {epochs: 1}}
+  resnet-conv-normal:
+    {network: resnet-conv, init: normal, seeds: [0], pruning: {rounds: 0}, training: {epochs: 1}}
+training: {epochs: 2, batch_size: 9}
+pruning: {rounds: 2}
+measure: {images: 10, ladder_images: 6, spectrum_images: 2, isometry_images: 4}
+claims:
+  {match: 1, mean: [1, 2], std: 2, q_rise: 1, q_fall: 2, q_peak: [1, 1], naive: [1, 2], bimodal: 2,
+   bimodal_accuracy: [2], chi: 2, signs: 2, suffices: [2]}
+"""
+BANKED = """
+results: results/banked
+studies:
+  fcnet-normal: {tickets: bank}
+"""
+# What a job of Python runs first; `workflow` is on the path of jobs. It notes every function of
+# the library that is called, but not on import: that is not what the job does.
+RECORDER = """
+import atexit, json, os, sys, threading
+
+PACKAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "ticketlens")
+seen, importing = set(), 0
+
+
+def note(frame, event, argument):
+    global importing
+    code = frame.f_code
+    if event not in ("call", "return") or not code.co_filename.startswith(PACKAGE):
+        return
+    if code.co_name == "<module>":
+        importing += 1 if event == "call" else -1
+    elif event == "call" and not importing:
+        seen.add(code)
+
+
+def save():
+    sys.setprofile(None)
+    job = getattr(sys.modules["__main__"], "snakemake", None)
+    if job is None:
+        return
+    record = {
+        "rule": job.rule,
+        "script": os.path.basename(sys.argv[0]).split(".", 1)[-1],
+        "wildcards": dict(job.wildcards.items()),
+        "code": job.params.get("code"),
+        "ran": sorted(
+            (os.path.relpath(code.co_filename, PACKAGE), code.co_firstlineno, code.co_name)
+            for code in seen
+        ),
+    }
+    folder = os.path.join(os.path.dirname(os.path.dirname(PACKAGE)), "profiles_of_jobs")
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, f"{os.getpid()}-{record['rule']}.json"), "w") as file:
+        json.dump(record, file)
+
+
+if os.environ.get("TICKETLENS_RECORD"):
+    atexit.register(save)
+    threading.setprofile(note)
+    sys.setprofile(note)
+"""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What one job ran: (module file, first line, name) of every function of the library."""
+
+    rule: str
+    script: str
+    wildcards: Mapping[str, str]
+    code: str
+    ran: tuple[tuple[str, int, str], ...]
+
+
+def every_kind(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The finished run (see `workflow_tools.shared`). Never change it: dry runs are fine."""
+    return shared(tmp_path_factory, "every-kind", build)
+
+
+def build(folder: Path) -> None:
+    """Make the run in a new folder."""
+    clone(folder)
+    (folder / "docs/results").mkdir(parents=True)
+    for name in ("reference.csv", "config.yaml"):
+        shutil.copy2(REPOSITORY / "docs/results" / name, folder / "docs/results")
+    write_images(folder / "images", train=20, test=5, size=(8, 8))
+    (folder / "every.yaml").write_text(OVERLAY, encoding="utf-8")
+    (folder / "banked.yaml").write_text(BANKED, encoding="utf-8")
+    (folder / "workflow/sitecustomize.py").write_text(RECORDER, encoding="utf-8")
+    record = environment() | {"TICKETLENS_RECORD": "1"}
+    finish(folder, *TARGETS, "--cores", "2", env=record)
+    shutil.copytree(folder / "results/quick/tickets", folder / "resources/tickets")
+    finish(
+        folder, "results/banked/tables/accuracy.csv", "results/banked/qmap.png", "--cores", "2",
+        overlays=("banked.yaml",), env=record,
+    )  # fmt: skip
+
+
+def finish(folder: Path, *arguments: str, overlays: tuple[str, ...] = (), **options: Any) -> str:
+    """Run Snakemake with the config of the run; return its output, fail the test if it fails."""
+    command = snakemake_with("config/quick.yaml", "every.yaml", *overlays, arguments=arguments)
+    result = run(folder, command, **options)
+    assert result.returncode == 0, result.stdout
+    return result.stdout
+
+
+def config(*overlays: str) -> dict[str, Any]:
+    """The config of the run, as the workflow sees it."""
+    files = [REPOSITORY / "config" / name for name in ("config.yaml", "quick.yaml")]
+    merged: dict[str, Any] = {}
+    for text in (*(file.read_text(encoding="utf-8") for file in files), OVERLAY, *overlays):
+        update_config(merged, yaml.safe_load(text))
+    return checked(merged)
+
+
+def records(folder: Path) -> list[Ran]:
+    """What the jobs of the run ran."""
+    found = []
+    for file in sorted((folder / "profiles_of_jobs").glob("*.json")):
+        values = json.loads(file.read_text(encoding="utf-8"))
+        values["ran"] = tuple(tuple(entry) for entry in values["ran"])
+        found.append(Ran(**values))
+    return found

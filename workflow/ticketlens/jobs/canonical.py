@@ -1,0 +1,381 @@
+"""The canonical form of a definition: what it does, free of words, layout, and names of imports.
+
+Left out are comments, docstrings, annotations (those of fields say `ClassVar` and the like at
+most), import statements, and the literal texts of `log.…` calls. A name that stands for something
+outside the definition, with the attributes that follow (`masks.prune`), becomes a blank; what it
+stands for is listed in order as a reference: `.name.rest` in the same module, else an absolute
+dotted path. So neither a module's path nor an import's form or alias is part of the form.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+BLANK = "§"
+REFUSED = frozenset(("__import__", "eval", "exec", "globals", "__doc__"))
+READ_BY_DATACLASSES = frozenset(("ClassVar", "InitVar", "KW_ONLY"))
+PROBES = frozenset(("getattr", "setattr", "delattr", "hasattr", "vars", "dir"))
+Scope = dict[str, tuple[str, ...]]
+"""Names that a function binds; for imports, the dotted paths that they stand for."""
+
+
+class DefinitionError(ValueError):
+    """The code does something that a digest of definitions cannot follow; says where."""
+
+
+@dataclass
+class Facts:
+    """What is found in a piece of code besides its form.
+
+    `references` in order of their blanks, `imported` modules (for their top-level statements),
+    `named`: texts that are passed on and so may name an entry of a registry, `probed`: references
+    whose attributes are looked up by text, `beside`: C sources named next to the module, `by_text`:
+    whether a reference is a text `package.module:name`, `decorators`: the references in those.
+    """
+
+    references: list[str] = field(default_factory=list)
+    imported: list[str] = field(default_factory=list)
+    named: set[str] = field(default_factory=set)
+    probed: list[str] = field(default_factory=list)
+    beside: set[str] = field(default_factory=set)
+    by_text: bool = False
+    decorators: list[str] = field(default_factory=list)
+
+
+def canonical(
+    statements: Sequence[ast.stmt], known: frozenset[str], package: str, origin: str
+) -> tuple[str, Facts]:
+    """Return the form and the facts of statements of a module that binds the names `known`.
+
+    `origin` is the dotted package that relative imports start from, `package` the root package.
+    Statements are changed in place.
+    Raises DefinitionError, saying line and reason, for what a digest cannot follow.
+    """
+    form = _Form(known, package, origin)
+    kept = [kept for statement in statements for kept in form.visited(statement)]
+    module = ast.fix_missing_locations(ast.Module(body=kept, type_ignores=[]))
+    return ast.unparse(module), form.facts
+
+
+def imports(node: ast.Import | ast.ImportFrom, origin: str) -> Iterator[tuple[str, str]]:
+    """Yield (bound name, absolute dotted path) of an import statement.
+
+    Raises DefinitionError for a star import.
+    """
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            yield (
+                alias.asname or alias.name.split(".")[0],
+                (alias.name if alias.asname else alias.name.split(".")[0]),
+            )
+        return
+    for alias in node.names:
+        if alias.name == "*":
+            raise DefinitionError(f"line {node.lineno}: a star import; name what is used")
+        yield alias.asname or alias.name, f"{_base(node, origin)}.{alias.name}"
+
+
+def imported_modules(node: ast.Import | ast.ImportFrom, origin: str) -> list[str]:
+    """Return the dotted paths that an import statement may load as modules."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [f"{_base(node, origin)}.{alias.name}" for alias in node.names]
+
+
+def is_text(statement: ast.stmt) -> bool:
+    """Whether a statement is a docstring: of a module, class or function, or below a constant."""
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def _base(node: ast.ImportFrom, origin: str) -> str:
+    if not node.level:
+        return node.module or ""
+    above = origin.split(".")
+    above = above[: len(above) - node.level + 1]
+    return ".".join([*above, *([node.module] if node.module else [])])
+
+
+class _Form(ast.NodeTransformer):
+    """Rewrites nodes in place; `scopes` are those of the functions around the node."""
+
+    def __init__(self, known: frozenset[str], package: str, origin: str) -> None:
+        self.known, self.package, self.origin = known, package, origin
+        self.scopes: list[Scope] = []
+        self.is_local = False  # directly in a function, not in a class or module
+        self.facts = Facts()
+
+    def visited(self, statement: ast.stmt) -> list[ast.stmt]:
+        """Return what is left of a statement: nothing, or the statement."""
+        found = self.visit(statement)
+        return [found] if found is not None else []
+
+    # --- names ------------------------------------------------------------------------------
+
+    def path(self, name: str) -> tuple[str, ...] | None:
+        """Return what a name stands for outside the function; None for a local or a builtin."""
+        for scope in reversed(self.scopes):
+            if name in scope:
+                return scope[name] or None
+        return (f".{name}",) if name in self.known else None
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return self._chain(node, node, "")
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        root, rest = node, ""
+        while isinstance(root, ast.Attribute):
+            root, rest = root.value, f".{root.attr}{rest}"
+        if node.attr in ("__doc__", "__subclasses__"):
+            self._refuse(node, f"`{node.attr}`")
+        if isinstance(root, ast.Name):
+            return self._chain(node, root, rest)
+        return self.generic_visit(node)
+
+    def _chain(self, node: ast.expr, root: ast.Name, rest: str) -> ast.expr:
+        """Blank a chain of attributes that starts outside the function."""
+        paths = self.path(root.id)
+        if paths is None:
+            if root.id in REFUSED and not any(root.id in scope for scope in self.scopes):
+                self._refuse(node, f"`{root.id}`")
+            if root.id == "__file__":
+                self.facts.beside.add("")
+            return node
+        for path in paths:
+            self.facts.references.append(f"{path}{rest}")
+        return ast.Name(id=BLANK, ctx=node.ctx)
+
+    def _refuse(self, node: ast.AST, what: str) -> None:
+        raise DefinitionError(
+            f"line {node.lineno}: {what} reaches code that no digest sees; name the code instead"
+        )
+
+    # --- statements -------------------------------------------------------------------------
+
+    def visit_Import(self, node: ast.Import) -> None:
+        self.facts.imported += imported_modules(node, self.origin)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        list(imports(node, self.origin))
+        self.facts.imported += imported_modules(node, self.origin)
+
+    def visit_Expr(self, node: ast.Expr) -> ast.stmt | None:
+        return None if is_text(node) else self.generic_visit(node)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.stmt | None:
+        """A field keeps what dataclasses read of its annotation; a local is an assignment."""
+        if self.is_local:
+            if node.value is None:
+                return None
+            value, target = self.visit(node.value), self.visit(node.target)
+            self._name_texts([value])
+            return ast.Assign(targets=[target], value=value)
+        node.annotation = ast.Constant(_read_by_dataclasses(node.annotation))
+        return self.generic_visit(node)
+
+    def visit_Assign(self, node: ast.Assign) -> ast.stmt:
+        if self.is_local:
+            self._name_texts([node.value])
+        return self.generic_visit(node)
+
+    def visit_Return(self, node: ast.Return) -> ast.stmt:
+        self._name_texts([node.value] if node.value else [])
+        return self.generic_visit(node)
+
+    def visit_For(self, node: ast.For) -> ast.stmt:
+        self._name_texts(getattr(node.iter, "elts", ()))
+        return self.generic_visit(node)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.stmt:
+        node.body = self._body(node.body, is_local=False)
+        node.bases = [self.visit(base) for base in node.bases]
+        node.keywords = [self.visit(keyword) for keyword in node.keywords]
+        self._decorators(node)
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.stmt:
+        if node.name == "__init_subclass__":
+            self._refuse(node, "`__init_subclass__`")
+        self._decorators(node)
+        self._arguments(node.args)
+        node.returns = None
+        self.scopes.append(_bound(node.body, self.origin) | _parameters(node.args))
+        node.body = self._body(node.body, is_local=True)
+        self.scopes.pop()
+        return node
+
+    visit_AsyncFunctionDef = visit_FunctionDef
+
+    def visit_Lambda(self, node: ast.Lambda) -> ast.expr:
+        self._arguments(node.args)
+        self.scopes.append(_parameters(node.args))
+        node.body = self.visit(node.body)
+        self.scopes.pop()
+        return node
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        """As NodeTransformer does, and a block that has lost its last statement passes."""
+        node = super().generic_visit(node)
+        if isinstance(getattr(node, "body", None), list) and not isinstance(node, ast.Module):
+            node.body = node.body or [ast.Pass()]
+            if isinstance(node, ast.Try) and not (node.handlers or node.finalbody):
+                node.finalbody = [ast.Pass()]
+        return node
+
+    def _decorators(self, node: ast.ClassDef | ast.FunctionDef) -> None:
+        before = len(self.facts.references)
+        node.decorator_list = [self.visit(each) for each in node.decorator_list]
+        self.facts.decorators += self.facts.references[before:]
+
+    def _body(self, statements: list[ast.stmt], is_local: bool) -> list[ast.stmt]:
+        before, self.is_local = self.is_local, is_local
+        kept = [kept for statement in statements for kept in self.visited(statement)]
+        self.is_local = before
+        return kept or [ast.Pass()]
+
+    def _arguments(self, arguments: ast.arguments) -> None:
+        """Visit defaults, which belong to the scope around; leave out annotations."""
+        defaults = [each for each in (*arguments.defaults, *arguments.kw_defaults) if each]
+        self._name_texts(defaults)
+        arguments.defaults = [self.visit(each) for each in arguments.defaults]
+        arguments.kw_defaults = [each and self.visit(each) for each in arguments.kw_defaults]
+        for argument in _all_arguments(arguments):
+            argument.annotation = None
+
+    # --- expressions ------------------------------------------------------------------------
+
+    def _comprehension(self, node: ast.expr) -> ast.expr:
+        """A comprehension's targets are its own; its first source belongs to the scope around."""
+        first = node.generators[0]
+        self._name_texts(getattr(first.iter, "elts", ()))
+        first.iter = self.visit(first.iter)
+        source, first.iter = first.iter, ast.Constant(None)
+        names = {name: () for generator in node.generators for name in _stored(generator.target)}
+        self.scopes.append(names)
+        found = super().generic_visit(node)
+        self.scopes.pop()
+        first.iter = source
+        return found
+
+    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _comprehension
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        if self._is_log(node.func):
+            node.args = [_silenced(argument) for argument in node.args]
+        self._name_texts([*node.args, *(keyword.value for keyword in node.keywords)])
+        if isinstance(node.func, ast.Name) and node.func.id in PROBES and node.args:
+            chain = ast.unparse(node.args[0]).split(".")
+            for path in self.path(chain[0]) or ():
+                self.facts.probed.append(".".join([path, *chain[1:]]))
+        return self.generic_visit(node)
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
+        if isinstance(node.value, (ast.Name, ast.Attribute)):
+            self._name_texts([node.slice])
+        return self.generic_visit(node)
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.expr:
+        for value in node.values:
+            if isinstance(value, ast.FormattedValue):
+                self.generic_visit(value)
+            elif str(value.value).endswith((".c", ".h")):
+                self.facts.beside.add(f"?{value.value[-2:]}")
+        return node
+
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        """A text `package.module:name` is a reference to that definition."""
+        value = node.value
+        if isinstance(value, str):
+            module, colon, name = value.partition(":")
+            if colon and module.startswith(f"{self.package}.") and name.isidentifier():
+                self.facts.references.append(f"{module}.{name}")
+                self.facts.by_text = True
+                return ast.Name(id=f"{BLANK}text", ctx=ast.Load())
+            if value.endswith((".c", ".h")) and len(value) > 2:
+                self.facts.beside.add(value)
+        return node
+
+    def _is_log(self, function: ast.expr) -> bool:
+        return (
+            isinstance(function, ast.Attribute)
+            and isinstance(function.value, ast.Name)
+            and function.value.id == "log"
+            and self.path("log") is not None
+        )
+
+    def _name_texts(self, values: Sequence[ast.expr]) -> None:
+        for value in values:
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                self.facts.named.add(value.value)
+            elif isinstance(value, ast.IfExp):
+                self._name_texts([value.body, value.orelse])
+            elif isinstance(value, ast.BoolOp):
+                self._name_texts(value.values)
+
+
+def _silenced(argument: ast.expr) -> ast.expr:
+    """Return an argument of a log call without its literal texts."""
+    if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+        return ast.Constant("")
+    if isinstance(argument, ast.JoinedStr):
+        kept = [value for value in argument.values if isinstance(value, ast.FormattedValue)]
+        return ast.JoinedStr(values=kept) if kept else ast.Constant("")
+    if isinstance(argument, ast.BinOp):
+        argument.left, argument.right = _silenced(argument.left), _silenced(argument.right)
+    return argument
+
+
+def _read_by_dataclasses(annotation: ast.expr) -> str:
+    """Return the one word of a field's annotation that dataclasses read, or no word."""
+    text = annotation.value if isinstance(annotation, ast.Constant) else ast.unparse(annotation)
+    head = str(text).split("[")[0].split(".")[-1].strip()
+    return head if head in READ_BY_DATACLASSES else ""
+
+
+def _all_arguments(arguments: ast.arguments) -> list[ast.arg]:
+    star = [each for each in (arguments.vararg, arguments.kwarg) if each]
+    return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *star]
+
+
+def _parameters(arguments: ast.arguments) -> Scope:
+    return {argument.arg: () for argument in _all_arguments(arguments)}
+
+
+def _stored(target: ast.AST) -> list[str]:
+    return [
+        node.id
+        for node in ast.walk(target)
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
+    ]
+
+
+def _bound(statements: Sequence[ast.stmt], origin: str) -> Scope:
+    """Return the names that a function's body binds, those that it declares global left out."""
+    scope: dict[str, tuple[str, ...]] = {}
+    outside: set[str] = set()
+    pending: list[tuple[ast.AST, bool]] = [(statement, False) for statement in statements]
+    while pending:
+        node, is_inner = pending.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            scope.setdefault(node.name, ())
+            pending += [(each, is_inner) for each in node.decorator_list]
+            continue
+        if isinstance(node, ast.Lambda):
+            continue
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            for name, path in imports(node, origin):
+                scope[name] = (*scope.get(name, ()), path)
+        elif isinstance(node, (ast.Global, ast.Nonlocal)):
+            outside.update(node.names)
+        elif isinstance(node, ast.NamedExpr):
+            scope.setdefault(node.target.id, ())
+        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load) and not is_inner:
+            scope.setdefault(node.id, ())
+        elif isinstance(node, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)) and node.name:
+            scope.setdefault(node.name, ())
+        is_inner = is_inner or isinstance(
+            node, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+        )
+        pending += [(child, is_inner) for child in ast.iter_child_nodes(node)]
+    return {name: paths for name, paths in scope.items() if name not in outside}

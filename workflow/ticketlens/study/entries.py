@@ -1,0 +1,50 @@
+"""Which entries of registries a job uses: those that its spec, its arm and its data set name.
+
+The rerun trigger counts these and no others (see `jobs.fingerprint`), so that an appended family,
+criterion or source reruns nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from ticketlens.spec import Spec
+from ticketlens.tickets.recipe import Arm
+
+Entries = Mapping[str, frozenset[str]]
+"""Names of entries by name of the registry."""
+
+IMP = Arm("imp", "rewind")
+
+
+def entries(
+    specs: Mapping[str, Spec],
+    arms: Mapping[str, Arm],
+    data_source: str,
+    study: str | None = None,
+    arm: str | None = None,
+) -> Entries:
+    """Return the entries that a job of one study and arm uses; of all where it has none.
+
+    `specs` are the studies', `arms` the recipes of all arms but `imp`.
+    """
+    own_specs = specs.values() if study is None else [specs[study]]
+    own_arms = [IMP, *arms.values()] if arm is None else [arms.get(arm, IMP)]
+    networks = [spec.network for spec in own_specs]
+    masks = _names(arm.mask for arm in own_arms)
+    return {
+        "FAMILIES": _names(network.family for network in networks),
+        "ACTIVATIONS": _names(network.activation for network in networks),
+        "SCHEMES": _names(spec.init.scheme for spec in own_specs),
+        "OPTIMIZERS": _names(spec.training.optimizer for spec in own_specs),
+        "KERNELS": _names(spec.training.kernel for spec in own_specs),
+        "CRITERIA": _names(spec.pruning.criterion for spec in own_specs),
+        "MASKS": masks,
+        "SCORES": masks,
+        "WEIGHTS": _names(arm.weights for arm in own_arms),
+        "SOURCES": frozenset([data_source]),
+    }
+
+
+def _names(values: Iterable[str]) -> frozenset[str]:
+    return frozenset(values)
