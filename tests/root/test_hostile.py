@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import os
 import stat
 import tracemalloc
@@ -100,6 +102,26 @@ def long_history(file):
         file.create_dataset(f"history/h{number}", (500_000,), "f8", chunks=(1000,))
 
 
+def many_arrays(file):
+    history = file.require_group("history").id
+    space, kind = h5py.h5s.create(h5py.h5s.SCALAR), h5py.h5t.IEEE_F64LE
+    for number in range(20_000):
+        h5py.h5d.create(history, f"h{number}".encode(), kind, space)
+
+
+def spec_text(edit):
+    """Change the spec's JSON, with the digest that belongs to it."""
+
+    def edited(file):
+        parts = json.loads(file.attrs["spec"])
+        edit(parts)
+        text = json.dumps(parts)
+        file.attrs["spec"] = text
+        file.attrs["spec_sha256"] = hashlib.sha256(text.encode()).hexdigest()
+
+    return edited
+
+
 def circle(file):
     file[f"{LAYER}/again"] = file["layers"]
     del file[f"{LAYER}/weight"]
@@ -144,6 +166,14 @@ def typed(kind):
         (lambda file: file.attrs.__setitem__("spec", "[" * 60_000), "spec is nested too deeply"),
         (lambda file: file.attrs.__setitem__("spec", "9" * 6_000), "spec is not valid"),
         (lambda file: file["layers"].create_group("03-\x1b[2J\n"), r"03-\\x1b\[2J\\n"),
+        (lambda file: file[f"{LAYER}/mask"].attrs.__setitem__("shape", [np.nan, 4.0]),
+         r"shape is \[nan +4\.\]; expected whole numbers"),
+        (lambda file: file[f"{LAYER}/mask"].attrs.__setitem__("shape", [np.inf, 4.0]),
+         r"shape is \[inf +4\.\]; expected whole numbers"),
+        (spec_text(lambda parts: parts["network"].__setitem__("width", 10**399)),
+         "network.width is"),
+        (spec_text(lambda parts: parts["init"].__setitem__("sigma_w", 10**399)), "init.sigma_w is"),
+        (many_arrays, r"holds 200\d\d arrays; expected at most 1000"),
     ],
 )  # fmt: skip
 def test_hostile_checkpoints_are_refused(original, tmp_path, little_memory, edit, message):
@@ -226,6 +256,11 @@ def spec_with(**network):
         (lambda file: file.attrs.__setitem__("rounds", 10**15), "rounds; expected at most 99"),
         (lambda file: file.attrs.__setitem__("rounds", -3), "rounds; expected at most 99"),
         (lambda file: file.attrs.__setitem__("theta_0_sha256", 3), "is not of type str"),
+        (lambda file: file.attrs.__setitem__("seed", -1), "seed is -1; expected at least 0"),
+        (
+            spec_text(lambda parts: parts["network"].__setitem__("width", 10**399)),
+            "network.width is",
+        ),
         (lambda file: None, "the seal at its end is missing"),
     ],
 )
@@ -236,6 +271,13 @@ def test_hostile_banks_are_refused(packed, tmp_path, little_memory, edit, messag
     with pytest.raises(BankError, match=rf"hostile\.h5: damaged or foreign: .*{message}"):
         read_bank(path)
     assert bank.read_bank(packed).rounds == 0
+
+
+def test_a_bank_of_an_unknown_scheme_says_which_are_known(packed, tmp_path):
+    edit = spec_text(lambda parts: parts["init"].__setitem__("scheme", "xavier"))
+    path = edited_copy(packed, tmp_path / "scheme.h5", edit)
+    with pytest.raises(BankError, match=r"scheme\.h5: init scheme is 'xavier', .*'orthogonal'\]"):
+        read_bank(path)
 
 
 # --- prepared data sets --------------------------------------------------------------------------

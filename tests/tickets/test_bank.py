@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -12,16 +17,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core_tools import edited_copy, same_bits
-from ticketlens.checkpoint import read, read_summary, write
+from ticketlens.architecture import layer_shapes
+from ticketlens.checkpoint import Checkpoint, read, read_summary, write
 from ticketlens.seeds import stream
 from ticketlens.spec import InitSpec
-from ticketlens.tickets import bank
+from ticketlens.tickets import bank, initialization
 from ticketlens.tickets.bank import BankError, export, read_bank, removed_mask, summaries
-from ticketlens.tickets.initialization import theta_sha256
+from ticketlens.tickets.initialization import initial_layers, theta_sha256
 from ticketlens.tickets.pruning import InvariantError, prune
 from ticketlens.tickets.random_weights import rewind
 
 ROUNDS = 4
+SHIPPED = Path(__file__).parents[2] / "resources" / "tickets"
+OLD = Path(__file__).with_name("bank-of-0.1.0.h5")  # HDF5 2.0's own format
 
 
 @pytest.fixture(scope="module", params=["fcnet", "convnet orthogonal"])
@@ -126,6 +134,186 @@ def test_no_weight_is_stored(packed):
     with h5py.File(packed) as file:
         file.visititems(lambda name, item: arrays.append((name, getattr(item, "size", 0))))
     assert all(size <= 3 or name.endswith("removed_in") for name, size in arrays)
+
+
+# --- theta_0 on other machines -------------------------------------------------------------------
+
+
+def elsewhere(monkeypatch, round_otherwise):
+    """Let this machine draw theta_0 with `round_otherwise` of each orthogonal layer's weights."""
+    draw = initialization.orthogonal_weight
+
+    def other(shape, init, rng):
+        return round_otherwise(draw(shape, init, rng), shape)
+
+    scheme = initialization.Scheme(*initialization.SCHEMES["orthogonal"])
+    monkeypatch.setitem(initialization.SCHEMES, "orthogonal", scheme._replace(weight=other))
+
+
+@pytest.fixture(scope="module")
+def orthogonal(make_spec, make_trained, tmp_path_factory):
+    """Return (ticket, trained, bank file, layer, index) of a dense chain that has a border."""
+    network, folder = {"width": 200}, tmp_path_factory.mktemp("orthogonal")
+    for seed in range(100):
+        spec = make_spec(network=network, init={"scheme": "orthogonal"})
+        if found := initialization.border(spec, seed):
+            break
+    ticket = Checkpoint("ticket", "tiny", seed, 0, "imp", spec, initial_layers(spec, seed))
+    write(folder / "ticket.h5", ticket)
+    write(folder / "trained.h5", make_trained(ticket))
+    export(folder / "bank.h5", folder / "ticket.h5", [], [folder / "trained.h5"])
+    layer, index = next(iter(found.items()))
+    return folder / "ticket.h5", folder / "trained.h5", folder / "bank.h5", layer, index
+
+
+def to_the_other_side(orthogonal):
+    """Return what rounds the border weights of a layer to the float32 on the other side."""
+    _, _, _, name, index = orthogonal
+
+    def round_otherwise(weight, shape):
+        if shape.name == name:
+            exact = weight.flat[index]
+            near = exact.astype(np.float32)
+            away = np.where(exact > near, np.inf, -np.inf).astype(np.float32)
+            middle = (near.astype(float) + np.nextafter(near, away)) / 2
+            weight.flat[index] = 2 * middle - exact  # as far beyond the middle as it was before it
+        return weight
+
+    return round_otherwise
+
+
+def test_a_bank_is_rebuilt_where_border_weights_round_otherwise(orthogonal, monkeypatch):
+    expected, packed = read(orthogonal[0]), orthogonal[2]
+    assert read_bank(packed).border
+    elsewhere(monkeypatch, to_the_other_side(orthogonal))
+    found = read_bank(packed)
+    assert theta_sha256(initial_layers(found.spec, found.seed)) != found.theta_0_sha256
+    assert bank.ticket(found, 0).content_sha256 == expected.content_sha256
+
+
+def test_export_takes_what_init_drew_on_another_machine(orthogonal, monkeypatch, tmp_path):
+    ticket, trained, packed, _, _ = orthogonal
+    elsewhere(monkeypatch, to_the_other_side(orthogonal))
+    export(tmp_path / "bank.h5", ticket, [], [trained])
+    assert read_bank(tmp_path / "bank.h5").theta_0_sha256 == read_bank(packed).theta_0_sha256
+
+
+def test_stored_weights_that_nobody_draws_are_refused(orthogonal):
+    found = read_bank(orthogonal[2])
+    name, (index, values) = next(iter(found.border.items()))
+    for wrong in (values * 2, np.full_like(values, np.nan)):
+        with pytest.raises(BankError, match=f"layer {name}: the stored weight .* is not next to"):
+            bank.theta_0(replace(found, border={name: (index, wrong)}))
+
+
+@pytest.mark.parametrize(
+    ("key", "change"),
+    [
+        ("border", lambda values: values[::-1] if len(values) > 1 else values + 10**6),
+        ("border", lambda values: np.concatenate([values, values[-1:]])),
+        ("border", lambda values: values + 2**31),
+        ("border_values", lambda values: values[:-1]),
+        ("border_values", lambda values: values.astype(float)),
+        ("border_values", None),
+    ],
+)
+def test_a_border_that_is_not_the_layers_own_is_refused(orthogonal, tmp_path, key, change):
+    def edit(file):
+        numbers = {layer.name: n for n, layer in enumerate(layer_shapes(read_bank(packed).spec))}
+        path = f"layers/{numbers[name]:02d}-{name}/{key}"
+        values = file[path][()]
+        del file[path]
+        if change is not None:
+            file[path] = change(values)
+
+    _, _, packed, name, _ = orthogonal
+    path = edited_copy(packed, tmp_path / "edited.h5", edit)
+    with pytest.raises(BankError, match=r"edited\.h5: damaged or foreign: .*border"):
+        read_bank(path)
+
+
+SETTINGS = ("Haswell", "SkylakeX", "SapphireRapids", "Zen", "Nehalem", "Prescott", "Sandybridge")
+DRAW = """
+import sys
+from ticketlens.spec import Spec
+from ticketlens.tickets import bank, initialization
+from ticketlens.tickets.initialization import initial_layers, theta_sha256
+for path in sys.argv[1:]:
+    chain = bank.read_bank(path)
+    is_other = theta_sha256(initial_layers(chain.spec, chain.seed)) != chain.theta_0_sha256
+    print(theta_sha256(bank.theta_0(chain)) == chain.theta_0_sha256, is_other)
+"""
+
+
+def drawn_with(kernels, paths):
+    """Return [rebuilt, drawn otherwise] of each bank in a process with these BLAS kernels."""
+    library = Path(bank.__file__).parents[2]
+    environment = os.environ | {"OPENBLAS_CORETYPE": kernels, "PYTHONPATH": str(library)}
+    found = subprocess.run(
+        [sys.executable, "-c", DRAW, *map(str, paths)],
+        env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return [[word == "True" for word in line.split()] for line in found.stdout.splitlines()]
+
+
+def test_the_shipped_orthogonal_chains_are_rebuilt_with_other_kernels():
+    paths = sorted(SHIPPED.glob("fcnet-orthogonal*/seed*.h5"))
+    assert paths and all(read_bank(path).border for path in paths)
+    for kernels in ("Haswell", "Nehalem"):
+        assert all(rebuilt for rebuilt, _ in drawn_with(kernels, paths))
+
+
+@pytest.mark.nightly
+def test_orthogonal_chains_of_60_seeds_are_rebuilt_with_every_kernel(tmp_path):
+    spec = read_bank(SHIPPED / "fcnet-orthogonal" / "seed0.h5").spec
+    paths = []
+    for seed in range(60):
+        theta = initial_layers(spec, seed)
+        removed = {layer.name: np.zeros(layer.mask.shape, np.uint8) for layer in theta}
+        border = bank.border_of(theta, spec, seed)
+        paths.append(tmp_path / f"seed{seed}.h5")
+        digest = theta_sha256(theta)
+        bank.write_bank(paths[-1], bank.Bank("x", seed, 0, spec, digest, removed, ({},), border))
+    for kernels in SETTINGS:
+        found = drawn_with(kernels, paths)
+        print(f"{kernels}: {sum(other for _, other in found)} of {len(found)} drawn otherwise")
+        assert all(rebuilt for rebuilt, _ in found), kernels
+
+
+# --- other versions ------------------------------------------------------------------------------
+
+
+NEEDS_HDF5_2 = pytest.mark.skipif(
+    h5py.version.hdf5_version_tuple < (2,), reason="banks of 0.1.0 were written by HDF5 2.0"
+)
+
+
+@NEEDS_HDF5_2
+def test_a_bank_as_0_1_0_wrote_it_is_read_and_is_older_readable_after_a_rewrite(tmp_path):
+    found = read_bank(OLD)
+    assert (found.study, found.seed, found.rounds, found.border) == ("tiny-normal", 5, 2, {})
+    assert bank.ticket(found, 2).density < 0.7
+    bank.write_bank(tmp_path / "new.h5", found)
+    again = read_bank(tmp_path / "new.h5")
+    assert bank.ticket(again, 2).content_sha256 == bank.ticket(found, 2).content_sha256
+    assert again.spec == found.spec
+    for one, other in zip(again.histories, found.histories, strict=True):
+        assert all(same_bits(one[key], other[key]) for key in other) and set(one) == set(other)
+
+
+@pytest.mark.skipif(h5py.version.hdf5_version_tuple >= (2,), reason="HDF5 2.0 reads it")
+def test_a_bank_as_0_1_0_wrote_it_is_called_newer_by_older_versions():
+    with pytest.raises(BankError, match=r"written by a newer HDF5 than 1\."):
+        read_bank(OLD)
+
+
+@pytest.mark.skipif(shutil.which("h5dump") is None, reason="h5dump is not installed")
+def test_h5dump_opens_the_shipped_bank():
+    paths = sorted(SHIPPED.glob("*/seed*.h5"))
+    assert len(paths) >= 19
+    for path in paths:
+        dump = subprocess.run(["h5dump", "-a", "/study", str(path)], capture_output=True, text=True)
+        assert dump.returncode == 0 and path.parent.name in dump.stdout, (path, dump.stderr)
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=40))

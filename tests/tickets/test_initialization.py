@@ -17,6 +17,7 @@ from ticketlens.seeds import stream
 from ticketlens.spec import DatasetSpec, InitSpec, NetworkSpec, Spec
 from ticketlens.tickets import initialization
 from ticketlens.tickets.initialization import (
+    border,
     gaussian_bias,
     initial_layers,
     orthogonal_matrix,
@@ -27,7 +28,21 @@ from ticketlens.tickets.initialization import (
 
 SIDES = st.integers(1, 40)
 UNLIKELY = 1e-6
-PINNED_THETA_0 = "fb7f2d176f0c27fbe6db20f325e5838c84dc663ec120360b3afe87a2c8dec961"
+# Of width 6 and seed 0: digests of 0.1.0, on which every chain and every bank rests.
+PINNED_THETA_0 = {
+    ("gaussian", "fully-connected"):
+        "fb7f2d176f0c27fbe6db20f325e5838c84dc663ec120360b3afe87a2c8dec961",
+    ("gaussian", "convolutional"):
+        "f364d14448fffa5ea17bddddc33b0b9640d4435d75d45c92efc6d59c1acb8d42",
+    ("normal-scaled-bias", "fully-connected"):
+        "106a3d8739bbbaa83c640b090f839439ba6ad0459c7ee699853095e1d59c44d0",
+    ("normal-scaled-bias", "convolutional"):
+        "4027477c08dacbc50b2e2ba23e07cebcb5ead037543f6fe89875bbaa0243580f",
+    ("orthogonal", "fully-connected"):
+        "4c426890761a9443af033ca11097dbe9fc10dac2f7dbf613f7e8ba9def8a6814",
+    ("orthogonal", "convolutional"):
+        "35bbceb9febbebb6971581151e9d9dba1a976d2ad99fe3b93e2f7bf1f6a2de05",
+}  # fmt: skip
 
 
 def spec_of(scheme="gaussian", sigma_w=1.4, sigma_b=0.3, shape=(8, 8, 3), **network):
@@ -177,9 +192,74 @@ def test_seeds_and_layers_differ_and_a_seed_repeats():
     assert not np.array_equal(one[1].weight, one[2].weight)  # of the same shape
 
 
-def test_theta_0_is_the_one_that_stored_tickets_belong_to():
-    layers = initial_layers(spec_of(width=6), seed=0)
-    assert theta_sha256(layers) == PINNED_THETA_0
+@pytest.mark.parametrize(("scheme", "family"), PINNED_THETA_0)
+def test_theta_0_is_the_one_that_stored_tickets_belong_to(scheme, family):
+    spec = spec_of(scheme, family=family, width=6)
+    assert border(spec, 0) == {}  # so that the digest is that of every machine
+    assert theta_sha256(initial_layers(spec, 0)) == PINNED_THETA_0[scheme, family]
+
+
+def test_every_scheme_has_a_pinned_theta_0():
+    assert {scheme for scheme, _ in PINNED_THETA_0} == set(initialization.SCHEMES)
+
+
+@pytest.mark.parametrize("scheme", ["gaussian", "normal-scaled-bias", "orthogonal"])
+@pytest.mark.parametrize("sizes", [{"width": 6}, {"width": 300}, {"width": 1}])
+def test_initial_weights_are_in_c_order(scheme, sizes):
+    # safetensors.numpy 0.8.0 writes the memory of a transposed view under the view's shape.
+    for layer in initial_layers(spec_of(scheme, **sizes), 0):
+        assert layer.weight.flags.c_contiguous and layer.bias.flags.c_contiguous, layer.name
+
+
+# --- weights that other machines round otherwise -------------------------------------------------
+
+
+def test_normal_weights_have_no_border():
+    assert border(spec_of("gaussian"), 0) == border(spec_of("normal-scaled-bias"), 0) == {}
+
+
+def test_an_orthogonal_matrix_moves_by_less_than_its_uncertainty_when_its_source_is_rounded():
+    # What kernels do: each rounds the steps of the QR decomposition in its own way.
+    rng, init = np.random.default_rng(0), InitSpec("orthogonal", 1.4, 0.3)
+    for out, fan_in in ((100, 100), (40, 300), (300, 40), (10, 100), (1, 50)):
+        shape = LayerShape("hidden1", "linear", (out, fan_in))
+        for seed in range(5):
+            exact = orthogonal_weight(shape, init, stream(seed, "weight"))
+            tall = stream(seed, "weight").standard_normal((max(out, fan_in), min(out, fan_in)))
+            rounded = tall * (
+                1 + rng.uniform(-1, 1, tall.shape) * np.sqrt(min(out, fan_in)) * 2**-53
+            )
+            q, r = np.linalg.qr(rounded)
+            q = q * np.where(np.diagonal(r) < 0, -1.0, 1.0)
+            moved = 1.4 * np.sqrt(out / min(out, fan_in)) * (q if out >= fan_in else q.T)
+            tolerance = initialization.orthogonal_uncertainty(shape, init, stream(seed, "weight"))
+            assert (np.abs(moved - exact) < tolerance).all()
+            assert tolerance.max() < 1e-10  # a share of a float32 step of 1e-9
+
+
+def test_the_border_holds_the_weights_between_two_float32_numbers_and_few_others():
+    spec = spec_of("orthogonal", shape=(32, 32, 3), width=100)
+    found = border(spec, 0)
+    for shape in layer_shapes(spec):
+        exact = orthogonal_weight(shape, spec.init, stream(0, "weight", shape.name)).ravel()
+        tolerance = initialization.orthogonal_uncertainty(
+            shape, spec.init, stream(0, "weight", shape.name)
+        ).ravel()
+        near = exact.astype(np.float32)
+        to_border = np.minimum(
+            np.abs(exact - (near.astype(float) + np.nextafter(near, np.float32(np.inf))) / 2),
+            np.abs(exact - (near.astype(float) + np.nextafter(near, np.float32(-np.inf))) / 2),
+        )
+        expected = np.flatnonzero(to_border <= tolerance)
+        assert found.get(shape.name, np.array([], int)).tolist() == expected.tolist()
+    assert 1 <= sum(len(index) for index in found.values()) < 100
+
+
+def test_off_centre_zeros_of_a_convolution_are_no_border():
+    spec = spec_of("orthogonal", family="convolutional", width=30)
+    for name, index in border(spec, 3).items():
+        weight = {layer.name: layer for layer in initial_layers(spec, 3)}[name].weight
+        assert weight.flat[index].all()
 
 
 @pytest.mark.parametrize("scheme", ["gaussian", "normal-scaled-bias", "orthogonal"])

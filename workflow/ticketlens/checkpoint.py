@@ -388,7 +388,10 @@ def _layer_groups(file: h5py.File) -> list[tuple[str, h5py.Group]]:
 
 def _mask_shape(group: h5py.Group) -> tuple[int, ...]:
     mask = hdf5.dataset(group, "mask", "uint8", MAX_WEIGHTS)
-    shape = tuple(int(size) for size in np.ravel(hdf5.attribute(mask, "shape", np.ndarray)))
+    stored = hdf5.attribute(mask, "shape", np.ndarray)
+    if stored.dtype.kind not in "iu" or stored.ndim != 1:
+        raise hdf5.DamagedError(f"{mask.name}: shape is {stored}; expected whole numbers")
+    shape = tuple(int(size) for size in stored)
     if min(shape, default=0) < 1 or prod(shape) > MAX_WEIGHTS or mask.size != -(-prod(shape) // 8):
         raise hdf5.DamagedError(f"{mask.name} has {mask.size} bytes for the shape {shape}")
     return shape

@@ -34,15 +34,23 @@ def _coerced(where: str, value: Any, default: Any) -> Any:
         if type(value) is type(default):
             return value
     elif isinstance(default, float):
-        if isinstance(value, Real) and math.isfinite(value):
+        if _is_finite(value):
             return float(value)
     elif isinstance(default, int):
-        if isinstance(value, Real) and math.isfinite(value) and value == int(value):
+        if _is_finite(value) and value == int(value):
             return int(value)
     elif isinstance(value, type(default)):
         return value
     allowed = "a finite float" if isinstance(default, float) else f"a {type(default).__name__}"
     raise ValueError(f"spec key {where} is {value!r}; allowed: {allowed}")
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether a number is finite as a float, too: JSON can hold integers of 400 digits."""
+    try:
+        return isinstance(value, Real) and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 class _Part:

@@ -41,6 +41,7 @@ MAX_CHUNKS = 2**16
 MAX_COMPRESSED_CHUNK = 2**21  # bytes, twice what h5py chooses: a chunk inflates 1032-fold at most
 MAX_TEXTS = 10**4  # in one attribute: all may refer to one and the same
 MAX_HEAP = 2**16  # bytes
+MAX_ARRAYS = 1000  # in one group
 LIBVER = ("v110", "v110")  # from HDF5 1.10 on, all versions read it
 NEWEST_SUPERBLOCK = 3
 _HEAP = b"GCOL\x01"
@@ -278,7 +279,14 @@ def array(parent: h5py.Group, key: str, dtype: str, largest: int) -> np.ndarray:
 
 
 def arrays(parent: h5py.Group, dtype: str, largest: int) -> dict[str, np.ndarray]:
-    """Return all arrays of a group, which have at most `largest` entries together."""
+    """Return all arrays of a group, which have at most `largest` entries together.
+
+    Raises DamagedError also for more than MAX_ARRAYS: each takes a millisecond to open.
+    """
+    if len(parent) > MAX_ARRAYS:
+        raise DamagedError(
+            f"{parent.name} holds {len(parent)} arrays; expected at most {MAX_ARRAYS}"
+        )
     found = {}
     for key in names(parent):
         found[key] = array(parent, key, dtype, largest)

@@ -2,9 +2,12 @@
 
 Per weight the round that removed it, the spec, the seed and the SHA-256 of theta_0; theta_0 itself
 is drawn again from the seed. The histories of the runs come along, so that accuracies outlive the
-checkpoints. Format: root attributes format, format_version, study, seed, rounds, spec, spec_sha256,
-theta_0_sha256; `/layers/NN-name/removed_in` uint8 of the weight's shape (0: never removed, r: off
-from round r on); `/history/roundNN/…` as in a trained network's file.
+checkpoints. The few weights whose last bit depends on the machine that draws them are stored
+(`initialization.border`). Format: root attributes format, format_version, study, seed, rounds,
+spec, spec_sha256, theta_0_sha256; `/layers/NN-name/removed_in` uint8 of the weight's shape (0:
+never removed, r: off from round r on) and, where there are any, `border` uint32, the flat indices
+of such weights, and `border_values` float32, what they were; `/history/roundNN/…` as in a trained
+network's file.
 """
 
 from __future__ import annotations
@@ -13,13 +16,14 @@ import dataclasses
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from math import prod
 from pathlib import Path
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 
 from ticketlens.architecture import layer_shapes
 from ticketlens.checkpoint import (
@@ -33,13 +37,18 @@ from ticketlens.checkpoint import (
 )
 from ticketlens.files import hdf5
 from ticketlens.spec import Spec
-from ticketlens.tickets.initialization import initial_layers, theta_sha256
+from ticketlens.tickets.initialization import SCHEMES, border, initial_layers, theta_sha256
 from ticketlens.tickets.pruning import InvariantError, check_counts, check_nested
 from ticketlens.tickets.random_weights import rewind
 
 FORMAT = "ticketlens-bank"
 FORMAT_VERSION = 1
 MAX_ROUNDS = 99
+MAX_BORDER = 2**20  # weights of a layer
+BORDER = ("border", "border_values")
+
+Border = tuple[npt.NDArray[np.uint32], npt.NDArray[np.float32]]
+"""Flat indices of weights, ascending, and their values in theta_0."""
 
 
 class BankError(ValueError):
@@ -48,7 +57,10 @@ class BankError(ValueError):
 
 @dataclass(frozen=True)
 class Bank:
-    """A chain: `removed_in` maps a layer's name to the uint8 array of removal rounds."""
+    """A chain: `removed_in` maps a layer's name to the uint8 array of removal rounds.
+
+    `border` holds, for the layers that have any, the weights that are drawn otherwise elsewhere.
+    """
 
     study: str
     seed: int
@@ -57,6 +69,7 @@ class Bank:
     theta_0_sha256: str
     removed_in: dict[str, np.ndarray]
     histories: tuple[dict[str, np.ndarray], ...]
+    border: dict[str, Border] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Return one line: the arrays have an entry for every weight."""
@@ -108,11 +121,12 @@ def export(
         theta_sha256(ticket.layers),
         removed_in,
         tuple(dict(run.history) for run in runs),
+        border_of(ticket.layers, ticket.spec, ticket.seed),
     )
     if theta_sha256(theta_0(bank)) != bank.theta_0_sha256:
         raise BankError(f"{dense_ticket}: is not the theta_0 that its seed and spec draw")
     _check_rule(bank)
-    _write(output, bank)
+    write_bank(output, bank)
     return bank
 
 
@@ -144,14 +158,23 @@ def read_bank(path: str | os.PathLike) -> Bank:
             layer_shapes(spec)
         except ValueError as error:
             raise hdf5.DamagedError(f"spec is not valid: {error}") from error
+        if spec.init.scheme not in SCHEMES:
+            raise BankError(
+                f"{path}: init scheme is {hdf5.printable(repr(spec.init.scheme))}, which this "
+                f"ticketlens cannot draw; known: {sorted(SCHEMES)}"
+            )
+        seed = hdf5.attribute(file, "seed", int)
+        if seed < 0:
+            raise hdf5.DamagedError(f"seed is {seed}; expected at least 0")
         found = Bank(
             study=hdf5.attribute(file, "study", str),
-            seed=hdf5.attribute(file, "seed", int),
+            seed=seed,
             rounds=rounds,
             spec=spec,
             theta_0_sha256=hdf5.attribute(file, "theta_0_sha256", str),
             removed_in=_read_removed_in(file, spec, rounds),
             histories=tuple(_read_history(file, number) for number in range(rounds + 1)),
+            border=_read_border(file, spec),
         )
         try:
             _check_rule(found)
@@ -180,8 +203,39 @@ def check_chain(bank: Bank, study: str, seed: int, spec: Spec) -> None:
 
 
 def theta_0(bank: Bank) -> tuple[Layer, ...]:
-    """Draw the chain's initial weights again."""
-    return initial_layers(bank.spec, bank.seed)
+    """Draw the chain's initial weights again, the stored ones in their places.
+
+    Raises BankError for a stored weight that is not next to the one drawn here: it was not drawn.
+    """
+    return tuple(
+        _with_border(layer, *bank.border[layer.name]) if layer.name in bank.border else layer
+        for layer in initial_layers(bank.spec, bank.seed)
+    )
+
+
+def border_of(layers: Sequence[Layer], spec: Spec, seed: int) -> dict[str, Border]:
+    """Return the values that theta_0 has where other machines may draw another last bit."""
+    by_name = {layer.name: layer.weight for layer in layers}
+    return {
+        name: (index.astype(np.uint32), by_name[name].flat[index])
+        for name, index in border(spec, seed).items()
+    }
+
+
+def _with_border(
+    layer: Layer, index: npt.NDArray[np.uint32], values: npt.NDArray[np.float32]
+) -> Layer:
+    weight = layer.weight.copy()
+    drawn = weight.flat[index]
+    up, down = (np.nextafter(drawn, np.float32(limit)) for limit in (np.inf, -np.inf))
+    is_next = (values == drawn) | (values == up) | (values == down)
+    if not is_next.all():
+        raise BankError(
+            f"layer {layer.name}: the stored weight {values[~is_next][0]} is not next to the "
+            f"{drawn[~is_next][0]} that is drawn here; restore the bank, or export the chain again"
+        )
+    weight.flat[index] = values
+    return dataclasses.replace(layer, weight=weight)
 
 
 def ticket(bank: Bank, round_: int) -> Checkpoint:
@@ -275,12 +329,33 @@ def _read_removed_in(file: h5py.File, spec: Spec, rounds: int) -> dict[str, np.n
     return removed_in
 
 
+def _read_border(file: h5py.File, spec: Spec) -> dict[str, Border]:
+    """Return what is stored of theta_0. Banks of 0.1.0 and normal weights have nothing there."""
+    parent, found = hdf5.child(file, "layers", h5py.Group), {}
+    for number, layer in enumerate(layer_shapes(spec)):
+        group = hdf5.child(parent, f"{number:02d}-{layer.name}", h5py.Group)
+        if not set(BORDER) & set(hdf5.names(group)):
+            continue
+        index = hdf5.array(group, BORDER[0], "uint32", MAX_BORDER)
+        values = hdf5.array(group, BORDER[1], "float32", MAX_BORDER)
+        if (
+            index.ndim != 1
+            or index.shape != values.shape
+            or (np.diff(index.astype(np.int64)) <= 0).any()
+            or index.max(initial=0) >= prod(layer.shape)
+        ):
+            raise hdf5.DamagedError(f"layer {layer.name}: border weights that are not its own")
+        found[layer.name] = (index, values)
+    return found
+
+
 def _read_history(file: h5py.File, round_: int) -> dict[str, np.ndarray]:
     parent = hdf5.child(hdf5.child(file, "history", h5py.Group), f"round{round_:02d}", h5py.Group)
     return hdf5.arrays(parent, "float64", MAX_HISTORY)
 
 
-def _write(output: str | os.PathLike, bank: Bank) -> None:
+def write_bank(output: str | os.PathLike, bank: Bank) -> None:
+    """Write a bank file."""
     packed = {"compression": "gzip", "compression_opts": 9, "fletcher32": True}
     with hdf5.writing(output) as file:
         file.attrs.update(
@@ -294,7 +369,10 @@ def _write(output: str | os.PathLike, bank: Bank) -> None:
             theta_0_sha256=bank.theta_0_sha256,
         )
         for number, (name, removed) in enumerate(bank.removed_in.items()):
-            file.create_dataset(f"layers/{number:02d}-{name}/removed_in", data=removed, **packed)
+            group = file.create_group(f"layers/{number:02d}-{name}")
+            group.create_dataset("removed_in", data=removed, **packed)
+            for key, values in zip(BORDER, bank.border.get(name, ()), strict=False):
+                group.create_dataset(key, data=values)  # as it is: the seal covers it
         for number, history in enumerate(bank.histories):
             group = file.create_group(f"history/round{number:02d}")
             for key, values in history.items():

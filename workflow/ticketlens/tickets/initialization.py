@@ -2,21 +2,28 @@
 
 `sigma_w` and `sigma_b` are standard deviations in mean-field scale: Var W = sigma_w²/fan_in and
 Var b = sigma_b² (Poole et al. 2016, arXiv:1606.05340).
+
+Normal weights are the same bits everywhere. Orthogonal ones come from a QR decomposition, whose
+last bits depend on the CPU's kernels in the linear-algebra library; rounded to float32 almost all
+are the same. `border` names the few that may not be.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from ticketlens.architecture import LayerShape, layer_shapes
 from ticketlens.checkpoint import Layer
 from ticketlens.seeds import stream
 from ticketlens.spec import InitSpec, Spec
 
-Draw = Callable[[LayerShape, InitSpec, np.random.Generator], np.ndarray]
+Draw = Callable[[LayerShape, InitSpec, np.random.Generator], npt.NDArray[np.float64]]
+UNIT_ROUNDOFF = 2.0**-53
 
 
 def gaussian_weight(shape: LayerShape, init: InitSpec, rng: np.random.Generator) -> np.ndarray:
@@ -24,27 +31,63 @@ def gaussian_weight(shape: LayerShape, init: InitSpec, rng: np.random.Generator)
     return init.sigma_w / np.sqrt(shape.fan_in) * rng.standard_normal(shape.shape)
 
 
-def orthogonal_matrix(rows: int, columns: int, rng: np.random.Generator) -> np.ndarray:
+def orthogonal_matrix(rows: int, columns: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
     """Return a Haar-distributed (rows, columns) matrix: whichever are fewer are orthonormal.
 
     QR of a normal matrix, columns multiplied by the sign of R's diagonal, without which the law is
     not Haar (Mezzadri 2007, arXiv:math-ph/0609050).
     """
+    return _haar(rows, columns, rng)[0]
+
+
+def _haar(
+    rows: int, columns: int, rng: np.random.Generator
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the orthogonal matrix, and R of its QR decomposition."""
     tall = rng.standard_normal((max(rows, columns), min(rows, columns)))
     q, r = np.linalg.qr(tall)
     q *= np.where(np.diagonal(r) < 0, -1.0, 1.0)
-    return q if rows >= columns else q.T
+    return (q if rows >= columns else q.T), r
 
 
-def orthogonal_weight(shape: LayerShape, init: InitSpec, rng: np.random.Generator) -> np.ndarray:
+def orthogonal_weight(
+    shape: LayerShape, init: InitSpec, rng: np.random.Generator
+) -> npt.NDArray[np.float64]:
     """Orthogonal weights with ‖W‖_F²/N_out = sigma_w², also where the layer widens.
 
     A convolution is delta-orthogonal: the matrix sits at the kernel's centre, the rest is zero
     (Xiao et al. 2018, arXiv:1806.05393). The off-centre zeros count as weights.
     """
     rows, columns = shape.shape[:2]
-    scale = init.sigma_w * np.sqrt(rows / min(rows, columns))
-    matrix = scale * orthogonal_matrix(rows, columns, rng)
+    return _placed(_orthogonal_scale(shape, init) * orthogonal_matrix(rows, columns, rng), shape)
+
+
+def orthogonal_uncertainty(
+    shape: LayerShape, init: InitSpec, rng: np.random.Generator
+) -> npt.NDArray[np.float64]:
+    """Return how far each weight of `orthogonal_weight` may lie from its value elsewhere.
+
+    A computed Q is that of a matrix whose entries differ from A's by some unit roundoffs u: n
+    columns' operations add up like a random walk, to about u√n. Column j of Q then moves by about
+    u√n ‖R_j⁻¹‖_F, with R_j the leading block of R (Higham, Accuracy and Stability of Numerical
+    Algorithms, 2nd ed., section 19.9). Sixteen times that is returned: the kernels for eight kinds
+    of CPU in NumPy 1.26 and 2.4 differ by at most 4.2 times.
+    """
+    rows, columns = shape.shape[:2]
+    r = _haar(rows, columns, rng)[1]
+    leading = np.sqrt(np.cumsum((np.linalg.inv(r) ** 2).sum(axis=0)))
+    column = 16 * UNIT_ROUNDOFF * np.sqrt(len(r)) * leading * _orthogonal_scale(shape, init)
+    across = column[None, :] if rows >= columns else column[:, None]
+    return _placed(np.broadcast_to(across, (rows, columns)), shape)
+
+
+def _orthogonal_scale(shape: LayerShape, init: InitSpec) -> float:
+    rows, columns = shape.shape[:2]
+    return init.sigma_w * np.sqrt(rows / min(rows, columns))
+
+
+def _placed(matrix: npt.NDArray[np.float64], shape: LayerShape) -> npt.NDArray[np.float64]:
+    """Return the matrix at the centre of a convolution's kernel; of a linear layer, as it is."""
     if shape.kind == "linear":
         return matrix
     weight = np.zeros(shape.shape)
@@ -62,11 +105,25 @@ def scaled_bias(shape: LayerShape, init: InitSpec, rng: np.random.Generator) -> 
     return gaussian_bias(shape, init, rng) / np.sqrt(shape.fan_in)
 
 
-SCHEMES: dict[str, tuple[Draw, Draw]] = {
+class Scheme(NamedTuple):
+    """How weights and biases are drawn; `uncertainty`: how far weights may differ elsewhere."""
+
+    weight: Draw
+    bias: Draw
+    uncertainty: Draw | None = None
+
+
+SCHEMES: dict[str, Scheme | tuple[Draw, Draw]] = {
     "gaussian": (gaussian_weight, gaussian_bias),
     "normal-scaled-bias": (gaussian_weight, scaled_bias),
-    "orthogonal": (orthogonal_weight, gaussian_bias),
+    "orthogonal": Scheme(orthogonal_weight, gaussian_bias, orthogonal_uncertainty),
 }
+
+
+def _scheme(spec: Spec) -> Scheme:
+    if spec.init.scheme not in SCHEMES:
+        raise ValueError(f"init scheme is {spec.init.scheme!r}; allowed: {sorted(SCHEMES)}")
+    return Scheme(*SCHEMES[spec.init.scheme])
 
 
 def initial_layers(spec: Spec, seed: int) -> tuple[Layer, ...]:
@@ -76,19 +133,34 @@ def initial_layers(spec: Spec, seed: int) -> tuple[Layer, ...]:
     "bias", name), whatever the scheme, so that schemes are paired by seed.
     Raises ValueError for an unknown scheme.
     """
-    if spec.init.scheme not in SCHEMES:
-        raise ValueError(f"init scheme is {spec.init.scheme!r}; allowed: {sorted(SCHEMES)}")
-    draw_weight, draw_bias = SCHEMES[spec.init.scheme]
+    scheme = _scheme(spec)
     return tuple(
         Layer(
             name=shape.name,
             kind=shape.kind,
-            weight=_float32(draw_weight(shape, spec.init, stream(seed, "weight", shape.name))),
-            bias=_float32(draw_bias(shape, spec.init, stream(seed, "bias", shape.name))),
+            weight=_float32(scheme.weight(shape, spec.init, stream(seed, "weight", shape.name))),
+            bias=_float32(scheme.bias(shape, spec.init, stream(seed, "bias", shape.name))),
             mask=np.ones(shape.shape, dtype=bool),
         )
         for shape in layer_shapes(spec)
     )
+
+
+def border(spec: Spec, seed: int) -> dict[str, npt.NDArray[np.int64]]:
+    """Return, by layer, the flat indices of the weights that other machines may round otherwise.
+
+    They lie within their uncertainty of the border between two float32 numbers. Layers without any
+    are left out. Raises ValueError for an unknown scheme.
+    """
+    scheme = _scheme(spec)
+    found = {}
+    for shape in layer_shapes(spec) if scheme.uncertainty else ():
+        weight = scheme.weight(shape, spec.init, stream(seed, "weight", shape.name))
+        tolerance = scheme.uncertainty(shape, spec.init, stream(seed, "weight", shape.name))
+        unsure = _float32(weight - tolerance) != _float32(weight + tolerance)
+        if unsure.any():
+            found[shape.name] = np.flatnonzero(unsure)
+    return found
 
 
 def theta_sha256(layers: Sequence[Layer]) -> str:
@@ -100,6 +172,9 @@ def theta_sha256(layers: Sequence[Layer]) -> str:
     return digest.hexdigest()
 
 
-def _float32(values: np.ndarray) -> np.ndarray:
-    """Round to float32; + 0.0 turns the −0.0 of sigma_b = 0 into 0.0, as files require."""
-    return values.astype(np.float32) + np.float32(0.0)
+def _float32(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """Round to float32, in C order: writers of other formats save a transposed view wrongly.
+
+    + 0.0 turns the −0.0 of sigma_b = 0 into 0.0, as files require.
+    """
+    return values.astype(np.float32, order="C") + np.float32(0.0)
