@@ -1,0 +1,355 @@
+"""Tickets from and to other systems: `read` a pruned network, `write` a ticket.
+
+docs/your-own-model.md lists the forms. What `read` returns has weights exactly 0.0 off the mask.
+
+    >>> from ticketlens import bank, exchange
+    >>> ticket = bank.load("fcnet-normal", seed=0, round=7)
+    >>> exchange.write(ticket, "/tmp/ticketlens-example.safetensors")
+    >>> exchange.read("/tmp/ticketlens-example.safetensors").density == ticket.density
+    True
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ticketlens.architecture import layer_shapes
+from ticketlens.checkpoint import Checkpoint, CheckpointError, Layer, check
+from ticketlens.files import foreign, tensors
+from ticketlens.files.foreign import STATES, Layers
+from ticketlens.files.foreign_writers import FORMS, KEY
+from ticketlens.files.tensors import ForeignFileError
+from ticketlens.spec import DatasetSpec, InitSpec, NetworkSpec, Spec
+
+__all__ = ["FORMS", "ForeignFileError", "Layers", "open_layers", "read", "to_checkpoint", "write"]
+
+UNKNOWN_SCHEME = "unknown"
+_MODEL = re.compile(r"model_ep(\d{1,9})_it(\d{1,9})\.pth")
+
+
+@dataclass(frozen=True)
+class OpenLayers:
+    """Layers that are read one by one: `load(index)` reads one; `names` and `shapes` are known."""
+
+    source: str
+    state: str
+    found: foreign.Contents
+    metadata: Mapping[str, Any]
+    remarks: list[str]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the layers' names, in order."""
+        return tuple(layer.name for layer in self.found.layers)
+
+    def load(self, index: int) -> Layer:
+        """Read layer `index`. Raises ForeignFileError, naming file and layer, if it is bad."""
+        return foreign.load_layer(self.source, self.found.layers[index], self.remarks.append)
+
+
+def open_layers(
+    path: str | os.PathLike[str],
+    masks: str | os.PathLike[str] | None = None,
+    state: str | None = None,
+) -> OpenLayers:
+    """Open a file, or the folder of an open_lth level, without reading its weights.
+
+    `masks` is a file of masks for the weights in `path`. `state` is "init" or "trained": with None
+    the file's name says it (open_lth's `ep0_it0`, a name with `init`), else it is "trained".
+    Raises ForeignFileError, naming the file, for what is damaged or not of a known form.
+    """
+    if state is not None and state not in STATES:
+        raise ValueError(f"state is {state!r}; allowed: {sorted(STATES)}")
+    path = Path(path)
+    remarks: list[str] = []
+    metadata: Mapping[str, Any] = {}
+    if path.is_dir():
+        path, masks, state, metadata = _open_lth(path, masks, state)
+    file = tensors.open_tensors(path)
+    found = foreign.contents(file, None if masks is None else tensors.open_tensors(masks))
+    metadata = metadata or _own_metadata(file)
+    if state is None and metadata:
+        kinds = {kind: name for name, kind in STATES.items()}
+        state = kinds.get(str(metadata.get("kind"))) or str(metadata.get("state"))
+        if state not in STATES:
+            raise ForeignFileError(f"{path}: damaged: its ticketlens entry has no state")
+    if state is None:
+        state = "init" if re.search(r"init|theta_?0|ep0_it0", path.stem.lower()) else "trained"
+        if not metadata:
+            remarks.append(
+                f"taken as {'initial' if state == 'init' else 'trained'} weights by the file's "
+                "name; state='init' or 'trained' says it"
+            )
+    if any(layer.is_transposed for layer in found.layers):
+        remarks.append("kernels are (in, out) or (k, k, in, out), as JAX has them: transposed")
+    return OpenLayers(str(path), state, found, metadata, remarks)
+
+
+def read(
+    path: str | os.PathLike[str],
+    network: NetworkSpec | Mapping[str, Any] | None = None,
+    *,
+    masks: str | os.PathLike[str] | None = None,
+    state: str | None = None,
+) -> Checkpoint | Layers:
+    """Read a pruned network of another system; the forms are in docs/your-own-model.md.
+
+    With `network` (as in a config, e.g. ``{"activation": "relu"}``; what it leaves out follows
+    from the layers) the result is a Checkpoint, which everything in ticketlens takes; so it is for
+    files that `write` made. Else it is `Layers`. `masks` and `state` as in `open_layers`.
+    Raises ForeignFileError for a file that is damaged or not of a known form, ValueError, naming
+    the layer, if the layers are not a chain of the network's family.
+    """
+    opened = open_layers(path, masks, state)
+    layers = tuple(opened.load(index) for index in range(len(opened.found.layers)))
+    layers = _only_masks(layers)
+    if network is None and opened.metadata:
+        return _restored(opened, layers)
+    plain = Layers(layers, opened.state, opened.source, tuple(opened.remarks), opened.found.skipped)
+    return plain if network is None else to_checkpoint(plain, network)
+
+
+def _only_masks(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    """Floating-point masks without weights: all values 0 or 1, no biases."""
+    are_masks = all(
+        layer.weight is not None and layer.bias is None and np.array_equal(layer.weight, layer.mask)
+        for layer in layers
+    )
+    return (
+        tuple(dataclasses.replace(layer, weight=None) for layer in layers) if are_masks else layers
+    )
+
+
+# --- as a checkpoint -----------------------------------------------------------------------------
+
+
+def to_checkpoint(
+    layers: Layers | Sequence[Layer],
+    network: NetworkSpec | Mapping[str, Any],
+    image_shape: tuple[int, int, int] | None = None,
+) -> Checkpoint:
+    """Return layers as a ticket (or trained network) of `network`, named hidden1 … readout.
+
+    Sizes that a mapping leaves out follow from the layers; the stride and padding of convolutions
+    are in no file and have to be said. `image_shape` is (height, width, channels). Raises
+    ValueError, naming the layer, for layers that are not the network's.
+    """
+    source = layers if isinstance(layers, Layers) else Layers(tuple(layers))
+    for name, what in source.skipped.items():
+        if what in foreign.NORMS:
+            raise ValueError(
+                f"layer {name} is a {what}, which no family of ticketlens has between its layers; "
+                "without network= weights, degrees and spectra are measured all the same"
+            )
+    for layer in source:
+        if layer.weight is None:
+            raise ValueError(f"layer {layer.name} has a mask and no weights; read weights, masks=")
+    spec = _network(source, network)
+    shape = image_shape or _image_shape(source[0])
+    mask_shape = source[-1].mask.shape
+    full = Spec(
+        network=spec,
+        init=_init(source),
+        dataset=DatasetSpec(shape=shape, classes=mask_shape[0]),
+    )
+    wanted = layer_shapes(full)
+    if len(wanted) != len(source):
+        raise ValueError(f"{len(source)} layers; the network has {len(wanted)}")
+    named = []
+    for layer, other in zip(source, wanted, strict=True):
+        if (layer.kind, layer.mask.shape) != (other.kind, other.shape):
+            raise ValueError(
+                f"layer {layer.name} has shape {layer.mask.shape}, a {spec.family} network has "
+                f"{other.shape} there: grouped convolutions, skips and other wiring are not a chain"
+            )
+        bias = np.zeros(other.shape[0], np.float32) if layer.bias is None else layer.bias
+        named.append(dataclasses.replace(layer, name=other.name, bias=bias))
+    return Checkpoint(
+        STATES[source.state],
+        re.sub(r"[^A-Za-z0-9-]+", "-", Path(source.source).stem).strip("-") or "file",
+        0,
+        1,
+        "imp",
+        full,
+        tuple(named),
+        extra={"source": source.source, "names": json.dumps([layer.name for layer in source])},
+    )
+
+
+def _network(layers: Layers, network: NetworkSpec | Mapping[str, Any]) -> NetworkSpec:
+    if isinstance(network, NetworkSpec):
+        return network
+    hidden = layers[:-1]
+    if not hidden or layers[-1].kind != "linear":
+        raise ValueError("a network has hidden layers, and a linear readout as its last layer")
+    is_conv = hidden[0].kind == "conv"
+    for layer in hidden:
+        if layer.kind != hidden[0].kind:
+            raise ValueError(
+                f"layer {layer.name} is {layer.kind}, layer {hidden[0].name} is {hidden[0].kind}; "
+                "allowed: hidden layers of one kind, then the readout"
+            )
+    found: dict[str, Any] = {
+        "family": "convolutional" if is_conv else "fully-connected",
+        "widths": [layer.mask.shape[0] for layer in hidden],
+    }
+    if is_conv:
+        missing = [key for key in ("stride", "padding") if key not in network]
+        if missing:
+            raise ValueError(
+                f"network= leaves out {' and '.join(missing)} of the convolutions, which no file "
+                "holds; for example network={'stride': [1, 2, 2], 'padding': 'zeros'}"
+            )
+        for layer in hidden:
+            if layer.mask.shape[2] != layer.mask.shape[3]:
+                raise ValueError(f"layer {layer.name} has a kernel that is not square")
+        found["kernel"] = [layer.mask.shape[2] for layer in hidden]
+    said = {key: value for key, value in network.items() if key not in ("hidden_layers", "width")}
+    unknown = sorted(set(network) - {item.name for item in dataclasses.fields(NetworkSpec)})
+    if unknown:
+        raise ValueError(f"network has unknown key {unknown[0]!r}")
+    return NetworkSpec(**(found | said))
+
+
+def _image_shape(first: Layer) -> tuple[int, int, int]:
+    """Guess (height, width, channels): a convolution sees any size; squares of 3 or 1 channels."""
+    inputs = first.mask.shape[1]
+    if first.kind == "conv":
+        return (32, 32, inputs)
+    for channels in (3, 1):
+        side = isqrt(inputs // channels)
+        if channels * side**2 == inputs:
+            return (side, side, channels)
+    return (1, 1, inputs)
+
+
+def _init(layers: Layers) -> InitSpec:
+    """The law of theta_0 is unknown; the sigmas are those of the weights, zeros counted."""
+    scales = [np.mean(np.square(layer.weight), dtype=float) * layer.fan_in for layer in layers]
+    biases = [np.mean(np.square(x.bias), dtype=float) for x in layers if x.bias is not None]
+    sigma_b = float(np.sqrt(np.mean(biases))) if biases else 0.0
+    return InitSpec(UNKNOWN_SCHEME, float(np.sqrt(np.mean(scales))), sigma_b)
+
+
+# --- writing -------------------------------------------------------------------------------------
+
+
+def write(
+    ticket: Checkpoint | Layers,
+    path: str | os.PathLike[str],
+    form: str | None = None,
+    names: Sequence[str] | None = None,
+) -> None:
+    """Write a ticket for other systems, whole or not at all; `read` gives back the same bits.
+
+    `form` is "safetensors" or "torch", state dicts with `weight_orig`, `weight_mask` and `bias`
+    that modules under torch.nn.utils.prune load with strict=True, or "open_lth", a level's folder.
+    None takes it from the suffix. `names` are the modules' names in your model; the default is
+    `layers.0`, `layers.1`, … as in `networks.build`.
+    Raises ValueError for an unknown form, names of another number, and what is not a ticket.
+    """
+    path = Path(path)
+    if form is None:
+        suffixes = {".safetensors": "safetensors", "": "open_lth"}
+        form = suffixes.get(path.suffix, "torch" if path.suffix in tensors.TORCH_SUFFIXES else None)
+    if form not in FORMS:
+        raise ValueError(f"form is {form!r} for {path}; allowed: {sorted(FORMS)}")
+    if isinstance(ticket, Checkpoint):
+        check(ticket, path)
+        if ticket.kind == "mask":
+            raise ValueError(f"{path}: a file of masks has no weights to write")
+    default = [f"layers.{number}" for number in range(len(ticket.layers))]
+    chosen = list(default if names is None else names)
+    if len(set(chosen)) != len(ticket.layers):
+        raise ValueError(f"{len(set(chosen))} different names for {len(ticket.layers)} layers")
+    FORMS[form](ticket, path, chosen if names is not None or form != "open_lth" else None)
+
+
+# --- what this library wrote ---------------------------------------------------------------------
+
+
+def _own_metadata(file: tensors.TensorFile) -> dict[str, Any]:
+    text = file.metadata.get(KEY)
+    return {} if not isinstance(text, str) else _parsed(file.path, text)
+
+
+def _parsed(path: Path, text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ForeignFileError(f"{path}: damaged: its ticketlens entry is not JSON") from error
+    if not isinstance(found, dict) or not isinstance(found.get("order"), list):
+        raise ForeignFileError(f"{path}: damaged: its ticketlens entry is incomplete")
+    return found
+
+
+def _open_lth(
+    folder: Path, masks: str | os.PathLike[str] | None, state: str | None
+) -> tuple[Path, str | os.PathLike[str], str, Mapping[str, Any]]:
+    """Return the model, the mask, the state, and our own entry of a level's folder."""
+    models = sorted(
+        (int(match[1]), int(match[2]), file)
+        for file in folder.glob("model_ep*_it*.pth")
+        if (match := _MODEL.fullmatch(file.name))
+    )
+    mask = masks if masks is not None else folder / "mask.pth"
+    if not models or not Path(mask).is_file():
+        raise ForeignFileError(
+            f"{folder}: not the folder of an open_lth level: mask.pth and model_ep*_it*.pth are "
+            "needed (it is …/level_N/main)"
+        )
+    has_init = models[0][:2] == (0, 0)
+    state = state or ("init" if has_init else "trained")
+    chosen = models[0][2] if state == "init" else models[-1][2]
+    if state == "trained" and has_init and len(models) == 1:
+        raise ForeignFileError(f"{folder}: holds model_ep0_it0.pth alone, no trained weights")
+    entry = folder / "ticketlens.json"
+    if entry.is_file():
+        if entry.stat().st_size > 2**20:
+            raise ForeignFileError(f"{entry}: too long for an entry of ticketlens")
+        return (
+            chosen,
+            mask,
+            state,
+            _parsed(entry, entry.read_text(encoding="utf-8", errors="replace")),
+        )
+    return chosen, mask, state, {}
+
+
+def _restored(opened: OpenLayers, layers: tuple[Layer, ...]) -> Checkpoint | Layers:
+    """Return what `write` was given, checked as a checkpoint is."""
+    found = opened.metadata
+    by_name = {layer.name: layer for layer in layers}
+    try:
+        ordered = [by_name[str(name)] for name in found["order"]]
+        if len(ordered) != len(layers):
+            raise ForeignFileError(f"{opened.source}: damaged: layers are missing in its entry")
+        if "spec" not in found:
+            return Layers(tuple(ordered), str(found["state"]), opened.source, tuple(opened.remarks))
+        checkpoint = Checkpoint(
+            str(found["kind"]), str(found["study"]), int(found["seed"]), int(found["round"]),
+            str(found["arm"]), Spec.from_json(str(found["spec"])),
+            tuple(
+                dataclasses.replace(layer, name=str(name))
+                for layer, name in zip(ordered, found["names"], strict=True)
+            ),
+            extra=dict(found["extra"]),
+        )  # fmt: skip
+        check(checkpoint, opened.source)
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, (ForeignFileError, CheckpointError)):
+            raise
+        raise ForeignFileError(
+            f"{opened.source}: damaged: its ticketlens entry does not fit ({error})"
+        ) from error
+    return checkpoint
