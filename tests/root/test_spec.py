@@ -216,3 +216,13 @@ def test_a_part_built_directly_is_checked_as_well():
 def test_text_that_is_no_json_object_is_refused(text):
     with pytest.raises(ValueError):
         Spec.from_json(text)
+
+
+def test_precision_is_left_out_at_float32_and_carries_a_version_otherwise():
+    assert "precision" not in Spec().to_json()
+    assert "bfloat16_kernel" not in Spec().to_json()
+    spec = Spec(training=TrainingSpec(precision="bfloat16"))
+    assert spec.training.bfloat16_kernel == 1
+    assert '"bfloat16_kernel":1' in spec.to_json()
+    assert '"precision":"bfloat16"' in spec.to_json()
+    assert Spec.from_json(spec.to_json()) == spec

@@ -211,6 +211,15 @@ BAD = {
     "studies: {convnet-normal: {training: {sparse_below: 0.4, device: cpu}}}": (
         "studies.convnet-normal: training.sparse_below is 0.4 for a convolutional network; allowed"
     ),
+    "training: {precision: half}": "training.precision is 'half'; allowed: float32, bfloat16",
+    "studies: {fcnet-normal: {training: {precision: bfloat16}}}": (
+        "studies.fcnet-normal: training.precision is 'bfloat16' for a fully-connected network; "
+        "allowed: float32"
+    ),
+    "studies: {convnet-normal: {training: {precision: bfloat16}}}": (
+        "studies.convnet-normal: training.precision is 'bfloat16' with training.device 'auto'; "
+        "allowed: cpu"
+    ),
     "arms: {imp: null}": "missing key arms.imp",
     "arms: {x: {mask: unifrom, weights: fresh}}": (
         "arms.x.mask is 'unifrom'; allowed: imp, imp-other-seed, shuffle-layer, shuffle-in-degree, "

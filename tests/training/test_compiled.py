@@ -37,7 +37,7 @@ def load(source):
 def elsewhere(source):
     """Load and call in another process; the answer is printed."""
     code = (
-        "from pathlib import Path; from ticketlens import compiled; "
+        "from pathlib import Path; from ticketlens.training import compiled; "
         f"print(compiled.library(Path({str(source)!r})).answer())"
     )
     environment = {**os.environ, "PYTHONPATH": str(WORKFLOW)}

@@ -16,7 +16,7 @@ from workflow_tools import REPOSITORY
 HOLD = """
 import sys
 from pathlib import Path
-from ticketlens.devices import held
+from ticketlens.training.devices import held
 
 with held(sys.argv[2:], Path(sys.argv[1])) as index:
     print(index, flush=True)

@@ -15,7 +15,7 @@ from ticketlens.training.loop import train
 PROGRAM = """
 import resource, sys
 sys.path.insert(0, {path!r})
-from ticketlens.memory import keep_freed_memory
+from ticketlens.training.memory import keep_freed_memory
 if {keep}:
     assert keep_freed_memory()
 import torch

@@ -30,6 +30,9 @@ OPTIONS = {
         }
     },
     "ConvNet": {"network": {"family": "convolutional", "width": 4}},
+    "ConvNet, bfloat16": {
+        "network": {"family": "convolutional", "width": 4}, "training": {"precision": "bfloat16"}
+    },
     "late rewinding": {"pruning": {"rewind_epoch": 1}},
     "sparse": {"training": {"sparse_below": 0.99}},
     "sparse, Adam": {
@@ -266,9 +269,9 @@ def test_the_flag_is_set_by_sigterm_only():
 CHILD = """
 import os, signal, sys
 from pathlib import Path
-from ticketlens import resume, training
 from ticketlens.checkpoint import read
-from ticketlens.dataset import open_prepared
+from ticketlens.files.dataset import open_prepared
+from ticketlens.training import loop as training, resume
 ticket, data, partial, number = sys.argv[1:]
 take_step, count = training._Run.take_step, iter(range(100))
 def dying(run, *batch):

@@ -20,6 +20,7 @@ from ticketlens.training.loop import Batches, DivergedError, evaluate, train
 
 CONV = {"family": "convolutional", "width": 4}
 SPARSE = {"sparse_below": 0.99}
+BFLOAT16 = {"precision": "bfloat16"}
 DECAY = {"optimizer": "adam", "weight_decay": 0.1, "learning_rate": 0.01}
 
 
@@ -39,9 +40,14 @@ def all_same(one, other):
 
 
 @pytest.mark.parametrize("options", [{}, DECAY], ids=["SGD", "Adam with decay"])
-@pytest.mark.parametrize("network", [{}, CONV, SPARSE], ids=["fcnet", "convnet", "sparse"])
-def test_weights_off_the_mask_stay_exactly_zero(make_ticket, prepared, network, options, tmp_path):
-    options, network = (options, network) if network is not SPARSE else ({**options, **SPARSE}, {})
+@pytest.mark.parametrize(
+    ("network", "more"), [({}, {}), (CONV, {}), ({}, SPARSE), (CONV, BFLOAT16)],
+    ids=["fcnet", "convnet", "sparse", "bfloat16"],
+)  # fmt: skip
+def test_weights_off_the_mask_stay_exactly_zero(
+    make_ticket, prepared, network, more, options, tmp_path
+):
+    options = {**options, **more}
     ticket = make_ticket(0.3, network=network, training=options, pruning={"rewind_epoch": 2})
     trained, theta_k = train(ticket, prepared)
     sets = [parameters(trained), parameters(theta_k), best_arrays(trained)]

@@ -19,10 +19,15 @@ from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
 
-LATER: dict[str, tuple[str, ...]] = {"network": ("widths",)}
+LATER: dict[str, tuple[str, ...]] = {
+    "network": ("widths",),
+    "training": ("precision", "bfloat16_kernel"),
+}
 """Keys by part that were added after files existed: left out of the JSON at their defaults."""
 PER_LAYER = {"per_layer": True}
 """Metadata of a key that takes a number, or a list with a number for each hidden layer."""
+BFLOAT16_KERNEL = 1
+"""The version of docs/precision.md by which new runs in bfloat16 compute."""
 
 
 def _coerced(where: str, value: Any, default: Any) -> Any:
@@ -135,7 +140,12 @@ class InitSpec(_Part):
 
 @dataclass(frozen=True)
 class TrainingSpec(_Part):
-    """How a ticket is trained. `device`, the kernels, `threads`, `sparse_below` can change bits."""
+    """How a ticket is trained. What can change bits is part of it.
+
+    That is `device`, `kernel`, `threads`, `sparse_below`, `sparse_kernel` and `precision`. With
+    precision "bfloat16", `bfloat16_kernel` is the version of its definition (docs/precision.md);
+    0 becomes the newest.
+    """
 
     epochs: int = 50
     batch_size: int = 128
@@ -151,6 +161,13 @@ class TrainingSpec(_Part):
     threads: int = 1
     sparse_below: float = 0.0
     sparse_kernel: str = "c"
+    precision: str = "float32"
+    bfloat16_kernel: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.precision == "bfloat16" and not self.bfloat16_kernel:
+            object.__setattr__(self, "bfloat16_kernel", BFLOAT16_KERNEL)
 
 
 @dataclass(frozen=True)

@@ -238,6 +238,23 @@ def _sparse_problems(
         )
 
 
+def _bfloat16_problems(
+    name: str, training: Mapping[str, Any], network: Mapping[str, Any] | None
+) -> Iterator[str]:
+    """What bfloat16 does not define: linear layers, GPUs."""
+    value = f"studies.{name}: training.precision is 'bfloat16'"
+    if network and network["family"] not in ("convolutional", "resnet-conv"):
+        yield (
+            f"{value} for a {network['family']} network; allowed: float32 (bfloat16 is for "
+            "convolutions)"
+        )
+    elif training.get("device", "auto") != "cpu":
+        yield (
+            f"{value} with training.device {training.get('device', 'auto')!r}; allowed: cpu (or "
+            "precision float32)"
+        )
+
+
 def _reference_problems(config: Mapping[str, Any]) -> Iterator[str]:
     """What the schema cannot say: names that must exist, and values that exclude each other."""
     for name, network in config["networks"].items():
@@ -265,6 +282,8 @@ def _reference_problems(config: Mapping[str, Any]) -> Iterator[str]:
                 f"studies.{name}: training.warmup_epochs is {training['warmup_epochs']}; allowed: "
                 f"less than training.epochs ({training['epochs']})"
             )
+        if training.get("precision") == "bfloat16":
+            yield from _bfloat16_problems(name, training, config["networks"].get(study["network"]))
         if training.get("sparse_below", 0) > 0:
             yield from _sparse_problems(name, training, config["networks"].get(study["network"]))
     if config["arms"].get("imp") != {"mask": "imp", "weights": "rewind"}:

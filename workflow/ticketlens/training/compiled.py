@@ -32,20 +32,23 @@ class CompilerError(RuntimeError):
 
 
 @functools.cache
-def library(source: Path) -> ctypes.CDLL:
+def library(
+    source: Path, flags: tuple[str, ...] | None = None, headers: tuple[Path, ...] = ()
+) -> ctypes.CDLL:
     """Compile `source` unless the cache has it, and load it.
 
-    The compiler is $CC, or else the first of cc, gcc, clang on the path. Raises CompilerError if
-    there is none or it fails.
+    `flags` are all that the compiler is told; None means FLAGS and what this machine has. The
+    source includes `headers`, which stand beside it. The compiler is $CC, or else the first of cc,
+    gcc, clang on the path. Raises CompilerError if there is none or it fails.
     """
     command = compiler()
-    text = source.read_bytes()
-    flags, machine = _flags(command)
-    digest = hashlib.sha256(b"\0".join([text, *map(str.encode, flags), machine])).hexdigest()
+    texts = [file.read_bytes() for file in (source, *headers)]
+    words, machine = _flags(command) if flags is None else _predefined(command, [*flags])
+    digest = hashlib.sha256(b"\0".join([*texts, *map(str.encode, words), machine])).hexdigest()
     path = cache_folder() / f"{source.stem}-{digest[:16]}.so"
     with suppress(OSError):  # not there, or damaged
         return ctypes.CDLL(str(path))
-    build = [*command, *flags, "-shared", str(source), "-o"]
+    build = [*command, *words, "-shared", str(source), "-o"]
     log.info("compiling %s into %s", source.name, path)
     try:
         with replacing(path) as temporary:
@@ -78,10 +81,13 @@ def cache_folder() -> Path:
 def _flags(command: list[str]) -> tuple[list[str], bytes]:
     """Return the flags, and what the compiler predefines under them."""
     for native in NATIVE:
-        flags = [*FLAGS, native]
         with suppress(CompilerError):
-            return flags, _run([*command, *flags, "-dM", "-E", "-x", "c", os.devnull])
-    return list(FLAGS), _run([*command, *FLAGS, "-dM", "-E", "-x", "c", os.devnull])
+            return _predefined(command, [*FLAGS, native])
+    return _predefined(command, [*FLAGS])
+
+
+def _predefined(command: list[str], flags: list[str]) -> tuple[list[str], bytes]:
+    return flags, _run([*command, *flags, "-dM", "-E", "-x", "c", os.devnull])
 
 
 def _run(command: list[str]) -> bytes:

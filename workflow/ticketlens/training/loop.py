@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -96,15 +97,14 @@ def train(
             "training images"
         )
     log.info(
-        "%s: %d parameters, density %.4f, device %s, %d thread(s), %d steps an epoch", run.name,
-        sum(p.numel() for p in run.parameters), ticket.density, device, spec.threads, steps,
+        "%s: %d parameters, density %.4f, device %s, %s, %d thread(s), %d steps an epoch", run.name,
+        sum(p.numel() for p in run.parameters), ticket.density, device,
+        f"{spec.precision} by {run.way}" if run.way else spec.precision, spec.threads, steps,
     )  # fmt: skip
     saver = resume.Saver(partial, f"{key}, torch {torch.__version__}, {device.type}")
     state = saver.load()
     if state is None:
-        run.history["untrained_loss"], run.history["untrained_accuracy"] = evaluate(
-            run.model, validation
-        )
+        run.history["untrained_loss"], run.history["untrained_accuracy"] = run.evaluate(validation)
     else:
         run.restore(state)
         log.info("%s: resumed at epoch %d, step %d", run.name, run.epoch + 1, run.step)
@@ -160,6 +160,17 @@ class _Run:
         self.best_epoch, self.best = 0, self.snapshot()
         self.late: list[np.ndarray] = []
         self.seconds, self.epochs_here = 0.0, 0
+
+    @property
+    def way(self) -> str:
+        """Return the way that computes bfloat16 (see `ways`), "" in float32."""
+        return self.descent.network.way if self.descent.network else ""
+
+    def evaluate(self, data: Batches) -> tuple[float, float]:
+        """Return mean cross-entropy and accuracy, in the precision that the network trains in."""
+        if self.descent.network:
+            return self.descent.network.evaluate(data.images, data.labels)
+        return evaluate(self.model, data)
 
     def snapshot(self) -> list[np.ndarray]:
         """Return copies of all parameters as arrays: weight, bias, weight, bias, …"""
@@ -231,8 +242,7 @@ class _Run:
         self.running.zero_()
         images = steps * self.spec.batch_size
         values = dict(
-            zip(CURVES, (loss / steps, correct / images, *evaluate(self.model, validation)),
-                strict=True)
+            zip(CURVES, (loss / steps, correct / images, *self.evaluate(validation)), strict=True)
         )  # fmt: skip
         if not (math.isfinite(values["train_loss"]) and math.isfinite(values["validation_loss"])):
             rate = learning_rate(self.spec, self.epoch * steps - 1, steps)
@@ -280,7 +290,7 @@ class _Run:
             layers=_with_parameters(self.ticket.layers, last),
             best_validation=tuple(zip(self.best[::2], self.best[1::2], strict=True)),
             history=history,
-            extra={**self.ticket.extra, "device": self.device.type},
+            extra=_how(self.ticket, self),
         )
 
     def theta_k(self) -> Checkpoint | None:
@@ -370,8 +380,14 @@ def _diverged(ticket: Checkpoint, run: _Run) -> Checkpoint:
         kind="trained",
         history=history,
         best_validation=tuple((layer.weight, layer.bias) for layer in ticket.layers),
-        extra={**ticket.extra, "device": run.device.type},
+        extra=_how(ticket, run),
     )
+
+
+def _how(ticket: Checkpoint, run: _Run) -> dict[str, Any]:
+    """What the trained file says about the machine, beside what the ticket says already."""
+    way = {"bfloat16_way": run.way} if run.way else {}
+    return {**ticket.extra, "device": run.device.type, **way}
 
 
 def _with_parameters(layers: tuple[Layer, ...], values: list[np.ndarray]) -> tuple[Layer, ...]:

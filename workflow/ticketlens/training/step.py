@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ticketlens.spec import TrainingSpec
-from ticketlens.training import gradients_conv, sparse
+from ticketlens.training import bfloat16, gradients_conv, sparse
 from ticketlens.training.gradients import Gradients, gradients
 from ticketlens.training.optimization import optimizer
 
@@ -36,13 +36,21 @@ class Step:
             for layer, mask in zip(model.layers, masks, strict=True)
             if not (sparse.is_sparse(layer) or mask.all())
         }
-        self.optimizer = optimizer(spec, self.parameters)
         self.running = torch.zeros(2, dtype=torch.float64, device=self.parameters[0].device)
-        self.gradients = (
-            gradients(model)
-            or gradients_conv.gradients(model)
-            or _by_autograd(model, self.parameters)
-        )
+        self.network: bfloat16.Network | None = None
+        """What computes in bfloat16, if the spec says so."""
+        bfloat16.check(spec)
+        if spec.precision == "bfloat16":
+            self.network = bfloat16.Network(model)
+            self.gradients: Gradients = self.network.gradients
+            self.optimizer = bfloat16.optimizer(spec, self.parameters, self.network.way)
+        else:
+            self.optimizer = optimizer(spec, self.parameters)
+            self.gradients = (
+                gradients(model)
+                or gradients_conv.gradients(model)
+                or _by_autograd(model, self.parameters)
+            )
 
     def __call__(self, images: Tensor, labels: Tensor, rate: float | Tensor) -> None:
         """Take the step on images (samples, channels, height, width), labels (samples,) int64.

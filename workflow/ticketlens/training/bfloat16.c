@@ -1,0 +1,123 @@
+/* Convolutional networks in bfloat16 arithmetic: the same bits with AMX, AVX-512, AVX2 and plain C.
+ *
+ * docs/precision.md defines every sum. One of WAY_AMX, WAY_AVX512, WAY_AVX2 and WAY_PLAIN is
+ * defined by the command that compiles this; nothing may be contracted (-ffp-contract=off).
+ */
+#include "bfloat16_convolution.h"
+#include "bfloat16_weights.h"
+#include "bfloat16_readout.h"
+
+/* Bytes of a number of packed weights and of a prepared map, and of one laid out for `weigh`. */
+int64_t number_bytes(void) { return sizeof(number); }
+
+/* A weight (outputs, width) as blocks (out_blocks, in_blocks, taps * parts, 32 inputs, 32 outputs),
+ * or with inputs and outputs exchanged. `place` (in_blocks, 32, taps) says where in its row an
+ * input's tap stands, or -1 for 0. With 2 parts, the first is the weight in bfloat16, the second
+ * what that leaves of it. For AMX, pairs of inputs stand side by side, in two halves of outputs. */
+void pack(int64_t outputs, int64_t width, int64_t out_blocks, int64_t in_blocks, int64_t taps,
+          int64_t parts, int64_t exchanged, const int32_t *place, const float *weight, number *to)
+{
+    int64_t outer = exchanged ? in_blocks : out_blocks, inner = exchanged ? out_blocks : in_blocks;
+    for (int64_t column_block = 0; column_block < outer; column_block++)
+        for (int64_t row_block = 0; row_block < inner; row_block++)
+            for (int64_t tap = 0; tap < taps; tap++)
+                for (int64_t part = 0; part < parts; part++, to += BLOCK * BLOCK) {
+                    bfloat16 block[BLOCK][BLOCK];
+                    for (int64_t row = 0; row < BLOCK; row++) {
+                        float found[BLOCK];
+                        for (int64_t column = 0; column < BLOCK; column++) {
+                            int64_t o = exchanged ? row_block * BLOCK + row
+                                                  : column_block * BLOCK + column;
+                            int64_t i = exchanged ? column_block * BLOCK + column
+                                                  : row_block * BLOCK + row;
+                            int32_t at = o < outputs ? place[i * taps + tap] : -1;
+                            found[column] = at < 0 ? 0.0f : weight[o * width + at];
+                        }
+                        for (int v = 0; v < PARTS; v++) {
+                            vector value = load(found + v * WIDTH);
+                            bfloat16 *at = block[row] + v * WIDTH;
+                            narrow(at, value);
+                            if (part) narrow(at, value - widen(at));
+                        }
+                    }
+#if defined(WAY_AMX)
+                    for (int64_t half = 0; half < 2; half++)
+                        for (int64_t row = 0; row < BLOCK; row += 2)
+                            for (int64_t j = 0; j < 16; j++) {
+                                number *at = to + half * 16 * BLOCK + row * 16 + 2 * j;
+                                at[0] = block[row][half * 16 + j];
+                                at[1] = block[row + 1][half * 16 + j];
+                            }
+#else
+                    for (int64_t row = 0; row < BLOCK; row++)
+                        for (int v = 0; v < PARTS; v++)
+                            store(to + row * BLOCK + v * WIDTH, widen(block[row] + v * WIDTH));
+#endif
+                }
+}
+
+/* What the first layer reads of images (images, channels, height, width): for each output pixel the
+ * kernel's inputs in the order (row, column, channel), in blocks of 32, once in bfloat16 and once
+ * what that leaves: (images, blocks, 2, pixels, 32). `source` (kernel rows, pixels, columns) says
+ * which pixel of the image is read, or -1 for 0. */
+void unfold(int64_t images, int64_t channels, int64_t area, int64_t blocks, int64_t rows,
+            int64_t columns, int64_t pixels, const int32_t *source, const float *from,
+            bfloat16 *to, bfloat16 *room)
+{
+    bfloat16 *low = room + (area + 1) * channels;
+    int64_t run = columns * channels, length = rows * run;
+    for (int64_t image = 0; image < images; image++, from += channels * area) {
+        /* Channels last, a pixel of zeros first. */
+        for (int64_t i = 0; i < channels; i++) room[i] = low[i] = 0;
+        for (int64_t channel = 0; channel < channels; channel++)
+            for (int64_t pixel = 0; pixel < area; pixel++) {
+                float value = from[channel * area + pixel];
+                bfloat16 high = narrow_one(value);
+                room[(pixel + 1) * channels + channel] = high;
+                low[(pixel + 1) * channels + channel] = narrow_one(value - widen_one(high));
+            }
+        bfloat16 *base = to + image * blocks * 2 * pixels * BLOCK;
+        for (int64_t pixel = 0; pixel < pixels; pixel++)
+            for (int64_t k = 0; k < blocks * BLOCK; k++) {
+                bfloat16 *at = base + ((k / BLOCK * 2) * pixels + pixel) * BLOCK + k % BLOCK;
+                int64_t row = k / run, column = k % run / channels, channel = k % channels;
+                int64_t read = k < length
+                    ? (source[(row * pixels + pixel) * columns + column] + 1) * channels + channel
+                    : 0;
+                at[0] = room[read];
+                at[pixels * BLOCK] = low[read];
+            }
+    }
+}
+
+/* The gradient of the mean over pixels, `slope` (images, blocks, 32) for each, through phi. */
+void spread(int64_t images, int64_t blocks, int64_t count, const int32_t *to_pixel,
+            const int32_t *aside_pixel, int64_t pixels, int64_t aside_pixels, const float *slope,
+            const bfloat16 *derivative, bfloat16 *to, float *trunk, float *sums)
+{
+    for (int64_t at = 0; at < images * blocks; at++) {
+        const bfloat16 *factor = derivative + at * aside_pixels * BLOCK;
+        bfloat16 *map = to + at * pixels * BLOCK;
+        vector sum[PARTS] = {{0}}, value[PARTS];
+        for (int64_t pixel = 0; pixel < count; pixel++) {
+            ptrdiff_t place = (ptrdiff_t)to_pixel[pixel] * BLOCK;
+            for (int v = 0; v < PARTS; v++) {
+                value[v] = load(slope + at * BLOCK + v * WIDTH)
+                           * widen(factor + (ptrdiff_t)aside_pixel[pixel] * BLOCK + v * WIDTH);
+                sum[v] += value[v];
+                if (trunk) store(trunk + at * pixels * BLOCK + place + v * WIDTH, value[v]);
+            }
+            narrow_block(map + place, value);
+        }
+        for (int v = 0; v < PARTS; v++) store(sums + at * BLOCK + v * WIDTH, sum[v]);
+    }
+}
+
+/* Copy pixels of maps: pairs (to, from). */
+void wrap(int64_t maps, int64_t pixels, int64_t margins, const int32_t *margin, bfloat16 *map)
+{
+    for (int64_t at = 0; at < maps; at++, map += pixels * BLOCK)
+        for (int64_t pair = 0; pair < margins; pair++)
+            memcpy(map + (ptrdiff_t)margin[2 * pair] * BLOCK,
+                   map + (ptrdiff_t)margin[2 * pair + 1] * BLOCK, 2 * BLOCK);
+}

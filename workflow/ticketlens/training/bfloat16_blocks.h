@@ -1,0 +1,97 @@
+/* The product of a block: sums over 32 numbers, even and odd ones apart, as AMX's tdpbf16ps has it.
+ *
+ * For 4 rows m of a and 32 columns j of b: c[m][j] += even + odd, where even is the sum over
+ * k = 0, 2, .., 30 of a[m][k] b[k][j] from 0, each product and sum fused, and odd that over
+ * k = 1, 3, .., 31. A result below 2^-126 (rounded as if exponents had no end) is a zero.
+ * a and b hold bfloat16 values as float32.
+ */
+#ifndef BFLOAT16_BLOCKS_H
+#define BFLOAT16_BLOCKS_H
+#include "bfloat16_lanes.h"
+
+enum { ROWS = 4 };
+
+#if defined(WAY_AMX) || defined(WAY_AVX512) || defined(WAY_AVX2)
+#if WIDTH == 16
+#define FUSED(a, b, c) ((vector)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))
+#define SPREAD(from) ((vector)_mm512_set1_ps(*(from)))
+#define SPAN 2
+#else
+#define FUSED(a, b, c) ((vector)_mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(c)))
+#define SPREAD(from) ((vector)_mm256_broadcast_ss(from))
+#define SPAN 1
+#endif
+/* SPAN vectors of columns at a time, as many as there are registers for. */
+INLINE void block_products(const float *a, ptrdiff_t a_row, ptrdiff_t a_k, const float *b,
+                           ptrdiff_t b_k, float *c, ptrdiff_t c_row)
+{
+    for (int part = 0; part < PARTS; part += SPAN) {
+        vector even[ROWS][SPAN] = {{{0}}}, odd[ROWS][SPAN] = {{{0}}};
+        const float *column = b + part * WIDTH;
+#pragma GCC unroll 16
+        for (int k = 0; k < BLOCK; k += 2) {
+            vector first[SPAN], second[SPAN];
+            for (int v = 0; v < SPAN; v++) {
+                first[v] = load(column + k * b_k + v * WIDTH);
+                second[v] = load(column + (k + 1) * b_k + v * WIDTH);
+            }
+            for (int m = 0; m < ROWS; m++) {
+                vector left = SPREAD(a + m * a_row + k * a_k);
+                vector right = SPREAD(a + m * a_row + (k + 1) * a_k);
+                for (int v = 0; v < SPAN; v++) {
+                    even[m][v] = FUSED(left, first[v], even[m][v]);
+                    odd[m][v] = FUSED(right, second[v], odd[m][v]);
+                }
+            }
+        }
+        for (int m = 0; m < ROWS; m++)
+            for (int v = 0; v < SPAN; v++) {
+                float *at = c + m * c_row + (part + v) * WIDTH;
+                store(at, load(at) + (even[m][v] + odd[m][v]));
+            }
+    }
+}
+
+/* Denormals are flushed between the two calls. What computes stands in a function APART, so that
+ * the compiler moves nothing across. */
+INLINE uint32_t flushing(void)
+{
+    uint32_t before = _mm_getcsr();
+    _mm_setcsr(before | 0x8040);
+    return before;
+}
+INLINE void unflushing(uint32_t before) { _mm_setcsr(before); }
+#else
+/* Without an FMA. In float64 the product is exact, and their sum, rounded to float64 and then to
+ * float32, is what one rounding would give (53 >= 2 24 + 2). */
+INLINE float flushed(double exact)
+{
+    double size = exact < 0 ? -exact : exact;
+    float found = (float)exact;
+    /* 2^-126 (1 - 2^-25) and above round to 2^-126, which is not tiny. */
+    return size < 0x1.ffffffp-127 ? (exact < 0 ? -0.0f : 0.0f) : found;
+}
+
+INLINE void block_products(const float *a, ptrdiff_t a_row, ptrdiff_t a_k, const float *b,
+                           ptrdiff_t b_k, float *c, ptrdiff_t c_row)
+{
+    for (int m = 0; m < ROWS; m++) {
+        float even[BLOCK] = {0}, odd[BLOCK] = {0};
+        for (int k = 0; k < BLOCK; k += 2) {
+            double left = a[m * a_row + k * a_k], right = a[m * a_row + (k + 1) * a_k];
+            for (int j = 0; j < BLOCK; j++) {
+                even[j] = flushed(left * (double)b[k * b_k + j] + (double)even[j]);
+                odd[j] = flushed(right * (double)b[(k + 1) * b_k + j] + (double)odd[j]);
+            }
+        }
+        for (int j = 0; j < BLOCK; j++) {
+            float *at = c + m * c_row + j;
+            *at = flushed((double)*at + (double)flushed((double)even[j] + (double)odd[j]));
+        }
+    }
+}
+
+INLINE uint32_t flushing(void) { return 0; }
+INLINE void unflushing(uint32_t before) { (void)before; }
+#endif
+#endif

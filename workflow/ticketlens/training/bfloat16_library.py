@@ -1,0 +1,134 @@
+"""bfloat16.c as Python calls it: its structures, its functions' arguments, compiled for a way."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from ticketlens.training import compiled, ways
+from ticketlens.training.bfloat16_tables import Convolution, Pass, Weighing
+
+SOURCE = Path(__file__).with_name("bfloat16.c")
+HEADERS = tuple(
+    SOURCE.with_name(name)
+    for name in (
+        "bfloat16_lanes.h",
+        "bfloat16_blocks.h",
+        "bfloat16_tiles.h",
+        "bfloat16_convolution.h",
+        "bfloat16_weights.h",
+        "bfloat16_readout.h",
+    )
+)
+_AT, _COUNT, _FLOAT, _DOUBLE = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float, ctypes.c_double
+
+
+class _Pass(ctypes.Structure):
+    _fields_ = (
+        ("taps", _COUNT), ("offset", _AT), ("weight", _AT), ("slots", _COUNT), ("slot", _AT),
+        ("to", _AT), ("aside", _AT),
+    )  # fmt: skip
+
+    @classmethod
+    def of(cls, one: Pass) -> _Pass:
+        return cls(
+            len(one.offset), _table(one.offset), _table(one.weight), len(one.slot),
+            _table(one.slot), _table(one.to), _table(one.aside),
+        )  # fmt: skip
+
+
+class Convolving(ctypes.Structure):
+    """`convolution` of bfloat16_convolution.h. Its tables must outlive it."""
+
+    _fields_ = (
+        *((name, _COUNT) for name in
+          ("in_blocks", "out_blocks", "weights", "passes", "pixels", "gathered")),
+        ("gather", _AT), ("margins", _COUNT), ("margin", _AT), ("pass", _Pass * 4),
+    )  # fmt: skip
+
+    @classmethod
+    def of(cls, tables: Convolution, in_blocks: int, out_blocks: int, weights: int) -> Convolving:
+        """Fill it from tables; `weights` are those of one pair of blocks."""
+        return cls(
+            in_blocks, out_blocks, weights, len(tables.passes), tables.source_pixels,
+            len(tables.gather), _table(tables.gather), len(tables.margins), _table(tables.margins),
+            (_Pass * 4)(*map(_Pass.of, tables.passes)),
+        )  # fmt: skip
+
+
+class Finishing(ctypes.Structure):
+    """`finishing` of bfloat16_convolution.h."""
+
+    _fields_ = (
+        ("is_forward", _COUNT), ("activation", _COUNT),
+        *((name, _AT) for name in ("bias", "to", "derivative", "trunk", "sums")),
+        ("pixels", _COUNT), ("aside_pixels", _COUNT),
+    )  # fmt: skip
+
+
+class Weighting(ctypes.Structure):
+    """`weighing` of bfloat16_weights.h. Its tables must outlive it."""
+
+    _fields_ = (
+        *((name, _COUNT) for name in
+          ("in_blocks", "out_blocks", "taps", "parts", "in_pixels", "out_pixels", "view_pixels")),
+        ("view", _AT), ("blocks", _COUNT), ("spread", _AT), ("offset", _AT),
+    )  # fmt: skip
+
+    @classmethod
+    def of(cls, tables: Weighing, blocks: tuple[int, int], pixels: tuple[int, int]) -> Weighting:
+        """Fill it from tables; `blocks` and `pixels` are those of the input and of the output."""
+        return cls(
+            *blocks, *tables.offset.shape, *pixels, len(tables.view), _table(tables.view),
+            tables.blocks, _table(tables.spread), _table(tables.offset),
+        )  # fmt: skip
+
+
+def _pointer(kind: type) -> type:
+    return ctypes.POINTER(kind)
+
+
+_ARGUMENTS: dict[str, list[type]] = {
+    "number_bytes": [],
+    "pack": [*[_COUNT] * 7, *[_AT] * 3],
+    "unfold": [*[_COUNT] * 7, *[_AT] * 4],
+    "convolve": [_pointer(Convolving), _pointer(Finishing), _COUNT, *[_AT] * 3],
+    "weigh": [_pointer(Weighting), _COUNT, *[_AT] * 5],
+    "unpack": [*[_COUNT] * 5, *[_AT] * 3],
+    "spread": [*[_COUNT] * 3, _AT, _AT, _COUNT, _COUNT, *[_AT] * 5],
+    "wrap": [*[_COUNT] * 3, _AT, _AT],
+    "read_out": [*[_COUNT] * 5, *[_AT] * 5],
+    "cross_entropy": [_COUNT, _COUNT, *[_AT] * 3, _pointer(_COUNT), _AT],
+    "read_back": [*[_COUNT] * 5, *[_AT] * 6],
+    "total": [*[_COUNT] * 3, _AT, _AT],
+    "sgd": [_COUNT, *[_AT] * 3, *[_FLOAT] * 3],
+    "adam": [_COUNT, *[_AT] * 4, _COUNT, *[_DOUBLE] * 4, _FLOAT],
+}
+_RESULTS = {"number_bytes": _COUNT, "cross_entropy": _DOUBLE}
+
+
+@functools.cache
+def library(way: str) -> ctypes.CDLL:
+    """Return bfloat16.c compiled for a way (see `ways`).
+
+    Raises CompilerError if that fails, and WayError if this machine lacks the way.
+    """
+    found = compiled.library(SOURCE, ways.flags(ways.checked(way)), HEADERS)
+    for name, arguments in _ARGUMENTS.items():
+        function = getattr(found, name)
+        function.argtypes, function.restype = arguments, _RESULTS.get(name)
+    return found
+
+
+def at(tensor: Tensor | None) -> int | None:
+    """Return a tensor's address, None for None."""
+    return None if tensor is None else tensor.data_ptr()
+
+
+def _table(table: npt.NDArray[np.int32]) -> int | None:
+    return table.ctypes.data if table.size else None

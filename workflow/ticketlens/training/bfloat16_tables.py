@@ -1,0 +1,294 @@
+"""Which pixel meets which: the tables by which bfloat16.c convolves, as docs/precision.md defines.
+
+A map is (images, blocks of 32 channels, pixels, 32). Its pixels are `planes` grids with margins: a
+layer of stride s reads s² planes, plane (i, j) holding the pixels (s y + i, s x + j). On planes a
+convolution of any stride is one of stride 1, and the grid of its output is that of its planes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+BLOCK = 32
+SLOT = 16
+Table = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How pixels of a map (height, width) stand in memory: planes of `stride`, `pad` margins."""
+
+    height: int
+    width: int
+    stride: int = 1
+    pad: int = 0
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Return rows and columns of one plane."""
+        return -(-self.height // self.stride), -(-self.width // self.stride)
+
+    @property
+    def pitch(self) -> int:
+        """Return the pixels from one row of a plane to the next."""
+        return self.grid[1] + 2 * self.pad
+
+    @property
+    def area(self) -> int:
+        """Return the pixels of one plane."""
+        return (self.grid[0] + 2 * self.pad) * self.pitch
+
+    @property
+    def pixels(self) -> int:
+        """Return the pixels of all planes, margins included."""
+        return self.stride**2 * self.area
+
+    def place(self, plane: int, row: npt.ArrayLike, column: npt.ArrayLike) -> Table:
+        """Return where the pixels at these rows and columns of a plane stand."""
+        rows = np.asarray(row) + self.pad
+        return np.asarray(plane * self.area + rows * self.pitch + column + self.pad, np.int32)
+
+    def of_pixel(self, y: npt.ArrayLike, x: npt.ArrayLike) -> Table:
+        """Return where the pixels (y, x) of the map stand."""
+        s, y, x = self.stride, np.asarray(y), np.asarray(x)
+        return (self.place(0, y // s, x // s) + (y % s * s + x % s) * self.area).astype(np.int32)
+
+    def margins(self, padding: str) -> Table:
+        """Return pairs (to, from) that fill the margins; none with zeros, which stay there."""
+        if padding != "circular":
+            return np.empty((0, 2), np.int32)
+        s, (rows, columns) = self.stride, self.grid
+        y, x = np.mgrid[-self.pad : rows + self.pad, -self.pad : columns + self.pad]
+        pairs = []
+        for plane in range(s * s):
+            full_y, full_x = y * s + plane // s, x * s + plane % s
+            outside = (full_y < 0) | (full_y >= self.height)
+            outside |= (full_x < 0) | (full_x >= self.width)
+            source = self.of_pixel(full_y % self.height, full_x % self.width)
+            pairs.append(np.stack([self.place(plane, y, x)[outside], source[outside]], axis=1))
+        return np.concatenate(pairs).astype(np.int32)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Taps (offset in pixels, number of the weight), slots of 16 pixels, and where they go."""
+
+    offset: Table
+    weight: Table
+    slot: Table
+    to: Table
+    aside: Table
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """Passes over one source, whose pixels are gathered anew before if `gather` is not empty."""
+
+    source_pixels: int
+    gather: Table
+    passes: tuple[Pass, ...]
+    margins: Table
+
+    @property
+    def prepared_pixels(self) -> int:
+        """Return the pixels of a block as the products read them."""
+        return len(self.gather) or self.source_pixels
+
+
+@dataclass(frozen=True)
+class Weighing:
+    """The tables of a weight gradient: views of the input, blocks of 32 pixels, the taps' offsets.
+
+    `offset` is (taps, parts).
+    """
+
+    view: Table
+    spread: Table
+    offset: Table
+
+    @property
+    def blocks(self) -> int:
+        """Return the blocks of 32 pixels of an image."""
+        return len(self.spread) // BLOCK
+
+
+def taps(kernel: int, stride: int) -> list[tuple[int, int, int]]:
+    """Return (plane, row, column) of the planes' grid that each tap of a kernel reads at (0, 0)."""
+    found = []
+    for ky in range(kernel):
+        for kx in range(kernel):
+            y, x = ky - kernel // 2, kx - kernel // 2
+            found.append((y % stride * stride + x % stride, y // stride, x // stride))
+    return found
+
+
+def margin(kernel: int, stride: int) -> int:
+    """Return the margin that a kernel needs around the planes of its input."""
+    return max(max(abs(row), abs(column)) for _, row, column in taps(kernel, stride))
+
+
+def forward(source: Layout, result: Layout, kernel: int, padding: str) -> Convolution:
+    """Return the tables of a layer from `source` to `result`, the layout of what reads it."""
+    reads = taps(kernel, source.stride)
+    y, x = _raster(source.grid)
+    to = result.of_pixel(y, x)
+    return _convolution(
+        source, [[(*read, number) for number, read in enumerate(reads)]], [(to, to)],
+        result.margins(padding),
+    )  # fmt: skip
+
+
+def backward(gradient: Layout, source: Layout, below: Layout, kernel: int, padding: str
+) -> Convolution:  # fmt: skip
+    """Return the tables of the input gradient of a layer: one pass for each plane of its input.
+
+    `gradient` is the layout of the gradient by the layer's output, `below` that of the one by the
+    output of the layer before, `source` that of its input, where the derivatives stand.
+    """
+    reads: list[list[tuple[int, int, int, int]]] = [[] for _ in range(source.stride**2)]
+    for number, (plane, row, column) in enumerate(taps(kernel, source.stride)):
+        reads[plane].append((0, -row, -column, number))
+    y, x = _raster(source.grid)
+    targets = []
+    for plane in range(source.stride**2):
+        full_y = y * source.stride + plane // source.stride
+        full_x = x * source.stride + plane % source.stride
+        exists = (full_y < source.height) & (full_x < source.width)
+        to = np.where(exists, below.of_pixel(full_y, full_x), -1)
+        targets.append((to, source.place(plane, y, x)))
+    return _convolution(
+        gradient, [sorted(one, key=lambda tap: tap[1:3]) for one in reads], targets,
+        below.margins(padding),
+    )  # fmt: skip
+
+
+def first(pixels: int, grid: tuple[int, int], result: Layout, padding: str) -> Convolution:
+    """Return the tables of the first layer: its inputs unfolded, high and low parts of both.
+
+    high·high, low·high, high·low: planes of the source are the images' parts, weights 0 and 1
+    those of the weights.
+    """
+    y, x = _raster(grid)
+    to = result.of_pixel(y, x)
+    slot, to, aside = _slots(np.arange(pixels), to, to)
+    offset = np.array([0, pixels, 0], np.int32)
+    one = Pass(offset, np.array([0, 0, 1], np.int32), slot, to, aside)
+    return Convolution(2 * pixels, np.empty(0, np.int32), (one,), result.margins(padding))
+
+
+def weighing(source: Layout, gradient: Layout, kernel: int) -> Weighing:
+    """Return the tables of a weight gradient: from `source` to a map laid out as `gradient`."""
+    (rows, columns), pad = source.grid, source.pad
+    padded_rows, padded_columns, spread = _pixel_blocks(gradient)
+    reads = taps(kernel, source.stride)
+    views = sorted({(plane, column) for plane, _, column in reads})
+    row, column = np.mgrid[-pad : padded_rows + pad, 0:padded_columns]
+    inside = (row < rows + pad) & (column < columns)
+    view = [
+        np.where(inside, source.place(plane, row, column + shift), -1).ravel()
+        for plane, shift in views
+    ]
+    offset = [
+        views.index((plane, shift)) * row.size + (down + pad) * padded_columns
+        for plane, down, shift in reads
+    ]
+    return Weighing(_int32(np.concatenate(view)), spread, _int32(offset)[:, None])
+
+
+def first_weighing(pixels: int, gradient: Layout) -> Weighing:
+    """Return the tables of the first layer's weight gradient: both parts of the unfolded images."""
+    padded_rows, padded_columns, spread = _pixel_blocks(gradient)
+    row, column = np.mgrid[0:padded_rows, 0:padded_columns]
+    inside = (row < gradient.height) & (column < gradient.width)
+    high = np.where(inside, row * gradient.width + column, -1).ravel()
+    low = np.where(high < 0, -1, high + pixels)
+    return Weighing(
+        _int32(np.concatenate([high, low])), spread, np.array([[0, len(high)]], np.int32)
+    )
+
+
+def unfolded(height: int, width: int, kernel: int, stride: int, padding: str) -> Table:
+    """Return (kernel rows, output pixels, kernel columns): the image's pixel read, or -1 for 0."""
+    rows, columns = -(-height // stride), -(-width // stride)
+    steps = np.arange(kernel) - kernel // 2
+    y = (np.arange(rows) * stride)[None, :, None, None] + steps[:, None, None, None]
+    x = (np.arange(columns) * stride)[None, None, :, None] + steps[None, None, None, :]
+    if padding == "circular":
+        found = (y % height) * width + x % width
+    else:
+        inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+        found = np.where(inside, y * width + x, -1)
+    return np.ascontiguousarray(found.reshape(kernel, rows * columns, kernel).astype(np.int32))
+
+
+def _convolution(
+    source: Layout,
+    reads: list[list[tuple[int, int, int, int]]],
+    targets: list[tuple[Table, Table]],
+    margins: Table,
+) -> Convolution:
+    """Passes over `reads` (plane, row, column, weight); the grid is that of a plane of `source`.
+
+    Rows of a multiple of 16 pixels are read where they stand. Others are gathered first, without
+    the margins between rows, one view for each shift within a row: a slot may then span rows.
+    """
+    (rows, columns), pad = source.grid, source.pad
+    y, x = _raster((rows, columns))
+    if columns % SLOT == 0:
+        gather, base = np.empty(0, np.int32), source.place(0, y, x) - source.place(0, 0, 0)
+        origin = int(source.place(0, 0, 0))
+        offsets = [
+            [origin + plane * source.area + row * source.pitch + column
+             for plane, row, column, _ in one]
+            for one in reads
+        ]  # fmt: skip
+    else:
+        views = sorted({(plane, column) for one in reads for plane, _, column, _ in one})
+        row_, column_ = np.mgrid[-pad : rows + pad, 0:columns]
+        gather = np.concatenate(
+            [source.place(plane, row_, column_ + shift).ravel() for plane, shift in views]
+        )
+        base = y * columns + x
+        offsets = [
+            [views.index((plane, column)) * row_.size + (row + pad) * columns
+             for plane, row, column, _ in one]
+            for one in reads
+        ]  # fmt: skip
+    passes = tuple(
+        Pass(_int32(offset), _int32([number for *_, number in one]), *_slots(base, to, aside))
+        for offset, one, (to, aside) in zip(offsets, reads, targets, strict=True)
+    )
+    return Convolution(source.pixels, _int32(gather), passes, margins)
+
+
+def _slots(base: Table, to: Table, aside: Table) -> tuple[Table, Table, Table]:
+    """Group pixels by 16, an even number of groups, filled up with pixels that go nowhere."""
+    count = -(-len(base) // (2 * SLOT)) * 2 * SLOT
+    more = count - len(base)
+    first = np.asarray(base)[::SLOT]
+    slot = np.concatenate([first, np.full(count // SLOT - len(first), first[-1])])
+    nowhere = np.full(more, -1)
+    return _int32(slot), *(_int32(np.concatenate([one, nowhere])) for one in (to, aside))
+
+
+def _pixel_blocks(gradient: Layout) -> tuple[int, int, Table]:
+    """Return rows and columns, padded so that blocks of 32 pixels are whole, and their pixels."""
+    width = max(2, 1 << (gradient.width - 1).bit_length())
+    if width > BLOCK:
+        width = -(-gradient.width // BLOCK) * BLOCK
+    rows = -(-gradient.height // max(1, BLOCK // width)) * max(1, BLOCK // width)
+    y, x = np.mgrid[0:rows, 0:width]
+    inside = (y < gradient.height) & (x < gradient.width)
+    return rows, width, _int32(np.where(inside, gradient.place(0, y, x), -1).ravel())
+
+
+def _raster(grid: tuple[int, int]) -> tuple[Table, Table]:
+    y, x = np.mgrid[0 : grid[0], 0 : grid[1]]
+    return y.ravel(), x.ravel()
+
+
+def _int32(values: npt.ArrayLike) -> Table:
+    return np.ascontiguousarray(values, dtype=np.int32)
