@@ -281,7 +281,9 @@ def test_each_module_refuses_the_other_s_layers_and_says_where_to_go():
 def test_senseless_input_is_refused():
     rng = np.random.default_rng(0)
     layers, images = make_ticket(DENSE), make_images(DENSE)
-    wide = dataclasses.replace(layers[0], mask=np.ones((7, 19), dtype=bool))
+    wide = dataclasses.replace(
+        layers[0], weight=np.zeros((7, 19), np.float32), mask=np.ones((7, 19), dtype=bool)
+    )
     with pytest.raises(ValueError, match="18 values each, layer hidden1 takes 19"):
         signal.measure((wide, *layers[1:]), "tanh", images, rng)
     with pytest.raises(ValueError, match="at least 2"):

@@ -65,13 +65,13 @@ class Layer:
     @property
     def density(self) -> float:
         """Return kept weights / all weights; biases are never counted."""
-        return np.count_nonzero(self.mask) / self.mask.size
+        return np.count_nonzero(self.mask) / prod(self.mask.shape)
 
     def __repr__(self) -> str:
         """Return one line: arrays of millions of entries are not printed."""
         missing = "" if self.weight is not None else ", mask only"
         return (
-            f"Layer({self.name!r}, {self.kind}, {self.mask.shape}, "
+            f"Layer({self.name!r}, {self.kind}, {tuple(self.mask.shape)}, "
             f"density {self.density:.4g}{missing})"
         )
 

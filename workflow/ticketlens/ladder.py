@@ -95,6 +95,7 @@ def predict(
     network: NetworkSpec | None = None,
     redraws: int | None = None,
     seed: int = 0,
+    apply_mask: bool = False,
 ) -> np.ndarray:
     """Return the q of each hidden layer that `rung` predicts, in forward order: (layers,).
 
@@ -103,11 +104,15 @@ def predict(
     circular, 1) and the activation, unless `activation` names one (default: tanh). `redraws`
     (default: 50, convolutions 20) and `seed` concern the Monte Carlo rungs, whose random streams
     depend on (seed, rung, layer) alone: tickets are compared on the same random numbers.
+    Weights off the mask that are not zero are refused, or dropped with `apply_mask`; a torch module
+    is taken too.
     Raises ValueError for an unknown rung, mode, activation or padding, for shapes that do not fit,
     for inputs that are not finite and for fewer than two redraws.
     """
-    keywords = {"activation": activation, "network": network, "redraws": redraws, "seed": seed}
-    return predict_with_spread(rung, layers, inputs, mode, **keywords).q
+    return predict_with_spread(
+        rung, layers, inputs, mode, activation=activation, network=network, redraws=redraws,
+        seed=seed, apply_mask=apply_mask,
+    ).q  # fmt: skip
 
 
 def predict_with_spread(
@@ -120,13 +125,14 @@ def predict_with_spread(
     network: NetworkSpec | None = None,
     redraws: int | None = None,
     seed: int = 0,
+    apply_mask: bool = False,
 ) -> Prediction:
     """Return what `predict` does, with the spread between networks and the Monte Carlo error."""
     if rung not in RUNGS:
         raise ValueError(f"rung is {rung!r}; allowed: {', '.join(RUNGS)}")
     if mode not in MODES:
         raise ValueError(f"mode is {mode!r}; allowed: {', '.join(MODES)}")
-    stack = hidden_stack(layers, inputs, activation, network)
+    stack = hidden_stack(layers, inputs, activation, network, apply_mask=apply_mask)
     redraws = DEFAULT_REDRAWS[stack.layers[0].kind] if redraws is None else redraws
     if redraws < 2:
         raise ValueError(f"redraws is {redraws}; allowed: at least 2, for a spread")
@@ -139,9 +145,10 @@ def measured_q(
     *,
     activation: str | None = None,
     network: NetworkSpec | None = None,
+    apply_mask: bool = False,
 ) -> np.ndarray:
     """Return q of each image and hidden layer, the mean of h² over neurons: (samples, layers)."""
-    stack = hidden_stack(layers, inputs, activation, network)
+    stack = hidden_stack(layers, inputs, activation, network, apply_mask=apply_mask)
     return np.stack([np.mean(h**2, axis=(1, 2, 3)) for _, _, h in stack.walk()], axis=1)
 
 

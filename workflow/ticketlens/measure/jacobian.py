@@ -17,6 +17,7 @@ from scipy.sparse import csgraph, csr_array
 from ticketlens.architecture import READOUT
 from ticketlens.checkpoint import Layer
 from ticketlens.measure import signal
+from ticketlens.measure.layers import plain
 from ticketlens.measure.product_svd import singular_values as product_singular_values
 from ticketlens.seeds import stream
 from ticketlens.spec import Spec
@@ -132,6 +133,7 @@ def logit_spectrum(
     layers: Sequence[Layer], activation: str, images: np.ndarray
 ) -> tuple[np.ndarray, SpectrumStatistics]:
     """Return the singular values of dlogits/dx on each image (samples, N), and their statistics."""
+    layers = plain(layers)
     h = signal.preactivations(layers, activation, images)
     s = np.linalg.svd(logit_jacobians(layers, activation, h), compute_uv=False)
     slopes = [np.ones((len(s), layers[0].mask.shape[1]))]

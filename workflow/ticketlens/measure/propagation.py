@@ -18,6 +18,7 @@ import numpy as np
 
 from ticketlens.architecture import READOUT, is_residual
 from ticketlens.checkpoint import Layer
+from ticketlens.measure.layers import plain
 from ticketlens.spec import NetworkSpec
 from ticketlens.theory.activations import get
 
@@ -94,13 +95,15 @@ def hidden_stack(
     activation: str | None = None,
     network: NetworkSpec | None = None,
     residual: bool = False,
+    apply_mask: bool = False,
 ) -> HiddenStack:
     """Check the arguments and return the stack.
 
     `inputs` is (samples, features) or (samples, channels, height, width), flattened channel-first
     for linear layers. `network` gives padding and stride of convolutions (default: circular, 1) and
     the activation unless `activation` is given (default: tanh). `residual` says that the caller
-    heeds skips: the formulas of a chain would be silently wrong there.
+    heeds skips: the formulas of a chain would be silently wrong there. Weights off the mask that
+    are not zero are refused, or dropped with `apply_mask` (see `measure.layers`).
     Raises ValueError, saying what is wrong and what is allowed, for layers without weights, shapes
     that do not fit, an unknown activation or padding, inputs that are not finite, and a residual
     network unless `residual`.
@@ -115,15 +118,9 @@ def hidden_stack(
     get(activation)
     if network.padding not in PADDINGS:
         raise ValueError(f"padding is {network.padding!r}; allowed: {sorted(PADDINGS)}")
-    hidden = tuple(layer for layer in layers if layer.name != READOUT)
+    hidden = tuple(layer for layer in plain(layers, apply_mask) if layer.name != READOUT)
     if not hidden:
         raise ValueError("no hidden layer; allowed: at least one besides the readout")
-    for layer in hidden:
-        if layer.weight is None or layer.bias is None:
-            raise ValueError(
-                f"layer {layer.name} has no weights; allowed: layers of a ticket or a trained "
-                "network"
-            )
     if len({layer.kind for layer in hidden}) > 1:
         raise ValueError("hidden layers are of several kinds; allowed: all linear or all conv")
     for before, after in pairwise(hidden):

@@ -19,6 +19,7 @@ import numpy as np
 
 from ticketlens.architecture import READOUT
 from ticketlens.checkpoint import Layer
+from ticketlens.measure.layers import plain
 from ticketlens.theory.activations import get
 
 EPS = 1e-6
@@ -74,12 +75,15 @@ def measure(
     images: np.ndarray,
     rng: np.random.Generator,
     eps: float = EPS,
+    apply_mask: bool = False,
 ) -> Signal:
     """Measure q, c and chi of a ticket or trained network on `images` (n, …), n >= 2.
 
-    Raises ValueError for convolutions, for images of another size than the first layer's, for an
-    unknown activation and for fewer than two images.
+    `layers` may be a torch module; weights off the mask that are not zero are refused, or dropped
+    with `apply_mask` (see `measure.layers`). Raises ValueError for convolutions, for images of
+    another size than the first layer's, for an unknown activation and for fewer than two images.
     """
+    layers = plain(layers, apply_mask)
     h = preactivations(layers, activation, images)
     first, second = disjoint_pairs(len(images)).T
     moved = preactivations(layers, activation, perturbed(images, eps, rng))
@@ -96,8 +100,11 @@ def measure(
 
 
 def hidden(layers: Sequence[Layer]) -> tuple[Layer, ...]:
-    """Return the hidden layers: all but the readout. Raises ValueError if there are none."""
-    found = tuple(layer for layer in layers if layer.name != READOUT)
+    """Return the hidden layers, all but the readout, as `measure.layers.plain` takes them.
+
+    Raises ValueError if there are none, or if weights off the mask are not zero.
+    """
+    found = tuple(layer for layer in plain(layers) if layer.name != READOUT)
     if not found:
         raise ValueError("the network has no hidden layers, and signals are measured on these")
     return found

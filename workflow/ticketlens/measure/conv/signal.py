@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ticketlens.checkpoint import Checkpoint, Layer
 from ticketlens.measure import signal
+from ticketlens.measure.layers import plain
 from ticketlens.networks import Convolutional, build
 from ticketlens.spec import Spec
 from ticketlens.theory.activations import get
@@ -35,8 +36,9 @@ def network(
     layers: Sequence[Layer], spec: Spec, dtype: torch.dtype = torch.float64
 ) -> Convolutional:
     """Return the network of `layers` for measurements. Raises ValueError for another family."""
+    layers = plain(layers)
     signal.hidden(layers)
-    model = build(Checkpoint("ticket", "", 0, 0, "", spec, tuple(layers)), masked=False)
+    model = build(Checkpoint("ticket", "", 0, 0, "", spec, layers), masked=False)
     if type(model) is not Convolutional:  # a subclass has skips
         raise ValueError(
             f"network family is {spec.network.family!r}; allowed here: 'convolutional' "
@@ -58,14 +60,16 @@ def measure(
     images: np.ndarray,
     rng: np.random.Generator,
     eps: float = signal.EPS,
+    apply_mask: bool = False,
 ) -> signal.Signal:
     """Measure q, c and chi on `images` (n, channels, height, width), n >= 2, in float64.
 
+    `layers` and `apply_mask` as in `measure.signal.measure`.
     Raises ValueError for another family than convolutional and for fewer than two images.
     """
     if len(images) < 2:
         raise ValueError(f"{len(images)} images make no pair; at least 2 are needed")
-    model = network(layers, spec)
+    model = network(plain(layers, apply_mask), spec)
     moved = signal.perturbed(images, eps, rng)
     q, chi, pairs, perturbations = [], [], [], []
     for i in range(0, len(images), BATCH):  # an even number, so that pairs stay together
