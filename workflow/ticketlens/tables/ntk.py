@@ -1,0 +1,57 @@
+"""Tables of the empirical neural tangent kernel: the ticket's, and those of the nulls N1 to N6."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ticketlens.checkpoint import Checkpoint
+from ticketlens.measure import ntk
+from ticketlens.measure.jacobian import null_networks
+from ticketlens.tables.columns import Row, keys
+
+PER_CLASS = 10
+
+
+def ntk_rows(
+    checkpoint: Checkpoint,
+    images: npt.NDArray[np.floating],
+    labels: npt.NDArray[np.integer],
+    per_class: int = PER_CLASS,
+) -> tuple[list[Row], list[Row]]:
+    """Return (statistics, spectrum) of K on `per_class` images of every class.
+
+    Fewer where a class has fewer. Column `network`: the ticket itself, and for tickets one draw of
+    each null (the first of `isometry`). The spectrum has one row per eigenvalue of the centred
+    kernel, as its share of the trace.
+    """
+    _, counts = np.unique(labels, return_counts=True)
+    chosen = ntk.balanced(labels, min(per_class, int(counts.min())))
+    networks = {"ticket": checkpoint.layers}
+    if checkpoint.kind == "ticket":
+        networks |= null_networks(
+            checkpoint.layers, checkpoint.spec, checkpoint.seed, checkpoint.round
+        )
+    statistics, spectrum = [], []
+    for name, layers in networks.items():
+        matrix = ntk.kernel(layers, checkpoint.spec.network.activation, images[chosen])
+        found = ntk.statistics(matrix, labels[chosen])
+        total = found.eigenvalues.sum()
+        shares = found.eigenvalues / total if total > 0 else found.eigenvalues * np.nan
+        labelled = {**keys(checkpoint), "network": name}
+        statistics.append(
+            {
+                **labelled,
+                "images": len(chosen),
+                "log_trace": found.log_trace,
+                "effective_rank": found.effective_rank,
+                "label_alignment": found.alignment,
+                "largest_share": float(shares[0]),
+                "leading_nine_share": float(shares[:9].sum()),
+            }
+        )
+        spectrum += [
+            {**labelled, "rank": rank, "share": float(share)}
+            for rank, share in enumerate(shares, start=1)
+        ]
+    return statistics, spectrum
