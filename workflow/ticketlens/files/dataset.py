@@ -211,10 +211,20 @@ def _within(labels: np.ndarray, classes: int) -> bool:
 def images_of(
     spec: DatasetSpec,
     path: str | os.PathLike,
-    limit: int = MEASUREMENT_IMAGES,
+    limit: int | None = MEASUREMENT_IMAGES,
     own_only: bool = True,
 ) -> np.ndarray:
-    """Return the measurement images of the data set at `path`, for a ticket made on `spec`.
+    """Return the images of `labelled_images_of`, without their labels."""
+    return labelled_images_of(spec, path, limit, own_only)[0]
+
+
+def labelled_images_of(
+    spec: DatasetSpec,
+    path: str | os.PathLike,
+    limit: int | None = MEASUREMENT_IMAGES,
+    own_only: bool = True,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first `limit` validation images at `path` for a ticket made on `spec`, and labels.
 
     With `own_only` they must be the images that the ticket was made on; without, as for tickets of
     the bank, images of their shape and number of classes will do. Raises DatasetError otherwise.
@@ -227,7 +237,7 @@ def images_of(
             f"{path}: data set {data.name} ({data.sha256[:12]}…) is not the one that the ticket "
             f"was made on: {spec.name} ({spec.sha256[:12]}…); it is measured on {allowed} only"
         )
-    return read_part(data, "validation", limit)[0]
+    return read_part(data, "validation", limit)
 
 
 def normalise(pixels: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:

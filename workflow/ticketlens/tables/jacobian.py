@@ -12,22 +12,20 @@ from ticketlens.tables.columns import Row, hidden, keys
 
 NULL_DRAWS = 3
 LOG10_S2 = np.linspace(-10, 3, 131)
+JACOBIANS = {"hidden": spectra.hidden_spectrum, "logits": spectra.logit_spectrum}
 
 
 def jacobian_rows(checkpoint: Checkpoint, images: np.ndarray) -> tuple[list[Row], list[Row]]:
     """Return (statistics, spectrum) of dh^L/dh^1 and dlogits/dx on `images`, mean over images.
 
-    Column `network`: the ticket itself, and for tickets one draw of each null N1 to N6 (hidden
-    Jacobian, statistics only). The spectrum is a histogram of log10 s² over the non-structural
+    Column `network`: the ticket itself, and for tickets one draw of each null N1 to N6 (statistics
+    only). The spectrum is a histogram of log10 s² over the non-structural
     values, as a density that integrates to their share; `density_theory` is free probability's for
     the dense round 0, where all factors are square, with the measured q of each.
     """
     activation = checkpoint.spec.network.activation
     statistics_rows, spectrum_rows = [], []
-    for jacobian, measure in (
-        ("hidden", spectra.hidden_spectrum),
-        ("logits", spectra.logit_spectrum),
-    ):
+    for jacobian, measure in JACOBIANS.items():
         s, found = measure(checkpoint.layers, activation, images)
         labels = {**keys(checkpoint), "jacobian": jacobian, "network": "ticket"}
         statistics_rows.append({**labels, **_statistics(s, found)})
@@ -48,9 +46,10 @@ def jacobian_rows(checkpoint: Checkpoint, images: np.ndarray) -> tuple[list[Row]
             checkpoint.layers, checkpoint.spec, checkpoint.seed, checkpoint.round
         )
         for name, layers in nulls.items():
-            labels = {**keys(checkpoint), "jacobian": "hidden", "network": name}
-            found = _statistics(*spectra.hidden_spectrum(layers, activation, images))
-            statistics_rows.append({**labels, **found})
+            for jacobian, measure in JACOBIANS.items():
+                labels = {**keys(checkpoint), "jacobian": jacobian, "network": name}
+                found = _statistics(*measure(layers, activation, images))
+                statistics_rows.append({**labels, **found})
     return statistics_rows, spectrum_rows
 
 

@@ -1,0 +1,81 @@
+"""Figure of the change that training makes: its spikes per layer, and what they classify alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ticketlens.figures import style as plotting
+
+MATRICES = {
+    "change": (plotting.VERMILLION, "o", r"$D = W - \theta_0$"),
+    "trained": (plotting.BLUE, "s", r"$W$, trained"),
+    "initial": ("0.4", "^", r"$\theta_0$ on the mask"),
+}
+LEVELS = {
+    "trained": ("black", "-", "trained"),
+    "spikes": (plotting.VERMILLION, "-", r"$\theta_0$ + spikes of $D$"),
+    "bulk": (plotting.VERMILLION, ":", r"$\theta_0$ + bulk of $D$"),
+    "control-spikes": (plotting.BLUE, "-", r"spikes of $W$ alone"),
+    "control-bulk": (plotting.BLUE, ":", r"bulk of $W$ alone"),
+}
+
+
+def change(
+    spectra: pd.DataFrame, accuracy: pd.DataFrame, titles: Mapping[str, str], count: int = 3
+) -> Figure:
+    """Spikes per layer, and accuracy of theta_0 with parts of the change added.
+
+    `spectra` is change_spectra.csv, `accuracy` change_accuracy.csv (validation images). One column
+    per study and density, `count` of these at most. Top: singular values beyond the edge of
+    Gaussian matrices on the same mask. Bottom: theta_0 plus the k leading directions of every
+    layer's D, and levels of spikes and bulk. Mean over seeds, bars 95 % t-intervals.
+    """
+    rows, studies = plotting.selected(spectra, titles, "trained")
+    curves, _ = plotting.selected(accuracy, titles, "trained")
+    columns = [
+        (study, number)
+        for study in studies
+        for number in plotting.spread(rows.loc[rows["study"] == study, "round"], count)
+    ]
+    names = []
+    for study, number in columns:
+        own = rows[(rows["study"] == study) & (rows["round"] == number)]
+        seeds = plotting.seed_range([own["seed"].nunique()])
+        names.append(f"{titles[study]}, density {own['density'].median():.2g}, {seeds}")
+    figure, axes = plotting.panels(names, 2)
+    for column, (study, number) in enumerate(columns):
+        here = (rows["study"] == study) & (rows["round"] == number)
+        axis, own = axes[0][column], rows[here]
+        for name, (colour, marker, label) in MATRICES.items():
+            intervals = plotting.seed_intervals(own[own["matrix"] == name], "layer", "spikes")
+            plotting.draw_intervals(
+                axis, intervals["layer"], intervals, colour, marker=marker, label=label
+            )
+        readout = own.loc[own["name"] == "readout", "layer"].max()
+        plotting.frame(axis, own["spikes"], [0])
+        plotting.layer_axis(
+            axis, own.loc[own["name"] != "readout", "layer"],
+            None if np.isnan(readout) else int(readout),
+        )  # fmt: skip
+        axis, own = axes[1][column], curves[
+            (curves["study"] == study) & (curves["round"] == number)
+        ]  # fmt: skip
+        ranked = plotting.seed_intervals(own[own["network"] == "rank"], "rank", "validation_accuracy")
+        plotting.draw_intervals(
+            axis, ranked["rank"], ranked, plotting.GREEN, marker="o",
+            label=r"$\theta_0$ + rank $k$ of $D$",
+        )  # fmt: skip
+        for name, (colour, line, label) in LEVELS.items():
+            level = own.loc[own["network"] == name, "validation_accuracy"].mean()
+            axis.axhline(level, color=colour, ls=line, lw=1.2, label=label)
+        axis.set_xscale("log")
+        axis.set_xlabel("rank $k$, per layer")
+        axis.set_ylim(0, None)
+    plotting.label_rows(axes, "spikes beyond the null", "validation accuracy")
+    handles, labels = plotting.entries([axes[0][0], axes[1][0]])
+    plotting.legend(figure, handles, labels)
+    return figure

@@ -1,0 +1,106 @@
+"""Figures of what goes backward: gradients at every layer, and the neural tangent kernel.
+
+Each is one function from a tidy table and panel titles to a figure, one column per study. Lines are
+the ticket minus a null of the same seed and round, so that what all share is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ticketlens.figures import style as plotting
+from ticketlens.figures.jacobian import NETWORKS, SHIFTS
+
+LINES = 5  # rounds whose layers are drawn
+FAR = "fresh"  # N6, of another scale than the ticket: it would hide the others
+
+
+def against_nulls(rows: pd.DataFrame, columns: list[str], by: list[str]) -> pd.DataFrame:
+    """Return the ticket minus each null, paired by `by`: columns `by`, density, network, values.
+
+    `network` is the null; nulls without a ticket beside them are left out.
+    """
+    ticket = rows.loc[rows["network"] == "ticket", [*by, *columns]]
+    nulls = rows[rows["network"] != "ticket"]
+    both = nulls.merge(ticket, on=by, suffixes=("_null", ""))
+    for column in columns:
+        both[column] = both[column] - both[f"{column}_null"]
+    kept = dict.fromkeys([*by, "density", "network", *columns])
+    return both[list(kept)]
+
+
+def _draw_nulls(axis: Axes, rows: pd.DataFrame, column: str, label: bool) -> None:
+    """Draw ticket − null against density, a line per null but N6."""
+    names = [name for name in NETWORKS if name != FAR and (rows["network"] == name).any()]
+    axis.axhline(0, color="0.4", lw=0.9, ls="--", zorder=1)
+    for name in names:
+        colour, marker, text = NETWORKS[name]
+        plotting.draw_against_density(
+            axis, rows[rows["network"] == name], column, colour, marker=marker,
+            shift=SHIFTS[list(NETWORKS).index(name)], label=text if label else None, lw=1.0,
+        )  # fmt: skip
+    shown = rows[rows["network"].isin(names)]
+    means = shown.groupby(["network", "seed", "round"])[column].mean()
+    plotting.frame(axis, means, [0])
+    plotting.density_axis(axis, rows["density"])
+
+
+def gradients(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
+    """Gradients that reach each layer: ln G_l of the ticket minus that of its nulls.
+
+    `table` is gradients.csv. Rows: logits at layer 1 against density, N1 to N5; the loss there;
+    logits at every layer (0: pixels) against N4, the same mask and magnitudes with redrawn signs.
+    Mean over seeds with 95 % t-interval.
+    """
+    rows, studies = plotting.selected(table, titles, "init")
+    by = ["study", "seed", "round", "layer", "arm"]
+    found = against_nulls(rows, ["log_logits", "log_loss"], by)
+    figure, axes = plotting.study_panels(found, studies, titles, 3)
+    for column, study in enumerate(studies):
+        own = found[found["study"] == study]
+        for axis, quantity in zip(axes[:2, column], ("log_logits", "log_loss"), strict=True):
+            _draw_nulls(axis, own[own["layer"] == 1], quantity, label=quantity == "log_logits")
+        plotting.hide_x(axes[0][column])
+        axis = axes[2][column]
+        axis.axhline(0, color="0.4", lw=0.9, ls="--", zorder=1)
+        signs = own[own["network"] == "sign-redrawn"]
+        signs = signs[signs["round"].isin(plotting.spread(signs["round"], LINES))]
+        if len(signs):
+            plotting.draw_layers(axis, signs, "log_logits")
+            plotting.frame(axis, signs["log_logits"], [0])
+            plotting.layer_axis(axis, signs["layer"])
+    plotting.label_rows(
+        axes, r"$\Delta\,\ln G_1$, logits", r"$\Delta\,\ln G_1$, loss",
+        r"$\Delta\,\ln G_l$, logits, to N4",
+    )  # fmt: skip
+    plotting.density_colourbar(figure, axes[2])
+    plotting.legend(figure, *plotting.entries(axes[0]))
+    return figure
+
+
+def ntk(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
+    """The neural tangent kernel over the kept weights: ticket minus nulls N1 to N5.
+
+    `table` is ntk.csv. Rows: ln(tr K/n), the effective rank, the alignment with the labels. Mean
+    over seeds with 95 % t-interval.
+    """
+    rows, studies = plotting.selected(table, titles, "init")
+    columns = ["log_trace", "effective_rank", "label_alignment"]
+    found = against_nulls(rows, columns, ["study", "seed", "round", "arm"])
+    figure, axes = plotting.study_panels(found, studies, titles, 3)
+    for column, study in enumerate(studies):
+        own = found[found["study"] == study]
+        for axis, quantity in zip(axes[:, column], columns, strict=True):
+            _draw_nulls(axis, own, quantity, label=quantity == columns[0])
+        for axis in axes[:2, column]:
+            plotting.hide_x(axis)
+    plotting.label_rows(
+        axes, r"$\Delta\,\ln(\mathrm{tr}\,K/n)$", r"$\Delta$ effective rank",
+        r"$\Delta$ alignment with labels",
+    )  # fmt: skip
+    plotting.legend(figure, *plotting.entries(axes[0]))
+    return figure
