@@ -16,6 +16,7 @@ from PIL import Image
 
 from ticketlens.figures import accuracy as figures
 from ticketlens.figures import generalization as figures_generalization
+from ticketlens.figures import gradients as figures_gradients
 from ticketlens.figures import jacobian as figures_jacobian
 from ticketlens.figures import residual as figures_residual
 from ticketlens.figures import signal as figures_signal
@@ -47,6 +48,8 @@ DRAW: dict[str, tuple[str, Callable[..., Figure]]] = {
     "cmap": ("cmap", partial(figures_signal.cmap, dense=DENSE)),
     "jacobian_spectrum": ("jacobian_spectrum", figures_jacobian.jacobian_spectrum),
     "isometry": ("isometry", figures_jacobian.isometry),
+    "gradients": ("gradients", figures_gradients.gradients),
+    "ntk": ("ntk", figures_gradients.ntk),
     "residual": ("residual", partial(figures_residual.residual, dense=DENSE)),
 }
 # Columns of a table, and what its rows are labelled by besides study, seed, round, arm and state.
@@ -69,6 +72,8 @@ COLUMNS = {
     "cmap": ["c"],
     "jacobian_spectrum": ["density_log10", "density_theory"],
     "isometry": ["log_frobenius", "excess"],
+    "gradients": ["log_logits", "log_loss"],
+    "ntk": ["log_trace", "effective_rank", "label_alignment"],
     "residual": [
         *["q", "q_naive", "q_second_moment", "chi", "chi_naive", "chi_second_moment"],
     ],
@@ -89,6 +94,8 @@ LABELS: dict[str, dict] = {
     "cmap": HIDDEN,
     "jacobian_spectrum": {"jacobian": ["hidden", "logits"], "log10_s2": np.linspace(-4, 1, 11)},
     "isometry": {"network": ["ticket", "random-mask", "fresh"], "draw": [0, 1]},
+    "gradients": {"network": ["ticket", "random-mask", "sign-redrawn"], "layer": range(LAYERS)},
+    "ntk": {"network": ["ticket", "random-mask", "fresh"]},
     "residual": {"part": ["inside", "trunk"], "block": range(3)},
 }
 

@@ -198,9 +198,13 @@ def of_factorial(file):
 
 def studies_of(table):
     """Studies that a table has rows of: signal, ladder and Jacobian are those of chains of layers."""
-    if table in ("residual", "jacobian_spectrum"):
-        return RESIDUAL if table == "residual" else FULLY_CONNECTED
-    has_all = KINDS[table] in ("weights", "degrees")
+    if table == "residual":
+        return RESIDUAL
+    if KINDS[table] == "change":  # what training changed: the bank has tickets only
+        return [name for name in FULLY_CONNECTED if name in TRAINED]
+    if table == "jacobian_spectrum" or KINDS[table] == "ntk":
+        return FULLY_CONNECTED
+    has_all = KINDS[table] in ("weights", "degrees", "gradients")
     return [name for name in config["studies"] if has_all or name not in RESIDUAL]
 
 
@@ -224,6 +228,7 @@ def measured_on_imp(table, suffix="csv"):
     files = []
     for study in studies_of(table):
         states = ["init", "trained"] if study in TRAINED and table != "degrees" else ["init"]
+        states = ["trained"] if KINDS[table] == "change" else states
         files += [
             f"<results>/measurements/{table}/{study}/seed{seed}/round{number}/imp/{state}.{suffix}"
             for seed in config["studies"][study]["seeds"]

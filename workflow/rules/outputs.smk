@@ -36,6 +36,11 @@ KINDS = {
     "isometry": "jacobian",
     "jacobian_spectrum": "jacobian",
     "residual": "signal",
+    "gradients": "gradients",
+    "ntk": "ntk",
+    "ntk_spectra": "ntk",
+    "change_spectra": "change",
+    "change_accuracy": "change",
 }
 MEASURED = [table for table in KINDS if table != "histograms" and studies_of(table)]
 ANY_ARM = bool(of_arms("", "", config["studies"]))
@@ -84,7 +89,9 @@ FIGURES = [
         else []
     ),
     *(["qmap_trained"] if set(TRAINED) - set(RESIDUAL) else []),
-    *(["jacobian_spectrum"] if FULLY_CONNECTED else []),
+    *(["jacobian_spectrum", "ntk"] if FULLY_CONNECTED else []),
+    "gradients",
+    *(["change"] if "change_spectra" in MEASURED else []),
     *(["residual"] if RESIDUAL else []),
     *(["zero_shot"] if ANY_ARM else []),
     *[name for name in ("std_experiment", "variance_adjusted") if len(SHOWN[name]) > 1],

@@ -50,10 +50,13 @@ FIGURES = {
     "chi": Figure("Chi", "chi against density and layer", is_key=True),
     "cmap": Figure("Chi", "Correlations of pairs of images"),
     "jacobian_spectrum": Figure("Jacobians", "Spectrum of the Jacobian", density="up to six"),
+    "gradients": Figure("Jacobians", "Gradients per layer against nulls", is_key=True),
+    "ntk": Figure("Jacobians", "The tangent kernel against nulls"),
+    "change": Figure("Weights", "The spectrum of the change", density="up to three"),
     "isometry": Figure("Jacobians", "Growth of perturbations against nulls", is_key=True),
 }
 # Curves of every checkpoint, to draw with: too large to keep in a repository.
-TOO_LARGE = ("histograms", "spectral_densities", "jacobian_spectrum", "bimodal_law")
+TOO_LARGE = ("histograms", "spectral_densities", "jacobian_spectrum", "ntk_spectra", "bimodal_law")
 TABLES = {
     "accuracy": "Accuracies and losses of every run, for the last and the best validation epoch",
     "training_curves": "Losses and accuracies per run and epoch",
@@ -73,6 +76,11 @@ TABLES = {
     "cmap": "Correlations of pairs of images per layer",
     "jacobian": "Singular values of the Jacobian in numbers",
     "isometry": "Growth of perturbations, of tickets and of the nulls N1 to N6",
+    "gradients": "Gradients of logits and loss at every layer, of tickets and of the nulls N1 to N6",
+    "ntk": "The neural tangent kernel over the kept weights, of tickets and of the nulls N1 to N6",
+    "ntk_spectra": "Eigenvalues of the centred tangent kernel, as shares of its trace",
+    "change_spectra": "Spikes of W − theta_0, of W and of theta_0 per layer, and where they point",
+    "change_accuracy": "Validation accuracy of theta_0 with parts of what training changed",
     "jacobian_spectrum": "Densities of the Jacobian's squared singular values, and theory",
 }
 

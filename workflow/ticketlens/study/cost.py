@@ -45,6 +45,9 @@ MEASUREMENTS = {
     "degrees": (0.1, None, 1),
     "ladder": (2.4, "ladder_images", 200),
     "jacobian": (2.0, "isometry_images", 100),
+    "gradients": (5.5, "isometry_images", 100),
+    "ntk": (4.5, None, 1),
+    "change": (6.0, None, 1),
 }
 """Per kind: seconds of one checkpoint of the reference network, the key of `measure` that they are
 in proportion to, and its value there."""
@@ -53,10 +56,13 @@ REFERENCE_WORK, REFERENCE_WEIGHTS = 1_247_744, 1_247_744
 TABLES = {
     "signal": "qmap", "weights": "weight_statistics", "degrees": "degrees",
     "ladder": "ladder", "jacobian": "isometry",
+    "gradients": "gradients", "ntk": "ntk", "change": "change_spectra",
 }  # fmt: skip
 """A file that each kind of measurement makes."""
-OF_WEIGHTS = ("weights", "degrees")
+OF_ALL = ("weights", "degrees", "gradients")
 """Kinds that residual networks have, too; their own signal table is not counted."""
+LINEAR_ONLY = ("ntk", "change")
+"""Kinds of fully connected networks without skips alone."""
 UNKNOWN = "unknown"
 STAGES = ("chains", "donors", "arms", "factorial", "measurements")
 
@@ -219,11 +225,16 @@ def _measurements(config: Config, study: str) -> Line:
         for number in arm_rounds(config, arm, study)
     ]
     files, seconds = [], 0.0
-    kinds = [kind for kind in MEASUREMENTS if kind in OF_WEIGHTS or not is_residual(spec.network)]
+    kinds = [
+        kind
+        for kind in MEASUREMENTS
+        if (kind in OF_ALL or not is_residual(spec.network))
+        and not (kind in LINEAR_ONLY and is_convolutional(spec))
+    ]
     for (number, arm, seeds, own), kind in product(points, kinds):
         if arm != "imp" and kind not in measure.get("arms", ["signal"]):
             continue
-        for state in own[:1] if kind == "degrees" else own:
+        for state in {"degrees": own[:1], "change": own[1:]}.get(kind, own):
             files += [
                 Path(config["results"], "measurements", TABLES[kind], study, f"seed{seed}",
                      f"round{number:02d}", arm, f"{state}.csv")
@@ -237,7 +248,7 @@ def _measurements(config: Config, study: str) -> Line:
 def measurement_seconds(spec: Spec, kind: str, measure: Mapping[str, Any]) -> float:
     """Return the core-seconds of one measurement, scaled from the reference network (rough)."""
     seconds, key, images = MEASUREMENTS[kind]
-    with_torch = is_convolutional(spec) and kind in ("signal", "jacobian")
+    with_torch = is_convolutional(spec) and kind in ("signal", "jacobian", "gradients")
     if key is None:
         scale = sum(prod(layer.shape) for layer in layer_shapes(spec)) / REFERENCE_WEIGHTS
     else:

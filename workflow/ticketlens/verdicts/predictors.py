@@ -36,7 +36,7 @@ class Property:
     table: str
     column: str
     label: str
-    rows: Mapping[str, str] | None = None
+    rows: Mapping[str, str | int] | None = None
     deep: bool = True
     transform: Callable[[np.ndarray], np.ndarray] | None = None
 
@@ -73,6 +73,19 @@ PROPERTIES: dict[str, Property] = {
     "jacobian_spread": Property(
         "jacobian", "log_sd", r"sd of $\log s$",
         {"network": "ticket", "jacobian": "hidden"}, deep=False,
+    ),
+    "gradient": Property(
+        "gradients", "log_logits", r"$\ln G_1$ of the logits", {"network": "ticket", "layer": 1},
+        deep=False,
+    ),
+    "ntk_trace": Property(
+        "ntk", "log_trace", r"$\ln(\mathrm{tr}\,K/n)$", {"network": "ticket"}, deep=False
+    ),
+    "ntk_rank": Property(
+        "ntk", "effective_rank", "effective rank of $K$", {"network": "ticket"}, deep=False
+    ),
+    "label_alignment": Property(
+        "ntk", "label_alignment", "alignment of $K$ with labels", {"network": "ticket"}, deep=False
     ),
 }  # fmt: skip
 
