@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-
 from tests.measure.test_jacobian import DENSE, make_images, make_ticket
+
 from ticketlens.checkpoint import Checkpoint
 from ticketlens.measure import change
 from ticketlens.networks import build
@@ -83,7 +83,9 @@ def test_spikes_and_bulk_add_up_to_the_trained_network_on_the_mask():
         np.testing.assert_allclose(layer.weight, wanted.weight, atol=1e-6)
         assert (layer.weight[~layer.mask] == 0).all()
         assert np.array_equal(layer.bias, wanted.bias)
-    rank_one = change.with_change(ticket.layers, trained.layers, [p["change"].leading(1) for p in parts])
+    rank_one = change.with_change(
+        ticket.layers, trained.layers, [p["change"].leading(1) for p in parts]
+    )
     assert all((layer.weight[~layer.mask] == 0).all() for layer in rank_one)
 
 

@@ -1,12 +1,12 @@
-"""Gradients at every layer: against autograd, finite differences, and a network with closed form."""
+"""Gradients at every layer: against autograd, finite differences, and a closed form."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 import torch
-
 from tests.measure.test_jacobian import CONVS, DENSE, make_images, make_ticket, module
+
 from ticketlens.checkpoint import Checkpoint, Layer
 from ticketlens.measure import gradients, jacobian, signal
 from ticketlens.measure.conv import gradients as gradients_conv

@@ -64,7 +64,9 @@ def change(
         axis, own = axes[1][column], curves[
             (curves["study"] == study) & (curves["round"] == number)
         ]  # fmt: skip
-        ranked = plotting.seed_intervals(own[own["network"] == "rank"], "rank", "validation_accuracy")
+        ranked = plotting.seed_intervals(
+            own[own["network"] == "rank"], "rank", "validation_accuracy"
+        )
         plotting.draw_intervals(
             axis, ranked["rank"], ranked, plotting.GREEN, marker="o",
             label=r"$\theta_0$ + rank $k$ of $D$",

@@ -110,9 +110,9 @@ def with_change(
     return tuple(
         replace(
             after,
-            weight=np.where(
-                after.mask, before.weight + part.reshape(after.mask.shape), 0.0
-            ).astype(np.float32),
+            weight=np.where(after.mask, before.weight + part.reshape(after.mask.shape), 0.0).astype(
+                np.float32
+            ),
         )
         for before, after, part in zip(initial, trained, parts, strict=True)
     )
@@ -136,10 +136,8 @@ def span(rows: npt.NDArray[np.floating], tolerance: float = 1e-10) -> Floats:
     return basis
 
 
-def class_means(
-    images: npt.NDArray[np.floating], labels: npt.NDArray[np.integer]
-) -> Floats:
-    """Return the mean image of each class minus the mean of all classes' means: (classes, pixels)."""
+def class_means(images: npt.NDArray[np.floating], labels: npt.NDArray[np.integer]) -> Floats:
+    """Return each class's mean image minus the mean of all classes': (classes, pixels)."""
     flat = images.reshape(len(images), -1).astype(np.float64)
     means = np.stack([flat[labels == label].mean(axis=0) for label in np.unique(labels)])
     centred: Floats = means - means.mean(axis=0)

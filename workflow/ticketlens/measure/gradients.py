@@ -60,9 +60,9 @@ def backward(
 ) -> Gradients:
     """Measure the gradients at `images` (n, …) with true `labels` (n,).
 
-    Pulled back from the logits, because there are fewer of them. Raises ValueError for convolutions,
-    images of another size than the first layer's, a network without readout, and labels that do
-    not fit the images or the logits.
+    Pulled back from the logits, because there are fewer of them. Raises ValueError for
+    convolutions, images of another size than the first layer's, a network without readout, and
+    labels that do not fit the images or the logits.
     """
     readout = one_readout(layers)
     check_labels(labels, len(images), len(readout.mask))
@@ -95,7 +95,7 @@ def _backward(
 
 
 def _append(logits: list[Floats], loss: list[Floats], pulled: Floats, error: Floats) -> None:
-    """Note the squares of dlogits/dh (samples, classes, neurons) and of what the loss makes of it."""
+    """Note the squares of dlogits/dh (samples, classes, neurons) and of dloss/dh."""
     logits.append(np.mean(np.sum(pulled**2, axis=2), axis=1))
     loss.append(np.sum(np.einsum("nc,nck->nk", error, pulled) ** 2, axis=1))
 
@@ -119,8 +119,10 @@ def one_readout(layers: Sequence[Layer]) -> Layer:
 def check_labels(labels: npt.NDArray[np.integer], images: int, classes: int) -> None:
     """Raise ValueError unless there is one label per image, each that of a logit."""
     if np.shape(labels) != (images,):
-        raise ValueError(f"labels have shape {np.shape(labels)}; allowed for the images: {(images,)}")
-    if len(labels) and not (0 <= np.min(labels) and np.max(labels) < classes):
+        raise ValueError(
+            f"labels have shape {np.shape(labels)}; allowed for the images: {(images,)}"
+        )
+    if len(labels) and not (np.min(labels) >= 0 and np.max(labels) < classes):
         raise ValueError(
             f"labels reach from {np.min(labels)} to {np.max(labels)}; allowed: 0 to {classes - 1}"
         )

@@ -76,7 +76,7 @@ TABLES = {
     "cmap": "Correlations of pairs of images per layer",
     "jacobian": "Singular values of the Jacobian in numbers",
     "isometry": "Growth of perturbations, of tickets and of the nulls N1 to N6",
-    "gradients": "Gradients of logits and loss at every layer, of tickets and of the nulls N1 to N6",
+    "gradients": "Gradients of logits and loss at every layer, of tickets and the nulls N1 to N6",
     "ntk": "The neural tangent kernel over the kept weights, of tickets and of the nulls N1 to N6",
     "ntk_spectra": "Eigenvalues of the centred tangent kernel, as shares of its trace",
     "change_spectra": "Spikes of W − theta_0, of W and of theta_0 per layer, and where they point",
