@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from ticketlens.pages.results_page import Numbers, render
+from ticketlens.verdicts.inference import Interval
 from workflow_tools import REPOSITORY
 
 FOLDER = REPOSITORY / "docs" / "results" / "zero-shot"
@@ -59,3 +60,43 @@ def test_the_contrasts_are_the_table_of_accuracies_less_imp() -> None:
         assert 100 * found.mean == pytest.approx(row.mean, abs=1e-3)
         assert 100 * found.lower == pytest.approx(row.lower, abs=2e-3)
         assert not row.planned
+
+
+STUDIES = ("fcnet-normal", "fcnet-normal-rate-0-03")
+
+
+def gaps(study: str, column: str) -> dict[str, Interval]:
+    """Return arm - IMP at round 7, as shares, by arm."""
+    return {
+        arm: NUMBERS.estimate("accuracy", column, 7, study=study, arm=arm, minus="imp")
+        for arm in NUMBERS.arms(7, study)
+    }
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_in_the_last_epoch_every_mask_lies_below_the_ticket(study: str) -> None:
+    """The page: "every mask here lies below the IMP ticket, at both rates"."""
+    assert all(gap.upper < 0 for gap in gaps(study, "test_accuracy").values())
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_snip_is_the_best_of_the_masks_that_choose_layer_densities(study: str) -> None:
+    found = gaps(study, "test_accuracy")
+    own = {
+        arm: gap.mean for arm, gap in found.items() if arm in ("snip", "grasp", "synflow", "erk")
+    }
+    assert max(own, key=lambda arm: own[arm]) == "snip"
+
+
+def test_at_the_best_validation_epoch_snip_lies_above_the_ticket_at_the_lower_rate_alone() -> None:
+    low, high = (gaps(study, "test_accuracy_best_validation")["snip"] for study in STUDIES)
+    assert low.lower > 0
+    assert high.lower < 0 < high.upper
+
+
+def test_snip_takes_weights_from_the_first_layer() -> None:
+    first, second = (
+        NUMBERS.estimate("accuracy", f"density_hidden{layer}", 7, arm="snip", minus="imp")
+        for layer in (1, 2)
+    )
+    assert first.upper < 0 < second.lower
