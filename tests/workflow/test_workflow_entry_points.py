@@ -168,6 +168,27 @@ def test_overlays_combine_and_figures_of_a_trial_are_targets_too(fresh: Path) ->
     assert found["train"] < trainings("config/quick.yaml")
 
 
+def test_braces_in_titles_are_text(fresh: Path) -> None:
+    titles = {
+        "studies": {"fcnet-normal": {"title": r"$\sigma_{w}=1.4$ {seed}"}},
+        "arms": {"uniform-bimodal": {"title": "$x_{1}$ {study}"}},
+    }
+    (fresh / "titles.yaml").write_text(yaml.safe_dump(titles))
+    assert counts(plan(fresh, "--configfile", "config/quick.yaml", "titles.yaml"))["plot_chi"] == 1
+
+
+def test_what_no_image_can_give_is_said_before_the_first_job(fresh: Path) -> None:
+    overlay = {"training": {"batch_size": 100_000}, "results": "results/impossible"}
+    (fresh / "impossible.yaml").write_text(yaml.safe_dump(overlay))
+    overlays = ("--configfile", "config/quick.yaml", "impossible.yaml")
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", *overlays]
+    result = run(fresh, command)
+    assert result.returncode != 0
+    assert "config files of this run: config/quick.yaml, impossible.yaml" in result.stdout
+    assert "batch_size is 100000, more than the 4000 training images" in result.stdout
+    assert not (fresh / "results/impossible/checkpoints").exists()
+
+
 def test_every_rule_is_listed_with_a_docstring_of_its_own(fresh: Path) -> None:
     listed = dict(re.findall(r"^(\w+) \((.+\.|.+\?)\)$", snakemake(fresh, "--list"), re.MULTILINE))
     assert set(listed) == {rule.name for rule in rules()}

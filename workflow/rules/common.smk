@@ -19,6 +19,7 @@ from ticketlens.study import catalogue
 from ticketlens.jobs import preflight
 from ticketlens.study import config as ticketlens_config
 from ticketlens.study import factorial as ticketlens_factorial
+from ticketlens.study import image_counts
 from ticketlens.study import studies as ticketlens_studies
 from ticketlens.architecture import is_convolutional, is_residual, layer_shapes
 from ticketlens.study.arms import (
@@ -44,6 +45,7 @@ gc.set_threshold(100_000, 50, 100)
 
 ticketlens_config.export_library_path()
 try:
+    ticketlens_config.check_files(workflow.configfiles)
     config = ticketlens_config.checked(config)
 except ticketlens_config.ConfigError as error:
     raise WorkflowError(str(error)) from None
@@ -83,10 +85,14 @@ def code(script, **chosen):
 
 
 def ready():
-    """Stop a run that cannot write its results, or whose clock went backwards."""
+    """Stop a run that cannot write its results, or train on the images that there are."""
+    # Of two `--configfile` flags Snakemake (9.27) drops the first without a word.
+    files = ", ".join(os.path.relpath(file) for file in workflow.configfiles)
+    print(f"config files of this run: {files}", file=sys.stderr)
     try:
         preflight.check(config["results"])
-    except preflight.PreflightError as error:
+        image_counts.check(config)
+    except (preflight.PreflightError, ticketlens_config.ConfigError) as error:
         raise WorkflowError(str(error)) from None
 
 
@@ -299,12 +305,16 @@ def captions():
 
 
 def titles(left_out=()):
-    """Panel titles by study, as `study=title` items, in the order of the config."""
-    return [
+    """Params function: panel titles by study, as `study=title` items, in the order of the config.
+
+    A function, as Snakemake takes braces in plain params for wildcards.
+    """
+    items = [
         f"{name}={study.get('title', name)}"
         for name, study in config["studies"].items()
         if name not in left_out
     ]
+    return lambda wildcards: items
 
 
 def mean_field():

@@ -12,6 +12,8 @@ rule prepare_dataset:
         "<logs>/prepare_dataset.log",
     benchmark:
         "<benchmarks>/prepare_dataset.tsv"
+    # First of all, so that a run without images fails at once.
+    priority: 100
     conda:
         "../../envs/train.yaml"
     resources:

@@ -59,7 +59,7 @@ rule plot_bimodal_accuracy:
         "../../envs/analyse.yaml"
     params:
         code=code("plot_accuracy_of_arms"),
-        arms=arm_items(config, SHOWN["bimodal"]),
+        arms=lambda wildcards: arm_items(config, SHOWN["bimodal"]),
         study=EXPERIMENTS.get("bimodal", {}).get("study"),
         title=experiment_title("bimodal"),
     script:
@@ -80,7 +80,7 @@ use rule plot_bimodal_accuracy as plot_variance_adjusted with:
         "<logs>/plot_variance_adjusted.log",
     params:
         code=code("plot_accuracy_of_arms"),
-        arms=arm_items(config, SHOWN["variance_adjusted"]),
+        arms=lambda wildcards: arm_items(config, SHOWN["variance_adjusted"]),
         study=EXPERIMENTS.get("variance_adjusted", {}).get("study"),
         title=experiment_title("variance_adjusted"),
 
@@ -104,7 +104,7 @@ rule plot_std_experiment:
         "../../envs/analyse.yaml"
     params:
         code=code("plot_std_experiment"),
-        arms=arm_items(config, SHOWN["std_experiment"]),
+        arms=lambda wildcards: arm_items(config, SHOWN["std_experiment"]),
         study=EXPERIMENTS.get("std_experiment", {}).get("study"),
         title=experiment_title("std_experiment"),
         round=EXPERIMENTS.get("std_experiment", {}).get("round"),

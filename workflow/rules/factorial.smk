@@ -120,6 +120,6 @@ rule cost:
         "../../envs/analyse.yaml"
     params:
         code=code("cost"),
-        config=json.dumps(config),
+        config=lambda wildcards: json.dumps(config),
     script:
         "../scripts/cost.py"

@@ -56,9 +56,10 @@ def material(wildcards):
 
 
 def experiment_title(experiment):
-    """Panel title of the study of an experiment."""
+    """Params function: panel title of the study of an experiment."""
     study = EXPERIMENTS.get(experiment, {}).get("study")
-    return config["studies"].get(study, {}).get("title", study)
+    title = config["studies"].get(study, {}).get("title", study)
+    return lambda wildcards: title
 
 
 def bimodal_material(wildcards):

@@ -23,7 +23,7 @@ rule check_results:
         "../../envs/analyse.yaml"
     params:
         code=code("check_results"),
-        config=json.dumps(config),
+        config=lambda wildcards: json.dumps(config),
     script:
         "../scripts/check_results.py"
 
@@ -42,7 +42,7 @@ rule publish_runs:
         "../../envs/analyse.yaml"
     params:
         code=code("publish_runs"),
-        config=json.dumps(config),
+        config=lambda wildcards: json.dumps(config),
         benchmarks=f"{config['results']}/benchmarks",
         checkpoints=f"{config['results']}/checkpoints",
     script:

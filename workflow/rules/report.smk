@@ -23,7 +23,7 @@ rule index:
         "../../envs/analyse.yaml"
     params:
         code=code("write_index"),
-        config=json.dumps(config),
+        config=lambda wildcards: json.dumps(config),
         benchmarks=f"{config['results']}/benchmarks",
         checkpoints=f"{config['results']}/checkpoints",
     script:
@@ -38,6 +38,6 @@ rule progress:
         "../../envs/analyse.yaml"
     params:
         code=code("print_progress"),
-        config=json.dumps(config),
+        config=lambda wildcards: json.dumps(config),
     script:
         "../scripts/print_progress.py"

@@ -3,11 +3,10 @@
 import json
 from pathlib import Path
 
-import pandas as pd
 import yaml
 
 from ticketlens.files.atomic import write_text
-from ticketlens.files.csv_tables import write_csv
+from ticketlens.files.csv_tables import read_table, write_csv
 from ticketlens.jobs.joblog import job_log
 from ticketlens.verdicts.reference import check, differences, other_arms, page, reference
 
@@ -15,12 +14,12 @@ from ticketlens.verdicts.reference import check, differences, other_arms, page, 
 def main(snakemake) -> None:
     config = json.loads(snakemake.params.config)
     wanted = yaml.safe_load(Path(snakemake.input.config).read_text(encoding="utf-8"))
-    tables = {Path(path).stem: pd.read_csv(path) for path in snakemake.input.tables}
+    tables = {Path(path).stem: read_table(path) for path in snakemake.input.tables}
     skipped = differences(config, wanted, config["studies"])
     arms = other_arms(config, wanted)
     own = reference(tables)
     own = own[~own["study"].isin(list(skipped)) & ~own["arm"].isin(list(arms))]
-    rows = check(own, pd.read_csv(snakemake.input.reference))
+    rows = check(own, read_table(snakemake.input.reference))
     write_csv(snakemake.output.table, rows)
     here, there = config["dataset"], wanted["dataset"]
     about = (

@@ -1,7 +1,6 @@
 """Judge the claims: see ticketlens.verdicts.claims and ticketlens.pages.claims_page."""
 
-import pandas as pd
-
+from ticketlens.files.csv_tables import read_table
 from ticketlens.jobs.joblog import job_log
 from ticketlens.pages.claims_page import page, write_claims
 from ticketlens.study.claim_plan import Plan
@@ -12,7 +11,7 @@ from ticketlens.verdicts.study_values import nothing
 
 def main(snakemake) -> None:
     params = snakemake.params
-    found = {name: pd.read_csv(path) for name, path in snakemake.input.items()}
+    found = {name: read_table(path) for name, path in snakemake.input.items()}
     tables = {name: found.get(name, nothing()) for name in TABLES}
     titles = by_study(params.titles)
     plan = Plan(**params.rounds, margin=params.margin, planned=params.planned)

@@ -1,14 +1,12 @@
 """Compare arms with IMP: see ticketlens.verdicts.contrasts."""
 
-import pandas as pd
-
-from ticketlens.files.csv_tables import write_csv
+from ticketlens.files.csv_tables import read_table, write_csv
 from ticketlens.jobs.joblog import job_log
 from ticketlens.verdicts.contrasts import contrasts
 
 
 def main(snakemake) -> None:
-    accuracy, plan = pd.read_csv(snakemake.input.table), snakemake.params
+    accuracy, plan = read_table(snakemake.input.table), snakemake.params
     table = contrasts(accuracy, plan.planned, plan.round, plan.margin, plan.not_applicable)
     write_csv(snakemake.output.table, table)
 

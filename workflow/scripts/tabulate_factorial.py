@@ -1,8 +1,6 @@
 """Compare the cells of the factorial with IMP: see ticketlens.verdicts.factorial."""
 
-import pandas as pd
-
-from ticketlens.files.csv_tables import write_csv
+from ticketlens.files.csv_tables import read_table, write_csv
 from ticketlens.jobs.joblog import job_log
 from ticketlens.study.factorial import Cell
 from ticketlens.verdicts.factorial import contrasts
@@ -10,7 +8,7 @@ from ticketlens.verdicts.factorial import contrasts
 
 def main(snakemake) -> None:
     cells = [Cell(*cell) for cell in snakemake.params.cells]
-    accuracy = pd.read_csv(snakemake.input.table)
+    accuracy = read_table(snakemake.input.table)
     by_seed, table = contrasts(accuracy, cells, snakemake.params.study)
     write_csv(snakemake.output.by_seed, by_seed)
     write_csv(snakemake.output.table, table)

@@ -2,16 +2,14 @@
 
 from pathlib import Path
 
-import pandas as pd
-
-from ticketlens.files.csv_tables import write_csv
+from ticketlens.files.csv_tables import read_table, write_csv
 from ticketlens.jobs.joblog import job_log
 from ticketlens.verdicts.predictors import predictors
 
 
 def main(snakemake) -> None:
-    tables = {Path(path).stem: pd.read_csv(path) for path in snakemake.input.measured}
-    write_csv(snakemake.output.table, predictors(pd.read_csv(snakemake.input.accuracy), tables))
+    tables = {Path(path).stem: read_table(path) for path in snakemake.input.measured}
+    write_csv(snakemake.output.table, predictors(read_table(snakemake.input.accuracy), tables))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 KEYS = ("study", "seed", "round", "density", "arm", "state", "layer")
+TEXT = dict.fromkeys(("study", "arm", "state"), str)
 
 
 def write_csv(path: str | os.PathLike, table: pd.DataFrame) -> None:
@@ -45,12 +46,22 @@ def write_rows(path: str | os.PathLike, rows: Sequence[Mapping[str, object]]) ->
         writer.writerows({name: _text(value) for name, value in row.items()} for row in rows)
 
 
-def concatenated(paths: Sequence[str | os.PathLike]) -> pd.DataFrame:
+def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Return a tidy table. Only an empty cell is missing, and names stay names.
+
+    pandas takes `nan`, `null`, `NA` and some more for missing values, a column of `true` for
+    truth values and one of `inf` for numbers; a study or an arm may be called so.
+    """
+    import pandas as pd
+
+    return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=TEXT)
+
+
+def concatenated(paths: Sequence[str | os.PathLike[str]]) -> pd.DataFrame:
     """Return the rows of all files, which `write_rows` wrote."""
     import pandas as pd
 
-    frames = [pd.read_csv(path, keep_default_na=False, na_values=[""]) for path in paths]
-    return pd.concat(frames, ignore_index=True)
+    return pd.concat([read_table(path) for path in paths], ignore_index=True)
 
 
 def _text(value: object) -> str:

@@ -31,6 +31,7 @@ from ticketlens.files.image_folder import (
 )
 
 MAX_SIDE = 1024
+GREY = ("1", "L", "LA")  # modes of Pillow
 ORIENTATION = 0x0112  # the EXIF tag
 MAX_FILE_BYTES = 10_000_000
 MAX_PIXEL_BYTES = 2**31  # of all images together; networks see four times as many
@@ -67,6 +68,27 @@ def folder(path: str | os.PathLike[str]) -> RawImages:
         names = zip_names(archive, path)
         found = listed(str(path), names)
         return _read_images(found, lambda name: _zip_member(archive, names[name], path))
+
+
+def first_shape(path: Path) -> tuple[int, int, int]:
+    """Return (height, width, channels) of the first image of a directory or .zip, by its header.
+
+    Raises DatasetError if there is none or it cannot be read.
+    """
+    found = listing(path)
+    name = next((name for names in found.images.values() for name in names), None)
+    if name is None:
+        raise DatasetError(f"{path}: no images; {found.seen}")
+    if path.is_dir():
+        content = _file(path, name)
+    else:
+        with opened_zip(path) as archive:
+            content = _zip_member(archive, zip_names(archive, path)[name], path)
+    try:
+        with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
+            return image.height, image.width, 1 if image.mode in GREY else 3
+    except Exception as error:  # PIL raises many kinds on damaged files
+        raise DatasetError(f"{path}: {name} is not a readable image ({error})") from error
 
 
 def torchvision_cifar10(path: str | os.PathLike) -> RawImages:
@@ -193,7 +215,7 @@ class _ImageReader:
         try:
             with Image.open(content, formats=("PNG", "JPEG")) as image:
                 self._check(name, image)
-                is_grey = image.mode in ("1", "L", "LA")
+                is_grey = image.mode in GREY
                 self.is_colour |= not is_grey
                 if image.has_transparency_data:
                     self.ignored["images with transparency, which was dropped"] += 1
@@ -215,7 +237,7 @@ class _ImageReader:
                 f"{self.where}: {name} is {image.size[0]}×{image.size[1]} pixels; expected "
                 f"{self.size[0]}×{self.size[1]} as the first image, at most {MAX_SIDE}"
             )
-        channels = 1 if image.mode in ("1", "L", "LA") and not self.is_colour else 3
+        channels = 1 if image.mode in GREY and not self.is_colour else 3
         total = self.count * self.size[0] * self.size[1] * channels
         if total > MAX_PIXEL_BYTES:
             raise DatasetError(

@@ -12,11 +12,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import yaml
 from PIL import Image
 
 from ticketlens.files.atomic import replacing
+from ticketlens.files.csv_tables import read_table
 from ticketlens.pages.frontpage_data import RunTime
 from ticketlens.verdicts import reference
 
@@ -48,7 +48,7 @@ def write_picture(source: str | os.PathLike, target: str | os.PathLike) -> None:
 
 def write_table(source: str | os.PathLike, target: str | os.PathLike) -> None:
     """Write a table with floats of `DIGITS` significant digits."""
-    table = pd.read_csv(source, keep_default_na=False, na_values=[""])
+    table = read_table(source)
     with replacing(target) as temporary:
         table.to_csv(temporary, index=False, float_format=f"%.{DIGITS}g")
 
@@ -57,7 +57,7 @@ def write_reference(target: str | os.PathLike, tables: Iterable[str | os.PathLik
     """Write the table of `reference.reference`, from those of `tables` that it needs."""
     found = {Path(path).stem: path for path in tables}
     rows = reference.reference(
-        {name: pd.read_csv(found[name]) for name in reference.TABLES if name in found}
+        {name: read_table(found[name]) for name in reference.TABLES if name in found}
     )
     with replacing(target) as temporary:
         rows.to_csv(temporary, index=False, float_format=f"%.{DIGITS}g")

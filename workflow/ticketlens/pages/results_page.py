@@ -20,6 +20,7 @@ import yaml
 from jinja2 import Environment, StrictUndefined
 
 from ticketlens.files.atomic import write_text
+from ticketlens.files.csv_tables import read_table
 from ticketlens.ladder import RUNGS
 from ticketlens.pages.frontpage import caption
 from ticketlens.study import catalogue
@@ -215,7 +216,7 @@ def _scale(column: str) -> int:
 
 @cache
 def _read(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, keep_default_na=False, na_values=[""])
+    return read_table(path)
 
 
 def render(folder: Path) -> str:

@@ -3,55 +3,98 @@
 from __future__ import annotations
 
 import json
-import math
 import os
-import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import yaml
 
 from ticketlens import architecture
 from ticketlens.files import sources
 from ticketlens.spec import Spec
+from ticketlens.study import arithmetic, claim_plan, config_files, factorial, schema_errors, texts
 from ticketlens.study import arms as arm_config
-from ticketlens.study import claim_plan, factorial
 from ticketlens.study.hints import did_you_mean
 from ticketlens.theory import activations
 from ticketlens.tickets import initialization
 from ticketlens.tickets.pruning import CRITERIA
 
+# Sections that an overlay may set to null.
+OPTIONAL = ("experiments", "contrasts", "factorial", "interventions", "claims")
 LIBRARY = Path(__file__).resolve().parents[2]
 SCHEMA = LIBRARY / "schemas" / "config.schema.json"
+SHIPPED = LIBRARY.parent / "config" / "config.yaml"
 
 
 class ConfigError(ValueError):
-    """The config is not valid; the message lists the problems of the first check that finds any."""
+    """The config is not valid; the message lists all problems."""
+
+
+def check_files(paths: Iterable[str | Path]) -> None:
+    """Raise ConfigError if a mapping of a config file names a key twice."""
+    refuse(config_files.problems(paths))
 
 
 def checked(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the config without its removed (null) entries, after checking it.
 
     Overlays merge mappings; an entry of `networks`, `inits`, `studies`, `arms` or `experiments`
-    that an overlay sets to null is removed, and so is what names it. Four checks go from form to
-    sense: the schema, names and values, arms and claims, the factorial. Raises ConfigError with all
-    problems of the first check that finds any, as later ones rely on it: the key, the value, what
+    that an overlay sets to null is removed, and so is what names it; an optional section that is
+    null is as if it were not there. Raises ConfigError with all problems: the key, the value, what
     is allowed, and for an unknown key the nearest known one.
     """
     pruned = _without_removed(config)
-    problems = (
-        list(_schema_problems(pruned))
-        or list(_reference_problems(pruned))
-        or [*arm_config.problems(pruned), *claim_plan.problems(pruned)]
-        or list(factorial.problems(pruned))
-    )
+    refuse(_problems(pruned))
+    return {**pruned, "results": os.path.expanduser(pruned["results"])}
+
+
+def refuse(problems: Collection[str]) -> None:
+    """Raise ConfigError with the problems, if there are any."""
     if problems:
         lines = "\n".join(f"  - {problem}" for problem in problems)
         raise ConfigError(
             f"the config has {len(problems)} problem(s):\n{lines}\nsee config/README.md"
         )
-    return pruned
+
+
+Check = Callable[[Mapping[str, Any]], Iterable[str]]
+CHECKS: tuple[Check, ...] = (
+    lambda config: _reference_problems(config),
+    texts.problems,
+    arm_config.problems,
+    claim_plan.problems,
+    factorial.problems,
+    arithmetic.problems,
+)
+
+
+def _problems(config: Mapping[str, Any]) -> list[str]:
+    """Return what all checks find. What the schema refuses is repaired before the others look.
+
+    So a wrong value is named once, and hides no problem elsewhere.
+    """
+    errors = schema_errors.errors(schema(), config)
+    lines = [line for error in errors for line in schema_errors.lines(error)]
+    if errors:
+        shipped = yaml.safe_load(SHIPPED.read_text(encoding="utf-8")) if SHIPPED.is_file() else {}
+        config = schema_errors.repaired(config, errors, shipped)
+        if schema_errors.errors(schema(), config):
+            return list(dict.fromkeys(lines))
+    for check in CHECKS:
+        lines += _as_far_as_possible(check, config, not lines)
+    return list(dict.fromkeys(lines))
+
+
+def _as_far_as_possible(check: Check, config: Mapping[str, Any], is_sound: bool) -> list[str]:
+    """Return what a check finds; where it meets what is refused already, what it found before."""
+    found: list[str] = []
+    try:
+        found.extend(check(config))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        if is_sound:
+            raise
+    return found
 
 
 def _without_removed(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,7 +102,10 @@ def _without_removed(config: Mapping[str, Any]) -> dict[str, Any]:
 
     Not checked yet: what should be a name may be anything, a list too, so no sets.
     """
-    kept, removed = dict(config), {}
+    kept = {
+        name: entry for name, entry in config.items() if entry is not None or name not in OPTIONAL
+    }
+    removed: dict[str, list[str]] = {}
     for key in ("networks", "inits", "studies", "arms", "experiments"):
         if isinstance(config.get(key), Mapping):
             removed[key] = [name for name, entry in config[key].items() if entry is None]
@@ -120,108 +166,6 @@ def schema() -> dict[str, Any]:
     allow(sections["arms"]["additionalProperties"], "mask", arm_config.mask_names())
     allow(sections["arms"]["additionalProperties"], "weights", arm_config.weight_names())
     return document
-
-
-def _schema_problems(config: Mapping[str, Any]) -> Iterator[str]:
-    # JSON schema takes 1.0 for an integer and .nan for a number; as seed or rate they are neither.
-    types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
-        {
-            "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
-            "number": lambda _, value: (
-                isinstance(value, (int, float))
-                and not isinstance(value, bool)
-                and abs(value) <= sys.float_info.max
-            ),
-        }
-    )
-    strict = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=types)
-    validator = strict(schema())
-    errors = sorted(
-        validator.iter_errors(_document(config)), key=lambda error: list(map(str, error.path))
-    )
-    # One error comes per missing key, and each names all of them: say every line once.
-    yield from dict.fromkeys(line for error in errors for line in _lines(error))
-
-
-def _document(value: Any) -> Any:
-    """Return the config as JSON has it: keys are text, mappings and lists are plain."""
-    if isinstance(value, Mapping):
-        return {str(key): _document(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_document(entry) for entry in value]
-    return value
-
-
-def _lines(error: Any) -> Iterator[str]:
-    where = ".".join(str(part) for part in error.absolute_path) or "config"
-    prefix = "" if where == "config" else f"{where}."
-    if error.validator == "additionalProperties":
-        known = sorted(error.schema.get("properties", {}))
-        for key in sorted(set(error.instance) - set(known)):
-            hint = did_you_mean(key, known)
-            yield f"unknown key {prefix}{key}{hint} (allowed: {', '.join(known)})"
-    elif error.validator == "required":
-        for key in error.validator_value:
-            if key not in error.instance:
-                yield f"missing key {prefix}{key}"
-    elif error.validator == "enum":
-        allowed = ", ".join(str(value) for value in error.validator_value)
-        wanted = str(error.instance).lower()
-        hint = did_you_mean(wanted, error.validator_value)
-        yield f"{where} is {error.instance!r}; allowed: {allowed}{hint}"
-    elif error.validator in ("propertyNames", "pattern"):
-        yield (
-            f"{where}: {error.instance!r} is not a valid name; allowed: lower-case letters, digits "
-            "and single hyphens, starting with a letter"
-            if "$comment" not in error.schema
-            else f"{where} is {error.instance!r}; allowed: {error.schema['$comment']}"
-        )
-    else:
-        yield f"{where} is {error.instance!r}; allowed: {_allowed(error)}{_as_number(error)}"
-
-
-def _as_number(error: Any) -> str:
-    """Hint at numbers that YAML reads as text: '3', and 1e-3 without a decimal point."""
-    if error.validator != "type" or error.validator_value not in ("number", "integer"):
-        return ""
-    try:
-        number = float(error.instance) if isinstance(error.instance, str) else math.nan
-    except ValueError:
-        return ""
-    hint = f"; did you mean {number:g}, written as a number (1.0e-3, not 1e-3)?"
-    return hint if math.isfinite(number) else ""
-
-
-def _allowed(error: Any) -> str:
-    types = {
-        "object": "a mapping",
-        "array": "a list",
-        "string": "text",
-        "integer": "an integer",
-        "number": "a finite number",
-        "boolean": "true or false",
-        "null": "null",
-    }
-    wording = {
-        "type": lambda value: " or ".join(
-            types[name] for name in ([value] if isinstance(value, str) else value)
-        ),
-        "minimum": lambda value: f"at least {value}",
-        "maximum": lambda value: f"at most {value}",
-        "exclusiveMinimum": lambda value: f"more than {value}",
-        "exclusiveMaximum": lambda value: f"less than {value}",
-        "minItems": lambda value: f"{value} or more entries",
-        "maxItems": lambda value: f"at most {value} entries",
-        "uniqueItems": lambda value: "no entry twice",
-        "minProperties": lambda value: f"{value} or more entries",
-        "const": lambda value: repr(value),
-        "not": lambda value: error.schema.get("$comment", "another value"),
-        "minLength": lambda value: "a non-empty text",
-        "maxLength": lambda value: f"at most {value} characters",
-    }
-    return wording.get(error.validator, lambda value: f"{error.validator} {value}")(
-        error.validator_value
-    )
 
 
 def _sparse_problems(

@@ -9,7 +9,9 @@ from typing import Any
 
 from ticketlens.files.dataset import open_prepared
 from ticketlens.files.image_folder import PARTS, DatasetError, listing
-from ticketlens.files.sources import SOURCES, folder
+from ticketlens.files.sources import SOURCES, first_shape, folder
+from ticketlens.study import arithmetic
+from ticketlens.study.config import refuse
 from ticketlens.study.studies import dataset_split
 
 CIFAR10 = {"train": 50_000, "test": 10_000}
@@ -62,3 +64,26 @@ def _count_files(path: Path) -> Mapping[str, int]:
         return listing(path.expanduser()).counts
     except (DatasetError, OSError):
         return {}
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """Raise ConfigError if a study cannot train on the images that there are: number and size.
+
+    Asked before the first job; where images are not there yet, the job that prepares them says so.
+    """
+    counted = count_images(config)
+    images = None if counted is None else counted.train
+    refuse(list(arithmetic.problems(config, image_shape(config), images)))
+
+
+def image_shape(config: Mapping[str, Any]) -> tuple[int, int, int] | None:
+    """Return (height, width, channels) of the images, from the header of one; None: unknown."""
+    dataset = config["dataset"]
+    if dataset["source"] == "torchvision":
+        return 32, 32, 3
+    try:
+        if SOURCES[dataset["source"]] is folder and Path(dataset["path"]).expanduser().exists():
+            return first_shape(Path(dataset["path"]).expanduser())
+        return open_prepared(prepared_file(config)).shape
+    except (DatasetError, OSError):
+        return None
