@@ -258,6 +258,12 @@ def test_texts_of_log_calls_do_not_count_but_their_values_do(
     assert project(masks=masks.replace("{size}", "{size + 1}")) != found
 
 
+def test_a_script_runs_its_main_block_and_a_module_does_not(project: Project) -> None:
+    block = '\nif __name__ == "__main__":\n    print({})\n'
+    assert project(RUN + block.format(1)) != project(RUN + block.format(2))
+    assert project(masks=MASKS + block.format(1)) == project()
+
+
 # --- registries ---------------------------------------------------------------------------------
 
 FAMILIES = """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,18 +32,18 @@ from ticketlens.study.config import checked
 from ticketlens.tickets import construction
 from ticketlens.tickets import mask_sources as arm_masks
 from ticketlens.tickets import weight_sources as arm_weights
-from ticketlens.tickets.construction import construct
+from ticketlens.tickets.construction import construct, needs
 from ticketlens.tickets.mask_sources import (
     MASKS,
-    PER_LAYER,
     SMALL,
     check_masks,
     erk_counts,
+    keeps_layers,
     small_theta,
 )
 from ticketlens.tickets.pruning import InvariantError
 from ticketlens.tickets.random_masks import NotApplicable
-from ticketlens.tickets.recipe import OPTIONS, Arm, needs
+from ticketlens.tickets.recipe import Arm, Material, Source, properties
 from ticketlens.tickets.weight_sources import WEIGHTS
 
 
@@ -67,7 +67,7 @@ COMBINATIONS = [
     for mask in MASKS
     for weights in WEIGHTS
     if (mask, weights) != ("imp", "rewind")
-    and (weights != "shuffled-values" or mask in PER_LAYER | {"imp-other-seed"})
+    and (weights != "shuffled-values" or properties(MASKS[mask]).keeps != "total")
 ]
 
 
@@ -145,7 +145,7 @@ def test_every_combination_of_sources_is_a_valid_ticket(
     if mask != SMALL:
         assert sum(counts(found)) == sum(counts(source.ticket))
         assert counts(found)[-1] == counts(source.ticket)[-1], "the readout keeps its own number"
-    if mask in PER_LAYER:
+    if keeps_layers(mask, "global"):
         assert counts(found) == counts(source.ticket)
     theta = small_theta(source.ticket) if mask == SMALL else source.theta
     for layer, other in zip(found.layers, theta.layers, strict=True):
@@ -475,7 +475,6 @@ def example(monkeypatch) -> dict:
     page = (Path(__file__).resolve().parents[2] / "docs" / "extending.md").read_text("utf-8")
     _, example = page.split("## Worked example", 1)
     code = re.search(r"```python\n(.*?)```", example, flags=re.DOTALL)[1]
-    monkeypatch.setattr(arm_masks, "PER_LAYER", arm_masks.PER_LAYER)
     monkeypatch.setitem(MASKS, "block", None)  # taken back after the test
     exec(compile(code, "docs/extending.md", "exec"), vars(arm_masks))
     yield yaml.safe_load(re.search(r"```yaml\n(.*?)```", example, flags=re.DOTALL)[1])
@@ -498,9 +497,13 @@ def test_the_worked_example_adds_an_arm(example: dict) -> None:
 # --- the registries ------------------------------------------------------------------------------
 
 
-def test_options_and_per_layer_sources_are_registered() -> None:
-    assert set(OPTIONS) <= set(WEIGHTS)
-    assert set(MASKS) >= arm_masks.PER_LAYER
+def test_what_entries_say_of_sources_is_what_materials_and_arms_have() -> None:
+    for entry in (*MASKS.values(), *WEIGHTS.values()):
+        source = properties(entry)
+        assert set(source.needs) <= {own.name for own in fields(Material)}
+        assert set(source.options) <= {own.name for own in fields(Arm)}
+        assert source.keeps in ("layer", "scope", "total")
+    assert properties(len) == Source(len)
 
 
 def test_an_arm_needs_the_ticket_theta_and_what_its_sources_draw_on() -> None:

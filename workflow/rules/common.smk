@@ -31,13 +31,14 @@ from ticketlens.study.arms import (
     recipes,
     shown_arms,
 )
-from ticketlens.tickets.recipe import ASIDE, SALIENCIES, needs
+from ticketlens.tickets.construction import needs
+from ticketlens.tickets.recipe import ASIDE, SALIENCIES
 from ticketlens.study.entries import entries
 from ticketlens.files.image_folder import images_digest
 from ticketlens.jobs.fingerprint import Fingerprints
 from ticketlens.verdicts.predictors import MIN_ARMS, PROPERTIES
 from ticketlens.verdicts.reference import TABLES as REFERENCE_TABLES
-from ticketlens.tables.weights import NORMAL_SCHEMES
+from ticketlens.tickets.initialization import is_normal
 
 # A graph of thousands of jobs is one large heap of living objects. Python's collector walks it again
 # and again and finds nothing: at its default pace, a quarter of a dry run of the full study.

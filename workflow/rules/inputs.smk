@@ -103,4 +103,4 @@ def dataset_images(wildcards):
 def gaussian_scale(wildcards):
     """sigma_w of the initial tickets of a study if its weights are Gaussian, else None."""
     init = study_spec(wildcards.study).init
-    return init.sigma_w if wildcards.state == "init" and init.scheme in NORMAL_SCHEMES else None
+    return init.sigma_w if wildcards.state == "init" and is_normal(init.scheme) else None

@@ -35,6 +35,10 @@ class LayerShape:
         return prod(self.shape[1:])
 
 
+Family = Callable[[NetworkSpec, tuple[int, int, int], int], tuple[LayerShape, ...]]
+"""(network, image shape, classes) -> layers in forward order."""
+
+
 def fully_connected(
     network: NetworkSpec, image_shape: tuple[int, int, int], classes: int
 ) -> tuple[LayerShape, ...]:
@@ -79,15 +83,19 @@ def convolutional(
     return (*hidden, LayerShape(READOUT, "linear", (classes, channels[-1])))
 
 
-def residual(family: Callable[..., tuple[LayerShape, ...]]) -> Callable:
-    """Return `family` with skips: a stem, and blocks of two layers each, all of one width.
+@dataclass(frozen=True)
+class Residual:
+    """A family with skips: a stem, and blocks of two layers each, all of one width.
 
-    The layers are those of the chain. Raises ValueError where a skip would not fit.
+    The layers are those of `chain`. Raises ValueError where a skip would not fit.
     """
 
-    def layers(
-        network: NetworkSpec, image_shape: tuple[int, int, int], classes: int
+    chain: Family
+
+    def __call__(
+        self, network: NetworkSpec, image_shape: tuple[int, int, int], classes: int
     ) -> tuple[LayerShape, ...]:
+        """Return the layers."""
         for key, is_allowed, allowed in (
             ("hidden_layers", network.hidden_layers % 2 == 1, "odd numbers: a stem, 2 per block"),
             ("stride", network.stride == 1, "1: the sum over a skip needs maps of one size"),
@@ -101,9 +109,7 @@ def residual(family: Callable[..., tuple[LayerShape, ...]]) -> Callable:
                     f"{network.family!r}: "
                     f"{allowed}"
                 )
-        return family(network, image_shape, classes)
-
-    return layers
+        return self.chain(network, image_shape, classes)
 
 
 def _listed(value: int | str | tuple[int, ...]) -> str:
@@ -111,14 +117,12 @@ def _listed(value: int | str | tuple[int, ...]) -> str:
     return repr(list(value) if isinstance(value, tuple) else value)
 
 
-FAMILIES: dict[str, Callable[..., tuple[LayerShape, ...]]] = {
+FAMILIES: dict[str, Family] = {
     "fully-connected": fully_connected,
     "convolutional": convolutional,
-    "resnet-fc": residual(fully_connected),
-    "resnet-conv": residual(convolutional),
+    "resnet-fc": Residual(fully_connected),
+    "resnet-conv": Residual(convolutional),
 }
-RESIDUAL = ("resnet-fc", "resnet-conv")
-"""Families with skips; the others are plain chains of layers."""
 
 
 def layer_shapes(spec: Spec) -> tuple[LayerShape, ...]:
@@ -167,7 +171,12 @@ def of_weight_count(spec: Spec, count: int) -> Spec:
 
 def is_residual(network: NetworkSpec) -> bool:
     """Whether the network has skips across every two hidden layers."""
-    return network.family in RESIDUAL
+    return is_residual_family(network.family)
+
+
+def is_residual_family(family: str) -> bool:
+    """Whether a family has skips: its entry says so. A family that there is not has none."""
+    return isinstance(FAMILIES.get(family), Residual)
 
 
 def is_convolutional(spec: Spec) -> bool:

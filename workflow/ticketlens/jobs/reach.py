@@ -71,6 +71,8 @@ class Library:
             first, *parts = name.split(".")
             is_folder = first == self.package.name and self.package.joinpath(*parts).is_dir()
             return Parsed() if is_folder else None
+        if name.startswith("<"):
+            return self.parse(file, self.package.name, "")
         origin = name if file.name == "__init__.py" else name.rpartition(".")[0]
         return self.parse(file, self.package.name, origin)
 

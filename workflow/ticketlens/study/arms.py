@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ticketlens.architecture import RESIDUAL, is_convolutional
+from ticketlens.architecture import is_convolutional, is_residual_family
 from ticketlens.study.hints import did_you_mean
 from ticketlens.study.studies import rounds, study_spec
 from ticketlens.tickets.mask_sources import MASKS, SMALL, keeps_layers
-from ticketlens.tickets.recipe import OPTIONS, SALIENCIES, SHUFFLED, Arm
+from ticketlens.tickets.recipe import SALIENCIES, Arm, properties
 from ticketlens.tickets.weight_sources import WEIGHTS
 
 Config = Mapping[str, Any]
@@ -20,6 +20,12 @@ SIGNED = ("sign-kept", "sign-redrawn")
 def mask_names() -> list[str]:
     """Return the names that an arm's `mask` may have."""
     return [*MASKS, *SALIENCIES]
+
+
+def shuffled_names() -> list[str]:
+    """Return the mask sources that heed an arm's `shuffle`."""
+    own = [name for name, entry in MASKS.items() if "shuffle" in properties(entry).options]
+    return [*own, *SALIENCIES]
 
 
 def weight_names() -> list[str]:
@@ -51,7 +57,7 @@ def _chains(config: Config) -> list[str]:
     return [
         name
         for name, study in config["studies"].items()
-        if families[study["network"]] not in RESIDUAL
+        if not is_residual_family(families[study["network"]])
     ]
 
 
@@ -207,18 +213,19 @@ def _recipe_problems(name: str, arm: Arm) -> Iterator[str]:
     """Yield what is wrong with a recipe wherever it is made."""
     if arm == Arm("imp", "rewind"):
         yield f"arms.{name} is {{mask: imp, weights: rewind}}, the IMP ticket itself; allowed: imp"
-    heeded = OPTIONS.get(arm.weights, ())
+    heeded = {name: properties(entry).options for name, entry in WEIGHTS.items()}
     for option in ("sigma_w", "source_round", "source_state", "signs"):
-        if getattr(arm, option) != getattr(Arm("", ""), option) and option not in heeded:
-            takers = [source for source, options in OPTIONS.items() if option in options]
+        is_set = getattr(arm, option) != getattr(Arm("", ""), option)
+        if is_set and option not in heeded.get(arm.weights, ()):
+            takers = [source for source, options in heeded.items() if option in options]
             yield (
                 f"arms.{name}.{option} has no effect with weights {arm.weights!r}; allowed with: "
                 f"{', '.join(takers)}"
             )
-    if arm.shuffle and arm.mask not in SHUFFLED:
+    if arm.shuffle and arm.mask not in shuffled_names():
         yield (
             f"arms.{name}.shuffle has no effect with mask {arm.mask!r}; allowed with: "
-            f"{', '.join(SHUFFLED)}"
+            f"{', '.join(shuffled_names())}"
         )
     if arm.weights == "scaled" and arm.sigma_w is None:
         yield f"missing key arms.{name}.sigma_w, which weights 'scaled' needs"

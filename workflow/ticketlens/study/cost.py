@@ -23,7 +23,8 @@ from ticketlens.study.arms import arm_rounds, arm_seeds, donor_seed, recipes
 from ticketlens.study.factorial import cells, factorial_study, with_factorial
 from ticketlens.study.image_counts import Images, count_images, prepared_file
 from ticketlens.study.studies import rounds, study_spec
-from ticketlens.tickets.recipe import Arm, needs
+from ticketlens.tickets.construction import needs
+from ticketlens.tickets.recipe import Arm
 
 Config = Mapping[str, Any]
 

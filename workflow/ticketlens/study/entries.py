@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from ticketlens.architecture import is_convolutional
 from ticketlens.spec import Spec
 from ticketlens.tickets.recipe import Arm
 
@@ -28,11 +29,12 @@ def entries(
 
     `specs` are the studies', `arms` the recipes of all arms but `imp`.
     """
-    own_specs = specs.values() if study is None else [specs[study]]
+    own_specs = list(specs.values()) if study is None else [specs[study]]
     own_arms = [IMP, *arms.values()] if arm is None else [arms.get(arm, IMP)]
     networks = [spec.network for spec in own_specs]
     masks = _names(arm.mask for arm in own_arms)
     return {
+        "WRITTEN_OUT": _names(map(_chain, own_specs)),
         "FAMILIES": _names(network.family for network in networks),
         "ACTIVATIONS": _names(network.activation for network in networks),
         "SCHEMES": _names(spec.init.scheme for spec in own_specs),
@@ -44,6 +46,11 @@ def entries(
         "WEIGHTS": _names(arm.weights for arm in own_arms),
         "SOURCES": frozenset([data_source]),
     }
+
+
+def _chain(spec: Spec) -> str:
+    """Return what `training.step` calls the kind of the hidden layers."""
+    return "convolutions" if is_convolutional(spec) else "linear-layers"
 
 
 def _names(values: Iterable[str]) -> frozenset[str]:

@@ -18,11 +18,12 @@ from ticketlens.study.arms import (
     arm_seeds,
     mask_names,
     recipes,
+    shuffled_names,
     weight_names,
 )
 from ticketlens.study.hints import did_you_mean
 from ticketlens.study.studies import rounds, study_spec
-from ticketlens.tickets.recipe import SHUFFLED, Arm
+from ticketlens.tickets.recipe import Arm
 
 Config = Mapping[str, Any]
 SUFFIX = "-shuffled"
@@ -113,7 +114,7 @@ def problems(config: Config) -> Iterator[str]:
 
 def mask_choices() -> list[str]:
     """Return the names that an entry of `factorial.masks` may have."""
-    return [*mask_names(), *(f"{name}{SUFFIX}" for name in SHUFFLED)]
+    return [*mask_names(), *(f"{name}{SUFFIX}" for name in shuffled_names())]
 
 
 def _recipe(mask: str, weights: str) -> dict[str, Any]:

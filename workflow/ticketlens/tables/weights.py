@@ -13,9 +13,7 @@ from ticketlens.measure import weights as statistics
 from ticketlens.seeds import stream
 from ticketlens.tables.columns import Row, keys
 from ticketlens.theory import selection_null
-
-NORMAL_SCHEMES = ("gaussian", "normal-scaled-bias")
-"""Initial weights that are normal: what pruning by |theta_0| leaves of these is known."""
+from ticketlens.tickets.initialization import is_normal
 
 
 def weight_statistics(checkpoint: Checkpoint, ticket: Checkpoint | None = None) -> list[Row]:
@@ -59,7 +57,7 @@ def weight_statistics(checkpoint: Checkpoint, ticket: Checkpoint | None = None) 
 
 def _selection_std(checkpoint: Checkpoint, layer: Layer) -> float:
     init = checkpoint.spec.init
-    if init.scheme not in NORMAL_SCHEMES:
+    if not is_normal(init.scheme):
         return float("nan")
     return float(selection_null.std(layer.density, init.sigma_w))
 

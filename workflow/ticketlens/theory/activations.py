@@ -249,7 +249,13 @@ LINEAR = Activation(
 )
 
 
-ACTIVATIONS: dict[str, Activation] = {a.name: a for a in (TANH, ERF, RELU, HARD_TANH, LINEAR)}
+ACTIVATIONS: dict[str, Activation] = {
+    "tanh": TANH,
+    "erf": ERF,
+    "relu": RELU,
+    "hard_tanh": HARD_TANH,
+    "linear": LINEAR,
+}
 
 
 def get(name: str) -> Activation:

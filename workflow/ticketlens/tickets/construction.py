@@ -21,7 +21,7 @@ from ticketlens.tickets.mask_sources import (
 from ticketlens.tickets.pruning import InvariantError
 from ticketlens.tickets.random_masks import NotApplicable
 from ticketlens.tickets.random_weights import check_theta
-from ticketlens.tickets.recipe import Material
+from ticketlens.tickets.recipe import SALIENCIES, Arm, Material, properties
 from ticketlens.tickets.weight_sources import WEIGHTS
 
 
@@ -94,3 +94,13 @@ def _with_biases(
             raise NotApplicable("biases: drawn does not apply: sigma_b is 0, all biases are 0")
         biases = [layer.bias for layer in initial_layers(spec, int(rng.integers(2**32, 2**63)))]
     return tuple(replace(layer, bias=bias) for layer, bias in zip(layers, biases, strict=True))
+
+
+def needs(arm: Arm) -> tuple[str, ...]:
+    """Return the names of the files that an arm is made from."""
+    if arm.mask in SALIENCIES:
+        of_mask = SALIENCIES[arm.mask]
+    else:
+        of_mask = properties(MASKS[arm.mask]).needs if arm.mask in MASKS else ()
+    of_weights = properties(WEIGHTS[arm.weights]).needs if arm.weights in WEIGHTS else ()
+    return ("ticket", "theta", *of_mask, *of_weights)

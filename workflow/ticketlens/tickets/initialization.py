@@ -126,6 +126,11 @@ def _scheme(spec: Spec) -> Scheme:
     return Scheme(*SCHEMES[spec.init.scheme])
 
 
+def is_normal(scheme: str) -> bool:
+    """Whether a scheme draws normal weights: what pruning by |theta_0| leaves of these is known."""
+    return SCHEMES[scheme][0] is gaussian_weight
+
+
 def initial_layers(spec: Spec, seed: int) -> tuple[Layer, ...]:
     """Draw theta_0 with full masks: one `Layer` per layer of the network, in forward order.
 

@@ -1,10 +1,10 @@
 """Masks of arms: where the weights of a rival ticket sit.
 
 A mask source is one function (material, rng) -> masks with an entry in `MASKS`. Every mask has the
-number of weights of the IMP ticket: per layer if the source is in `PER_LAYER`, else over all hidden
-layers, the readout apart, as it is pruned at its own rate. `check_masks` asserts that, and that the
-mask is not the IMP ticket's own. `dense-small` alone is of another shape: full masks of a narrower
-network, `small_theta`.
+number of weights of the IMP ticket: per layer if the entry says `keeps="layer"`, else over all
+hidden layers, the readout apart, as it is pruned at its own rate. `check_masks` asserts that, and
+that the mask is not the IMP ticket's own. `dense-small` alone is of another shape: full masks of a
+narrower network, `small_theta`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ticketlens.tickets import random_masks
 from ticketlens.tickets.initialization import initial_layers
 from ticketlens.tickets.pruning import InvariantError, remove_lowest
 from ticketlens.tickets.random_masks import NotApplicable
-from ticketlens.tickets.recipe import Material
+from ticketlens.tickets.recipe import Material, Source, properties
 
 Masks = tuple[np.ndarray, ...]
 SMALL = "dense-small"
@@ -128,26 +128,23 @@ def _small_spec(ticket: Checkpoint) -> Spec:
 
 
 MASKS: dict[str, MaskSource] = {
-    "imp": imp,
-    "imp-other-seed": imp_other_seed,
-    "shuffle-layer": shuffle_layer,
-    "shuffle-in-degree": shuffle_in_degree,
-    "rewire": rewire,
-    "uniform": uniform,
-    "erk": erk,
-    "one-shot": one_shot,
-    "magnitude-at-init": magnitude_at_init,
-    SMALL: dense_small,
+    "imp": Source(imp, keeps="layer"),
+    "imp-other-seed": Source(imp_other_seed, needs=("donor",), keeps="scope"),
+    "shuffle-layer": Source(shuffle_layer, keeps="layer"),
+    "shuffle-in-degree": Source(shuffle_in_degree, keeps="layer"),
+    "rewire": Source(rewire, keeps="layer"),
+    "uniform": Source(uniform),
+    "erk": Source(erk, options=("shuffle",)),
+    "one-shot": Source(one_shot, needs=("dense",), options=("shuffle",), keeps="layer"),
+    "magnitude-at-init": Source(magnitude_at_init, options=("shuffle",), keeps="layer"),
+    "dense-small": Source(dense_small),
 }
-
-PER_LAYER = frozenset(
-    ("imp", "shuffle-layer", "shuffle-in-degree", "rewire", "one-shot", "magnitude-at-init")
-)
 
 
 def keeps_layers(source: str, scope: str) -> bool:
     """Whether a mask source keeps the number of weights of every layer under a pruning scope."""
-    return source in PER_LAYER or (source == "imp-other-seed" and scope == "layer")
+    keeps = properties(MASKS[source]).keeps if source in MASKS else "total"
+    return keeps == "layer" or (keeps == "scope" and scope == "layer")
 
 
 def check_masks(source: str, masks: Sequence[np.ndarray], ticket: Checkpoint) -> None:

@@ -1,14 +1,14 @@
 """Arms: rival tickets, each a recipe of a mask source and a weight source, and what these draw on.
 
 An arm's ticket has the study, seed and round of an IMP ticket and as many weights. The sources are
-functions with an entry in `arm_masks.MASKS` or `arm_weights.WEIGHTS`; `NEEDS` says which files,
-beyond the IMP ticket and theta, a source reads, and `OPTIONS` which keys of an arm it heeds.
+functions with an entry in `mask_sources.MASKS` or `weight_sources.WEIGHTS`: the function alone, or
+a `Source` that says which files it reads and which options it heeds.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,26 +17,38 @@ from ticketlens.checkpoint import Checkpoint
 ASIDE = ("rounds", "seeds", "studies", "title")
 """Keys of an arm in the config that say where it is made and what figures call it: no recipe."""
 
-SALIENCIES = ("snip", "grasp", "synflow")
-"""Mask sources of `saliency`, which needs torch and so is not imported to read a config."""
-
-SHUFFLED = ("erk", "one-shot", "magnitude-at-init", *SALIENCIES)
-"""Mask sources that heed an arm's `shuffle`: those whose counts per layer are their own."""
-
-NEEDS: dict[str, tuple[str, ...]] = {
-    "imp-other-seed": ("donor",),
-    "one-shot": ("dense",),
+SALIENCIES: dict[str, tuple[str, ...]] = {
     "snip": ("dataset",),
     "grasp": ("dataset",),
-    "fresh-matched": ("survivors",),
-    "inverse-cdf": ("survivors",),
+    "synflow": (),
 }
+"""Mask sources of `saliency`, which needs torch and so is not imported to read a config; and the
+files that each needs. All of them heed an arm's `shuffle`."""
 
-OPTIONS: dict[str, tuple[str, ...]] = {
-    "fresh-matched": ("source_round", "source_state"),
-    "inverse-cdf": ("source_round", "source_state", "signs"),
-    "scaled": ("sigma_w",),
-}
+
+@dataclass(frozen=True)
+class Source:
+    """How an arm's masks or weights are drawn, and what is true of it, in one entry of a registry.
+
+    `needs`: files that it reads beyond the IMP ticket and theta (fields of `Material`); `options`:
+    keys of an arm that it heeds; a mask source heeds `shuffle` if its counts per layer are its own.
+    `keeps`: where a mask has the IMP ticket's number of weights, in every `layer`, in every layer
+    if pruning went by layer (`scope`), or in all hidden layers together (`total`).
+    """
+
+    draw: Callable[..., Any]
+    needs: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    keeps: str = "total"
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Draw: a mask source takes (material, rng), a weight source (masks, material, rng)."""
+        return self.draw(*arguments)
+
+
+def properties(entry: Callable[..., Any]) -> Source:
+    """Return a registry's entry with its properties: a plain function has none."""
+    return entry if isinstance(entry, Source) else Source(entry)
 
 
 @dataclass(frozen=True)
@@ -83,8 +95,3 @@ class Material:
     donor: Checkpoint | None = None
     dense: Checkpoint | None = None
     survivors: Checkpoint | None = None
-
-
-def needs(arm: Arm) -> tuple[str, ...]:
-    """Return the names of the files that an arm is made from."""
-    return ("ticket", "theta", *NEEDS.get(arm.mask, ()), *NEEDS.get(arm.weights, ()))

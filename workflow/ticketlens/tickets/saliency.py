@@ -8,7 +8,8 @@ apart, as it is pruned at its own rate. Scores are in float64, on the CPU.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,8 +30,20 @@ CHUNK = 16
 TEMPERATURE = 200.0
 """Logits are divided by it before GraSP's loss, as in the authors' code."""
 
-STEPS = {"snip": 1, "grasp": 1, "synflow": 100}
-"""Rounds of scoring; density falls as a geometric sequence (Tanaka et al. 2020, algorithm 1)."""
+
+@dataclass(frozen=True)
+class Saliency:
+    """A score and its rounds of scoring; density falls as a geometric sequence.
+
+    (Tanaka et al. 2020, algorithm 1.)
+    """
+
+    score: Score
+    steps: int = 1
+
+    def __call__(self, *arguments: Any) -> list[np.ndarray]:
+        """Return the scores of (theta, masks, images, labels)."""
+        return self.score(*arguments)
 
 
 def snip(
@@ -86,7 +99,11 @@ def synflow(
     return [_array(w * g) for w, g in zip(weights, torch.autograd.grad(flow, weights), strict=True)]
 
 
-SCORES: dict[str, Score] = {"snip": snip, "grasp": grasp, "synflow": synflow}
+SCORES: dict[str, Saliency] = {
+    "snip": Saliency(snip),
+    "grasp": Saliency(grasp),
+    "synflow": Saliency(synflow, steps=100),
+}
 
 
 def mask_source(
@@ -102,7 +119,8 @@ def mask_source(
     def source(material: Material, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
         torch.set_num_threads(material.theta.spec.training.threads)
         kept = pooled_counts(material.ticket.layers)
-        return select(material.theta, kept, SCORES[name], STEPS[name], images, labels)
+        own = SCORES[name]
+        return select(material.theta, kept, own, own.steps, images, labels)
 
     return source
 

@@ -16,7 +16,7 @@ from ticketlens.checkpoint import Layer
 from ticketlens.tickets import random_weights
 from ticketlens.tickets.pruning import InvariantError
 from ticketlens.tickets.random_masks import NotApplicable
-from ticketlens.tickets.recipe import Material
+from ticketlens.tickets.recipe import Material, Source
 
 Layers = tuple[Layer, ...]
 WeightSource = Callable[[Sequence[np.ndarray], Material, np.random.Generator], Layers]
@@ -155,12 +155,16 @@ WEIGHTS: dict[str, WeightSource] = {
     "fresh": fresh,
     "fresh-density": fresh_density,
     "fresh-degree": fresh_degree,
-    "fresh-matched": fresh_matched,
+    "fresh-matched": Source(
+        fresh_matched, needs=("survivors",), options=("source_round", "source_state")
+    ),
     "sign-kept": sign_kept,
     "sign-redrawn": sign_redrawn,
     "shuffled-values": shuffled_values,
-    "inverse-cdf": inverse_cdf,
-    "scaled": scaled,
+    "inverse-cdf": Source(
+        inverse_cdf, needs=("survivors",), options=("source_round", "source_state", "signs")
+    ),
+    "scaled": Source(scaled, options=("sigma_w",)),
     "masked-orthogonal": masked_orthogonal,
 }
 

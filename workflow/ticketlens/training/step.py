@@ -12,12 +12,18 @@ import torch
 from torch import Tensor, nn
 
 from ticketlens.spec import TrainingSpec
-from ticketlens.training import bfloat16, gradients_conv, sparse
-from ticketlens.training.gradients import Gradients, gradients
+from ticketlens.training import bfloat16, gradients, gradients_conv, sparse
+from ticketlens.training.gradients import Gradients
 from ticketlens.training.optimization import optimizer
 
 WARM_UP = 3
 """Steps before a capture, in which libraries choose and load what they will use."""
+
+# By kind of the hidden layers; `study.entries` has the same names.
+WRITTEN_OUT: dict[str, Callable[[nn.Module], Gradients | None]] = {
+    "linear-layers": gradients.gradients,
+    "convolutions": gradients_conv.gradients,
+}
 
 
 class Step:
@@ -46,11 +52,8 @@ class Step:
             self.optimizer = bfloat16.optimizer(spec, self.parameters, self.network.way)
         else:
             self.optimizer = optimizer(spec, self.parameters)
-            self.gradients = (
-                gradients(model)
-                or gradients_conv.gradients(model)
-                or _by_autograd(model, self.parameters)
-            )
+            chain = "convolutions" if isinstance(model.layers[0], nn.Conv2d) else "linear-layers"
+            self.gradients = WRITTEN_OUT[chain](model) or _by_autograd(model, self.parameters)
 
     def __call__(self, images: Tensor, labels: Tensor, rate: float | Tensor) -> None:
         """Take the step on images (samples, channels, height, width), labels (samples,) int64.
