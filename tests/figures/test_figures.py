@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -250,3 +253,12 @@ def test_colours_of_density_do_not_depend_on_the_figure() -> None:
     dense, sparse = plotting.density_colour(1.0), plotting.density_colour(0.035)
     assert sum(dense[:3]) < sum(sparse[:3]), "dense is dark"
     assert plotting.density_colour(0.001) == plotting.density_colour(0.03), "the scale ends there"
+
+
+def test_figures_have_their_own_look_whatever_the_user_s_settings_are(tmp_path) -> None:
+    (tmp_path / "matplotlibrc").write_text("axes.facecolor: red\nfont.size: 30\n")
+    program = "from ticketlens.figures import style; print(style.mpl.rcParams['axes.facecolor'])"
+    environment = {**os.environ, "MPLCONFIGDIR": str(tmp_path), "MPLBACKEND": "agg"}
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+    result = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True)
+    assert result.stdout.split() == [b"white"], result.stderr

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import importlib
 import json
+import os
 import re
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from ticketlens.study.arms import (
     recipes,
     shown_arms,
 )
-from ticketlens.study.config import SCHEMA, ConfigError, check_files, checked
+from ticketlens.study.config import SCHEMA, ConfigError, check_files, checked, export_environment
 from ticketlens.study.studies import rounds, study_spec
 from ticketlens.tickets.bank import check_chain, read_bank
 
@@ -715,3 +716,10 @@ def test_any_value_anywhere_is_either_a_run_or_a_clear_message(place: tuple, val
     for study in valid["studies"]:
         assert study_spec(valid, study).to_json()
         assert rounds(valid, study) >= 0
+
+
+def test_jobs_draw_to_files_whatever_a_notebook_says(monkeypatch) -> None:
+    monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    monkeypatch.setenv("PYTHONPATH", "")
+    export_environment()
+    assert os.environ["MPLBACKEND"] == "agg"

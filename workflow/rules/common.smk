@@ -44,7 +44,7 @@ from ticketlens.tickets.initialization import is_normal
 # and again and finds nothing: at its default pace, a quarter of a dry run of the full study.
 gc.set_threshold(100_000, 50, 100)
 
-ticketlens_config.export_library_path()
+ticketlens_config.export_environment()
 try:
     ticketlens_config.check_files(workflow.configfiles)
     config = ticketlens_config.checked(config)

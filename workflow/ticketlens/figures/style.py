@@ -48,7 +48,10 @@ STYLE = {
     "savefig.bbox": "tight",
     "pdf.fonttype": 42,
 }
-plt.rcParams.update(STYLE)
+# Over matplotlib's own defaults, whatever a user's matplotlibrc says.
+mpl.rcdefaults()
+mpl.rcParams.update(STYLE)
+mpl.use("Agg")
 # Okabe & Ito's colours, which the colour-blind tell apart.
 BLUE, ORANGE, GREEN, VERMILLION, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
 SKY = "#56B4E9"

@@ -138,8 +138,13 @@ def _leaving(entry: Any, key: str, gone: Collection[str]) -> Any:
     return {**entry, key: [name for name in entry[key] if name not in gone]}
 
 
-def export_library_path() -> None:
-    """Let scripts find the library without installation, on cluster nodes and in conda, too."""
+def export_environment() -> None:
+    """Let scripts find the library without installation, on cluster nodes and in conda, too.
+
+    They draw to files: a notebook's MPLBACKEND, which its `!snakemake` inherits, names a backend
+    that matplotlib refuses at import (3.11) where the notebook's packages are not installed.
+    """
+    os.environ["MPLBACKEND"] = "agg"
     others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     paths = [str(LIBRARY), *(path for path in others if path and path != str(LIBRARY))]
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
