@@ -45,7 +45,10 @@ def chain(study: str, seed: int = 0, folder: str | os.PathLike[str] | None = Non
     found = shipped(place)
     if study not in found or seed not in found[study]:
         raise BankError(f"no ticket of study {study!r}, seed {seed}; {_offer(place, found)}")
-    return bank.read_bank(place / study / f"seed{seed}.h5")
+    path = place / study / f"seed{seed}.h5"
+    found_chain = bank.read_bank(path)
+    bank.check_place(path, found_chain, study, seed)
+    return found_chain
 
 
 def shipped(folder: str | os.PathLike[str] | None = None) -> dict[str, tuple[int, ...]]:

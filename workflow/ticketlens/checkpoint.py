@@ -22,7 +22,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ticketlens.files import hdf5
+from ticketlens.files import hdf5, places
 from ticketlens.spec import Spec
 
 FORMAT = "ticketlens"
@@ -247,7 +247,10 @@ def read_summary(path: str | os.PathLike) -> RunSummary:
             if not 0 <= density <= 1:
                 raise hdf5.DamagedError(f"layer {name}: density is {density}")
             kept[name] = (round(density * size), size)
-        return RunSummary(**identity, kept=kept, history=_read_history(file))
+        kind = hdf5.attribute(file, "kind", str)
+        summary = RunSummary(**identity, kept=kept, history=_read_history(file))
+    _check_place(path, summary, kind)
+    return summary
 
 
 def check(checkpoint: Checkpoint, path: str | os.PathLike = "checkpoint") -> None:
@@ -269,6 +272,7 @@ def check(checkpoint: Checkpoint, path: str | os.PathLike = "checkpoint") -> Non
                 f"{path}: extra attribute {key!r} is {value!r}; allowed: text, integers, floats, "
                 "booleans, under a name that the format does not use itself"
             )
+    _check_place(path, checkpoint, checkpoint.kind)
     for layer in checkpoint.layers:
         where = f"{path}: layer {layer.name}"
         if layer.kind not in LAYER_KINDS or layer.mask.ndim != (2 if layer.kind == "linear" else 4):
@@ -283,6 +287,13 @@ def check(checkpoint: Checkpoint, path: str | os.PathLike = "checkpoint") -> Non
     for layer, (weight, bias) in zip(checkpoint.layers, checkpoint.best_validation, strict=False):
         where = f"{path}: best-validation weights of layer {layer.name}"
         check_parameters(weight, bias, layer.mask, where)
+
+
+def _check_place(path: str | os.PathLike, checkpoint: Checkpoint | RunSummary, kind: str) -> None:
+    """Assert that a file stands where its content says, if its path is one of the workflow's."""
+    content = {key: getattr(checkpoint, key) for key in ("study", "seed", "round", "arm")}
+    if wrong := places.differences(path, {**content, "kind": kind}):
+        raise CheckpointError(wrong)
 
 
 def check_parameters(weight: Any, bias: Any, mask: np.ndarray, where: str) -> None:

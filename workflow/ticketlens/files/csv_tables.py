@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ticketlens.files import places
 from ticketlens.files.atomic import replacing
 
 if TYPE_CHECKING:
@@ -16,13 +17,20 @@ if TYPE_CHECKING:
 
 KEYS = ("study", "seed", "round", "density", "arm", "state", "layer")
 TEXT = dict.fromkeys(("study", "arm", "state"), str)
+# What else tells the rows of a table apart, where it has such columns.
+OTHER_KEYS = (
+    "rung", "mode", "direction", "jacobian", "network", "draw", "epoch", "block", "part", "mask",
+    "weights", "quantity", "property", "claim", "case", "weight_scaled", "log10_s2", "eigenvalue",
+)  # fmt: skip
 
 
 def write_csv(path: str | os.PathLike, table: pd.DataFrame) -> None:
     """Write a table atomically, key columns first, rows sorted by them.
 
     Floats are written so that reading gives the same bits; missing values are empty.
+    Raises ValueError, naming the first, if two rows have the same keys.
     """
+    check_unique(path, table)
     keys = [key for key in KEYS if key in table.columns]
     others = [column for column in table.columns if column not in keys]
     by = [key for key in keys if key != "density"]
@@ -58,10 +66,39 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def concatenated(paths: Sequence[str | os.PathLike[str]]) -> pd.DataFrame:
-    """Return the rows of all files, which `write_rows` wrote."""
+    """Return the rows of all files, which `write_rows` wrote.
+
+    Raises ValueError for a file whose rows are not those of its place (see `places`).
+    """
     import pandas as pd
 
-    return pd.concat([read_table(path) for path in paths], ignore_index=True)
+    frames = [read_table(path) for path in paths]
+    for path, frame in zip(paths, frames, strict=True):
+        check_place(path, frame)
+    return pd.concat(frames, ignore_index=True)
+
+
+def check_place(path: str | os.PathLike, rows: pd.DataFrame) -> None:
+    """Raise ValueError, naming the file, if its rows are about another checkpoint than its path."""
+    columns = [key for key in KEYS if key in rows.columns and key not in ("density", "layer")]
+    for content in rows[columns].drop_duplicates().to_dict("records"):
+        if wrong := places.differences(path, content):
+            raise ValueError(wrong)
+
+
+def check_unique(path: str | os.PathLike, table: pd.DataFrame) -> None:
+    """Raise ValueError, naming the first, if two rows have the same keys.
+
+    Tables without rounds, such as that of claims, are not about checkpoints and have no such keys.
+    """
+    keys = [key for key in (*KEYS, *OTHER_KEYS) if key in table.columns and key != "density"]
+    is_double = table.duplicated(keys) if "round" in keys else []
+    if any(is_double):
+        first = ", ".join(f"{key} {table[is_double].iloc[0][key]}" for key in keys)
+        raise ValueError(
+            f"{path}: {sum(is_double)} of {len(table)} rows have the keys of another row, the "
+            f"first of them {first}; every row must be about something of its own"
+        )
 
 
 def _text(value: object) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from ticketlens.files import hdf5
+from ticketlens.files import hdf5, places
 from ticketlens.files.image_folder import HOW_TO_GET, DatasetError
 from ticketlens.files.sources import SOURCES, RawImages
 from ticketlens.seeds import stream
@@ -166,9 +166,12 @@ def open_prepared(path: str | os.PathLike) -> PreparedDataset:
         mean, std = (hdf5.attribute(file, key, np.ndarray) for key in ("mean", "std"))
         if not mean.shape == std.shape == shape[-1:] or not (np.isfinite(mean) & (std > 0)).all():
             raise hdf5.DamagedError(f"mean {mean} and std {std} for {shape[-1]} channels")
+        name = hdf5.attribute(file, "name", str)
+        if wrong := places.other_dataset(path, name):
+            raise DatasetError(wrong)
         return PreparedDataset(
             path=path,
-            name=hdf5.attribute(file, "name", str),
+            name=name,
             classes=classes,
             mean=mean,
             std=std,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ticketlens.checkpoint import Checkpoint
-from ticketlens.files import hdf5
+from ticketlens.files import csv_tables, hdf5
 from ticketlens.measure.weights import Histogram
 from ticketlens.tables.columns import keys
 
@@ -64,4 +64,5 @@ def histogram_table(paths: Sequence[str | os.PathLike]) -> pd.DataFrame:
                         }
                     )
                 )
+        csv_tables.check_place(path, frames[-1].head(1))
     return pd.concat(frames, ignore_index=True)

@@ -190,8 +190,7 @@ def check_chain(bank: Bank, study: str, seed: int, spec: Spec) -> None:
     Raises BankError saying what differs: tickets of other settings must not pass for these.
     """
     name = f"bank of {bank.study} seed {bank.seed}"
-    if (bank.study, bank.seed) != (study, seed):
-        raise BankError(f"{name}: the file is in the place of {study} seed {seed}")
+    check_place(name, bank, study, seed)
     wanted = dataclasses.asdict(spec.replace(dataset=bank.spec.dataset))
     for part, values in dataclasses.asdict(bank.spec).items():
         for key, value in values.items():
@@ -200,6 +199,15 @@ def check_chain(bank: Bank, study: str, seed: int, spec: Spec) -> None:
                     f"{name}: {part}.{key} is {value!r}, the config says {wanted[part][key]!r}; "
                     "change the config, or train the study (`tickets: train`)"
                 )
+
+
+def check_place(name: str | os.PathLike[str], bank: Bank, study: str, seed: int) -> None:
+    """Raise BankError, saying `name`, if the bank is another chain than that of its place."""
+    if (bank.study, bank.seed) != (study, seed):
+        raise BankError(
+            f"{name}: the file holds the chain of {bank.study} seed {bank.seed} and is in the "
+            f"place of {study} seed {seed}; put it back in its own"
+        )
 
 
 def theta_0(bank: Bank) -> tuple[Layer, ...]:
