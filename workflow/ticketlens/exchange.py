@@ -33,7 +33,6 @@ from ticketlens.spec import DatasetSpec, InitSpec, NetworkSpec, Spec
 
 __all__ = ["FORMS", "ForeignFileError", "Layers", "open_layers", "read", "to_checkpoint", "write"]
 
-UNKNOWN_SCHEME = "unknown"
 _MODEL = re.compile(r"model_ep(\d{1,9})_it(\d{1,9})\.pth")
 
 
@@ -234,11 +233,16 @@ def _image_shape(first: Layer) -> tuple[int, int, int]:
 
 
 def _init(layers: Layers) -> InitSpec:
-    """The law of theta_0 is unknown; the sigmas are those of the weights, zeros counted."""
-    scales = [np.mean(np.square(layer.weight), dtype=float) * layer.fan_in for layer in layers]
-    biases = [np.mean(np.square(x.bias), dtype=float) for x in layers if x.bias is not None]
-    sigma_b = float(np.sqrt(np.mean(biases))) if biases else 0.0
-    return InitSpec(UNKNOWN_SCHEME, float(np.sqrt(np.mean(scales))), sigma_b)
+    """The law of theta_0 is in no file: nulls redraw Gaussians of the kept weights' own scale."""
+    scales, biases = [], [0.0]
+    for layer in layers:
+        if layer.weight is not None and layer.mask.any():
+            kept = layer.weight[layer.mask].astype(np.float64)
+            scales.append(float(np.mean(kept**2)) * layer.fan_in)
+        if layer.bias is not None:
+            biases.append(float(np.mean(np.square(layer.bias), dtype=float)))
+    sigma_w = float(np.sqrt(np.mean(scales))) if scales else 0.0
+    return InitSpec("gaussian", sigma_w, float(np.sqrt(np.mean(biases[1:] or biases))))
 
 
 # --- writing -------------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ def weight_statistics(checkpoint: Checkpoint, ticket: Checkpoint | None = None) 
 
 def _selection_std(checkpoint: Checkpoint, layer: Layer) -> float:
     init = checkpoint.spec.init
-    if not is_normal(init.scheme):
+    if not is_normal(init.scheme) or "source" in checkpoint.extra:  # of a foreign file
         return float("nan")
     return float(selection_null.std(layer.density, init.sigma_w))
 

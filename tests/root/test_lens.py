@@ -1,0 +1,215 @@
+"""`lens.look` and `ticketlens look`: the workflow's tables of any pruned network."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+from torch.nn.utils import prune
+
+from core_tools import write_images
+from ticketlens import exchange, lens
+from ticketlens.__main__ import main
+from ticketlens.checkpoint import Layer, write
+from ticketlens.measure.signal import measure
+from ticketlens.networks import build
+from ticketlens.seeds import stream
+from ticketlens.tables import large_spectra, signal, spectra
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.standard_normal((8, 3, 6, 6))
+WEIGHTS = {"degrees", "spectra", "spectral_densities", "weight_statistics"}
+SIGNAL = {"qmap", "chi", "cmap", "ladder", "decomposition", "jacobian", "isometry"}
+
+
+def test_the_tables_are_those_of_the_workflow(make_ticket):
+    ticket = make_ticket(0.5)
+    tables = lens.look(ticket, IMAGES)
+    assert set(tables) == WEIGHTS | SIGNAL | {"jacobian_spectrum"}
+    found = measure(ticket.layers, "tanh", IMAGES, stream(ticket.seed, "perturbation"))
+    expected = pd.DataFrame(signal.qmap_rows(ticket, found.q))
+    pd.testing.assert_frame_equal(tables["qmap"], expected, check_exact=True)
+    pd.testing.assert_frame_equal(
+        tables["spectra"], pd.DataFrame(spectra.spectra_rows(ticket)[0]), check_exact=True
+    )
+
+
+def test_a_checkpoint_its_layers_its_module_and_its_files_look_the_same(tmp_path, make_ticket):
+    ticket = make_ticket(0.5)
+    exchange.write(ticket, tmp_path / "t.safetensors")
+    exchange.write(ticket, tmp_path / "t.pt")
+    write(tmp_path / "ticket.h5", ticket)
+    expected = lens.look(ticket, IMAGES)["qmap"]["q"]
+    for source in (
+        ticket.layers, build(ticket), build(ticket, masked=False), tmp_path / "t.safetensors",
+        tmp_path / "t.pt", tmp_path / "ticket.h5",
+    ):  # fmt: skip
+        assert np.allclose(lens.look(source, IMAGES)["qmap"]["q"], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["relu", "tanh"])
+def test_a_sequential_says_its_own_activation_and_geometry(name):
+    torch.manual_seed(0)
+    phi = {"relu": nn.ReLU, "tanh": nn.Tanh}[name]
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1), phi(), nn.Conv2d(4, 4, 3, stride=2, padding=1), phi(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3),
+    )  # fmt: skip
+    for module in (model[0], model[2]):
+        prune.l1_unstructured(module, "weight", 0.5)
+    tables = lens.look(model, IMAGES)
+    with torch.no_grad():
+        x = torch.from_numpy(IMAGES).float()
+        h = [model[0](x), model[2](model[1](model[0](x)))]
+    expected = [float((one**2).mean()) for one in h]
+    assert np.allclose(tables["qmap"]["q"], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (nn.Conv2d(4, 4, 3, padding=1, groups=2), "convolution 2 is grouped"),
+        (nn.Conv2d(4, 4, 3, padding=0), "convolution 2 is not padded by half its kernel"),
+        (nn.Conv2d(4, 4, 3, padding=2, dilation=2), "convolution 2 is dilated"),
+    ],
+)
+def test_geometry_that_no_family_has_is_refused_by_layer(layer, message):
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), layer, nn.ReLU(),
+                          nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))  # fmt: skip
+    with pytest.raises(ValueError, match=message):
+        lens.look(model, IMAGES)
+
+
+def test_layers_that_are_no_chain_are_looked_at_one_by_one(tmp_path):
+    """A transformer block: no chain, biases missing, norms between, bfloat16."""
+    torch.manual_seed(1)
+    state = {
+        "model.layers.0.mlp.up.weight": torch.randn(20, 8),
+        "model.layers.0.mlp.gate.weight": torch.randn(20, 8),
+        "model.layers.0.mlp.down.weight": torch.randn(8, 20),
+        "model.layers.0.norm.weight": torch.ones(8),
+    }
+    state = {k: v.bfloat16() * (torch.rand_like(v) < 0.5) for k, v in state.items()}
+    safetensors.torch.save_file(state, tmp_path / "block.safetensors")
+    tables = lens.look(tmp_path / "block.safetensors")
+    assert set(tables) == WEIGHTS
+    assert list(tables["weight_statistics"]["layer"]) == [1, 2, 3]
+    assert not tables["weight_statistics"].duplicated(["study", "layer"]).any()
+    assert any("norm" in note for note in tables["degrees"].attrs["notes"])
+    with pytest.raises(ValueError, match=r"normalisation or scale"):
+        lens.look(tmp_path / "block.safetensors", RNG.standard_normal((4, 8)), network={})
+
+
+def test_masks_alone_give_their_degrees(tmp_path):
+    np.savez(tmp_path / "masks.npz", **{"a": RNG.random((6, 5)) < 0.5, "b": RNG.random((4, 6)) < 1})
+    tables = lens.look(tmp_path / "masks.npz")
+    assert set(tables) == {"degrees"} and set(tables["degrees"]["name"]) == {"a", "b"}
+
+
+def test_weights_off_the_mask_are_refused_or_dropped(make_ticket):
+    ticket = make_ticket(0.5)
+    layers = [
+        replace(x, weight=RNG.standard_normal(x.mask.shape).astype(np.float32))
+        for x in ticket.layers
+    ]
+    with pytest.raises(ValueError, match=r"layer hidden1: .* weights off its mask"):
+        lens.look(layers)
+    kept = lens.look(layers, apply_mask=True)["weight_statistics"]["count"]
+    assert list(kept) == [np.count_nonzero(layer.mask) for layer in ticket.layers]
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 5, 6), (4, 1, 6, 6), (1, 3, 6, 6), (4, 107)])
+def test_images_of_another_shape_are_refused(make_ticket, shape):
+    with pytest.raises(ValueError, match="images"):
+        lens.look(make_ticket(0.5), np.zeros(shape))
+
+
+def test_a_folder_is_normalised_by_its_own_moments_unless_told(tmp_path, make_ticket):
+    write_images(tmp_path / "set", train=3, test=2)
+    ticket = make_ticket(0.5)
+    own = lens.look(ticket, tmp_path / "set")
+    assert any("own channel means" in note for note in own["qmap"].attrs["notes"])
+    other = lens.look(ticket, tmp_path / "set", mean=[0.5] * 3, std=[0.5] * 3)
+    assert not np.allclose(own["qmap"]["q"], other["qmap"]["q"])
+    with pytest.raises(ValueError, match="go together"):
+        lens.look(ticket, tmp_path / "set", mean=[0.5] * 3)
+    write_images(tmp_path / "wide", train=3, test=2, size=(7, 6))
+    with pytest.raises(ValueError, match="7×6 pixels; the network takes 6×6"):
+        lens.look(ticket, tmp_path / "wide")
+
+
+# --- large layers ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(80, 120), (120, 80), (90, 90)])
+@pytest.mark.parametrize("density", [0.1, 0.6])
+@pytest.mark.parametrize("has_spike", [True, False])
+def test_the_fast_way_of_large_layers_has_the_verdicts_of_the_slow_one(
+    make_ticket, rows, columns, density, has_spike
+):
+    mask = RNG.random((rows, columns)) < density
+    weight = RNG.standard_normal((rows, columns))
+    if has_spike:
+        weight += 1.0
+    layer = Layer("hidden1", "linear", np.where(mask, weight, 0).astype(np.float32), None, mask)
+    ticket = replace(make_ticket(), layers=(layer,))
+    ((slow,), densities), ((fast,), others) = (
+        spectra.spectra_rows(ticket), large_spectra.large_spectra_rows(ticket, 1),
+    )  # fmt: skip
+    assert set(slow) == set(fast)
+    assert (
+        fast["outliers_null"] == slow["outliers_null"] and (slow["outliers_null"] > 0) >= has_spike
+    )
+    assert fast["outliers_marchenko_pastur"] == slow["outliers_marchenko_pastur"]
+    for column in ("largest", "largest_null", "edge_null", "four_cycles", "four_cycles_random",
+                   "participation_ratio_top", "rank_share", "ratio"):  # fmt: skip
+        assert fast[column] == pytest.approx(slow[column], rel=1e-4), column
+    # The first bin apart: exact zeros come out as ±1e-16, and the slow way drops the negative ones.
+    assert [row["density_eigenvalue"] for row in others][1:] == pytest.approx(
+        [row["density_eigenvalue"] for row in densities][1:]
+    )
+
+
+def test_large_layers_take_the_fast_way(monkeypatch):
+    mask = RNG.random((70, 60)) < 0.2
+    weight = np.where(mask, RNG.standard_normal(mask.shape), 0).astype(np.float32)
+    layers = [Layer("up", "linear", weight, None, mask)]
+    slow = lens.look(layers)["spectra"]
+    monkeypatch.setattr(large_spectra, "is_large", lambda layer: True)
+    fast = lens.look(layers)["spectra"]
+    assert list(slow.columns) == list(fast.columns)
+    assert np.allclose(slow["edge_null"], fast["edge_null"], rtol=1e-5)
+
+
+# --- the command -----------------------------------------------------------------------------
+
+
+def test_the_command_writes_tables_figures_and_one_page(tmp_path, make_ticket, capsys):
+    exchange.write(make_ticket(0.5), tmp_path / "<b>mine.safetensors")
+    write_images(tmp_path / "set", train=3, test=2)
+    out = tmp_path / "out"
+    arguments = ["look", str(tmp_path / "<b>mine.safetensors"), "--images", str(tmp_path / "set")]
+    assert main([*arguments, "--out", str(out)]) == 0
+    names = {path.name for path in out.iterdir()}
+    assert {f"{name}.csv" for name in WEIGHTS | SIGNAL} < names
+    assert {"q.png", "chi.png", "spectra.png", "degrees.png", "outliers.png", "weights.png"} < names
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert page.count("data:image/png;base64,") == 6 and "<b>mine" not in page
+    assert not re.findall(r"(?:src|href)=['\"](?!data:)", page)  # nothing outside it
+    assert "kept weights" in capsys.readouterr().out
+    table = pd.read_csv(out / "qmap.csv")
+    assert list(table["layer"]) == [1, 2] and (table["q"] > 0).all()
+
+
+def test_the_command_says_in_one_line_what_is_wrong(tmp_path, capsys):
+    (tmp_path / "bad.safetensors").write_bytes(b"nonsense")
+    for arguments in (["look", str(tmp_path / "bad.safetensors")], ["look", "/nowhere/x.pt"]):
+        assert main([*arguments, "--out", str(tmp_path / "out")]) == 1
+        assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
