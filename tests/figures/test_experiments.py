@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from test_config import merged
 
 from arm_tools import chain, material
+from config_tools import merged
 from ticketlens.architecture import READOUT
 from ticketlens.figures.experiments import (
     ACCURACIES,

@@ -8,14 +8,12 @@ import importlib
 import json
 import os
 import re
-from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from snakemake.utils import update_config
 
+from config_tools import CONFIG, merged
 from ticketlens import spec
 from ticketlens.study.arms import (
     arm_rounds,
@@ -30,19 +28,10 @@ from ticketlens.study.config import SCHEMA, ConfigError, check_files, checked, e
 from ticketlens.study.studies import rounds, study_spec
 from ticketlens.tickets.bank import check_chain, read_bank
 
-CONFIG = Path(__file__).resolve().parents[2] / "config"
 BANK = CONFIG.parent / "resources" / "tickets"
 NAME = "is not a valid name; allowed: lower-case letters, digits and single hyphens, starting with"
 NUMBER = "written as a number (1.0e-3, not 1e-3)?"
 OUTSIDE = "allowed: a relative folder below the working directory, without '..'"
-
-
-def merged(*overlays: str) -> dict:
-    """The full config with overlays (YAML texts), merged as `--configfile` merges them."""
-    config = yaml.safe_load((CONFIG / "config.yaml").read_text(encoding="utf-8"))
-    for overlay in overlays:
-        update_config(config, yaml.safe_load(overlay))
-    return config
 
 
 def overlay_file(name: str) -> dict:
