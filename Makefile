@@ -29,7 +29,7 @@ quick: setup
 
 # The front page and Snakemake's report in one file, of another config with CONFIG=…
 CONFIG ?= config/quick.yaml
-results_of = $(shell sed -n 's/^results: *//p' config/config.yaml $(1) | tail -n 1)
+results_of = $(shell $(BIN)/python -m ticketlens.study.config_files config/config.yaml $(1))
 RESULTS = $(call results_of,$(CONFIG))
 report: setup
 	$(BIN)/snakemake --configfile $(CONFIG) --cores $(CORES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -44,3 +46,18 @@ def _repeated(path: Path, node: yaml.Node, where: str) -> Iterator[str]:
             )
         first.setdefault(name, line)
         yield from _repeated(path, value, f"{where}{name}.")
+
+
+def results_folder(paths: Iterable[str | Path]) -> str:
+    """Return `results` of config files, each laid over those before it.
+
+    Raises KeyError if none names it, and what YAML and the file system raise.
+    """
+    merged: dict[str, object] = {}
+    for path in paths:
+        merged |= yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    return os.path.expanduser(str(merged["results"]))
+
+
+if __name__ == "__main__":
+    print(results_folder(sys.argv[1:]))
