@@ -88,7 +88,10 @@ def std_experiment(
 
 
 def _of_common_seeds(table: pd.DataFrame, arms: Mapping[str, Shown]) -> pd.DataFrame:
-    """Return the rows of arms, IMP's of the seeds that the others have: the eye compares them."""
+    """Return the rows of the given arms, IMP restricted to the seeds that all other arms have.
+
+    So the means are comparable.
+    """
     table = table[table["arm"].isin(list(arms))]
     others = set(table.loc[table["arm"] != "imp", "seed"])
     return table[table["seed"].isin(others)] if others else table

@@ -12,7 +12,7 @@ from pathlib import Path
 
 log = logging.getLogger("ticketlens")
 FULL = "free some space there and run Snakemake again; a training goes on from its last saved state"
-PERMISSIONS = "this user may not do that: mend the permissions of the file and its folder"
+PERMISSIONS = "this user may not do that: change the permissions of the file and its folder"
 HINTS = {
     errno.ENOSPC: FULL,
     errno.EDQUOT: FULL,
@@ -29,7 +29,8 @@ def job_log(path: str) -> Iterator[None]:
 
     An error that a user can act on (ValueError, ArithmeticError, OSError, AssertionError) ends the
     job with its message alone, exit code 1; anything else keeps its traceback, in the log as well.
-    An error of no class of ours may be a mistake in the code, so its message ends with the place.
+    Built-in exceptions may point to a bug, so the message ends with the file and line that raised
+    them.
     """
     formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
     handlers = [logging.FileHandler(path, mode="w"), logging.StreamHandler(sys.stderr)]

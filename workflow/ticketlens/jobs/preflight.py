@@ -29,8 +29,8 @@ def check(results: str | os.PathLike, now: float | None = None) -> None:
         if last > now + SLACK:
             raise PreflightError(
                 f"the clock says {_text(now)}, but a run in {results}/ began at {_text(last)}; "
-                "Snakemake would take new files for older than those they replace. Mend the clock; "
-                "if it is right now, see docs/troubleshooting.md"
+                "Snakemake would take new files for older than those they replace. Correct the "
+                "system clock. If it already shows the right time, see docs/troubleshooting.md"
             )
         stamp.touch()
         os.utime(stamp, (now, now))
