@@ -6,7 +6,7 @@ BIN := .venv/bin
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help quick report check-results reference test benchmark test-slurm test-report nightly lint setup clean
+.PHONY: help test-install quick report check-results reference test benchmark test-slurm test-report nightly lint setup clean
 
 help:
 	@echo "make quick   set up .venv, run everything on embedded data into results/quick/ (minutes)"
@@ -16,6 +16,7 @@ help:
 	@echo "make test    set up .venv, run linters and all tests"
 	@echo "make benchmark   set up .venv, time the training step, jobs and dry runs; best on an idle machine"
 	@echo "make test-slurm   run the workflow on a SLURM of one node, started and stopped for it (Debian, root)"
+	@echo "make test-install   build the wheel, install it into an empty environment, look at a file with it"
 	@echo "make nightly set up .venv, then many random kills and minutes of fuzzing"
 	@echo "make test-report   look at the report in headless Chromium (installs it on Debian, as root)"
 	@echo "make lint    set up .venv, run the linters alone"
@@ -71,6 +72,16 @@ nightly: setup
 
 test-report: setup
 	@if $(BIN)/python tests/tools/browser.py install; then $(BIN)/python -m pytest -m browser tests/pages/test_report_in_browser.py; fi
+
+# The wheel alone, in an empty environment of its own; downloads what pyproject.toml asks for.
+test-install: setup
+	rm -rf build/test-install
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation -w build/test-install .
+	$(PYTHON) -m venv build/test-install/venv
+	build/test-install/venv/bin/python -m pip install --quiet --disable-pip-version-check build/test-install/*.whl
+	$(BIN)/python -c "import numpy as n; n.savez('build/test-install/m.npz', w=n.eye(9, dtype='f4') + 1)"
+	cd build/test-install && venv/bin/ticketlens look m.npz --out look && test -s look/index.html
+	cd build/test-install && venv/bin/python -c "from ticketlens.study import config; config.SCHEMA.read_text()"
 
 lint: setup
 	$(BIN)/ruff check .

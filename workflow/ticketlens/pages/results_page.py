@@ -30,7 +30,15 @@ from ticketlens.verdicts.reference import CONFIDENCE
 from ticketlens.verdicts.selection import deep
 
 MINUS = "−"
-CAPTIONS = Path(__file__).parents[2] / "report"
+# In a clone beside the package, in an installed copy inside it.
+CAPTIONS = next(
+    (
+        path
+        for path in (folder / "report" for folder in Path(__file__).parents[1:3][::-1])
+        if path.is_dir()
+    ),
+    Path(__file__).parents[2] / "report",
+)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,12 @@ from ticketlens.tickets.pruning import CRITERIA
 # Sections that an overlay may set to null.
 OPTIONAL = ("experiments", "contrasts", "factorial", "interventions", "claims")
 LIBRARY = Path(__file__).resolve().parents[2]
-SCHEMA = LIBRARY / "schemas" / "config.schema.json"
+PACKAGE = Path(__file__).resolve().parents[1]
+# In a clone beside the package, in an installed copy inside it.
+SCHEMA = (
+    next((path for path in (LIBRARY / "schemas", PACKAGE / "schemas") if path.is_dir()), LIBRARY)
+    / "config.schema.json"
+)
 SHIPPED = LIBRARY.parent / "config" / "config.yaml"
 
 
