@@ -56,7 +56,8 @@ def test_a_damaged_checkpoint_is_refused_in_the_words_of_the_page(
 ) -> None:
     path = Path(ROUND01)
     path.parent.mkdir(parents=True)
-    checkpoint.write(path, make_trained(make_ticket(0.8, round_=1)))
+    ticket = make_ticket(0.8, round_=1, study="fcnet-normal")
+    checkpoint.write(path, make_trained(ticket))
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
@@ -164,7 +165,7 @@ def texts(file: Path) -> list[str]:
 def test_messages_of_the_table_are_still_in_the_code() -> None:
     """Word for word, between what stands for a value: …, 'name', a number, FILE, n, k."""
     files = [
-        *(REPOSITORY / "workflow/ticketlens").glob("*.py"),
+        *(REPOSITORY / "workflow/ticketlens").rglob("*.py"),
         Path(snakemake.exceptions.__file__),
     ]
     corpus = "\n".join(text for file in files for text in texts(file))
