@@ -13,19 +13,20 @@ from ticketlens.figures.experiments import (
     ACCURACIES,
     Shown,
     accuracy_of_arms,
-    shown,
     std_experiment,
 )
 from ticketlens.figures.experiments import bimodal_law as draw_bimodal_law
-from ticketlens.study.arms import arm_items, shown_arms
+from ticketlens.study.arms import arm_labels, shown_arms
 from ticketlens.study.config import checked
 from ticketlens.tables.bimodal import bimodal_law
 from ticketlens.tickets.construction import construct
 from ticketlens.tickets.mask_sources import SMALL
 
-ITEMS = ["imp|imp|rewind|IMP ticket", "wide|imp|scaled 2.24|$\\sigma_w = 2.24$ | wide",
-         "random|uniform|scaled 2.24|random mask"]  # fmt: skip
-ARMS = shown(ITEMS)
+ARMS: dict[str, Shown] = {
+    "imp": {"title": "IMP ticket", "mask": "imp", "law": "rewind"},
+    "wide": {"title": "$\\sigma_w = 2.24$ | wide", "mask": "imp", "law": "scaled 2.24"},
+    "random": {"title": "random mask", "mask": "uniform", "law": "scaled 2.24"},
+}
 
 
 def runs(seeds: int = 3) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -83,13 +84,12 @@ def test_the_figure_of_the_law_has_a_line_per_layer_in_each_panel() -> None:
     assert "rewound survivors of round 3" in histogram.get_title()
 
 
-def test_items_name_mask_law_and_title_and_a_title_may_hold_a_bar() -> None:
-    assert ARMS["wide"] == Shown("$\\sigma_w = 2.24$ | wide", "imp", "scaled 2.24")
+def test_labels_of_arms_are_title_mask_and_law() -> None:
     config = checked(merged())
-    found = shown(arm_items(config, shown_arms(config, "std_experiment")))
-    assert found["imp"].title == "IMP ticket"
-    assert found["imp-wide"].law == "scaled 2.24" != found["imp-fresh"].law
-    assert found["uniform-wide"].mask == "uniform"
+    labels = arm_labels(config, shown_arms(config, "std_experiment"))
+    assert labels["imp"]["title"] == "IMP ticket"
+    assert labels["imp-wide"]["law"] == "scaled 2.24" != labels["imp-fresh"]["law"]
+    assert labels["uniform-wide"]["mask"] == "uniform"
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
@@ -101,7 +101,7 @@ def test_curves_have_the_colour_of_their_law_and_the_line_of_their_mask(seeds: i
     assert wide.get_color() == random.get_color() != imp.get_color()
     assert wide.get_linestyle() == imp.get_linestyle() != random.get_linestyle()
     assert [label.get_text() for label in right.get_yticklabels()] == [
-        arm.title for arm in ARMS.values()
+        arm["title"] for arm in ARMS.values()
     ]
     means = accuracy[(accuracy["round"] == 7) & (accuracy["arm"] == "wide")]
     assert wide.get_ydata()[-1] == pytest.approx(100 * means["test_accuracy"].mean())
@@ -124,7 +124,7 @@ def test_arms_are_drawn_at_the_density_of_the_imp_ticket() -> None:
     figure = accuracy_of_arms(accuracy, ARMS, "s", "Study")
     for axis in figure.axes:
         containers = {bars.get_label(): bars.lines[0] for bars in axis.containers}
-        assert set(containers) == {arm.title for arm in ARMS.values()}
+        assert set(containers) == {arm["title"] for arm in ARMS.values()}
         found = containers["random mask"].get_xdata()
         assert np.allclose(found, [0.8**4, 0.8**7], rtol=0.07)
         assert len(containers["IMP ticket"].get_xdata()) == 9

@@ -72,7 +72,7 @@ def test_every_figure_and_table_is_there_with_its_caption_and_links() -> None:
     for picture in PICTURES:
         assert picture.caption in found.text and f"{picture.name}.pdf" in found.links
     assert "tables/accuracy.csv" in found.links
-    assert catalogue.TABLES["accuracy"] in found.text
+    assert catalogue.TABLES["accuracy"].about in found.text
     assert "Histograms of the kept weights (init), fcnet-normal" in found.text
 
 

@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "training": TICKETS,
     "measure": {"tickets", *THEORY},
     "tables": {"ladder", "measure", *TICKETS, *THEORY},
-    "verdicts": {"study", "tickets"},
+    "verdicts": {"files", "study", "tickets"},
     "figures": {"files", "verdicts", *THEORY},
     "study": {"theory", *TICKETS},
     "pages": {"files", "ladder", "study", "verdicts"},

@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ import pytest
 import yaml
 
 from core_tools import write_images
+from ticketlens.study import catalogue
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "workflow", "config", "envs", "profiles", "slurm", "resources")
@@ -202,13 +204,27 @@ def copy_run(source: Path, target: Path) -> Path:
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule as its .smk file has it; `code` is the script whose fingerprint it carries."""
+    """A rule as its .smk file has it; `code` is the script whose fingerprint it carries.
+
+    `about` is its docstring, `entries` what it has of the catalogue, `module` whose function that
+    names.
+    """
 
     name: str
     text: str
     script: str | None
     code: str | None
     environment: str | None
+    about: str
+    entries: Mapping[str, Sequence[str]]
+    module: str | None
+
+
+LOOP = re.compile(
+    r"^for key, \w+ in catalogue\.(\w+)\.items\(\):$.*?^    rule:\n(        name:\n            "
+    r'f"(\w+)_\{key\}"\n.*?)(?=^    \S|\Z)',
+    re.DOTALL | re.MULTILINE,
+)
 
 
 def rules() -> list[Rule]:
@@ -216,23 +232,47 @@ def rules() -> list[Rule]:
     blocks: dict[str, tuple[str | None, str]] = {}
     files = [REPOSITORY / "Snakefile", REPOSITORY / "workflow/Snakefile"]
     files += sorted((REPOSITORY / "workflow/rules").glob("*.smk"))
+    found = []
     for file in files:
         text = file.read_text(encoding="utf-8")
+        for registry, body, verb in LOOP.findall(text):
+            found += _of_entries(registry, textwrap.dedent(body), verb)
         for block in re.split(r"^(?=(?:rule|checkpoint|use rule) )", text, flags=re.MULTILINE)[1:]:
             block = re.split(r"\n(?=[a-z#])", block)[0]
             head = re.match(r"(?:rule|checkpoint|use rule (\w+) as) (\w+)", block)
             blocks[head[2]] = (head[1], block)
     texts = {name: text + blocks.get(base, (None, ""))[1] for name, (base, text) in blocks.items()}
-    return [
-        Rule(
-            name,
-            text,
-            _first(r'^    script:\n        "\.\./scripts/(\w+)\.py"', text),
-            _first(r'^        code=code\("(\w+)"\)', text),
-            _first(r'envs/(\w+\.yaml)"', text),
-        )
-        for name, text in texts.items()
-    ]
+    for name, text in texts.items():
+        table = _first(r'^        entry="(\w+)"', text)
+        # Any of the tables that one function makes.
+        table = table or ("qmap" if 'entry="{table}"' in text else None)
+        about = _first(r':\n    """(.+)"""', text) or ""
+        found.append(_rule(name, text, about, {"TABLES": [table]} if table else {}))
+    return found
+
+
+def _of_entries(registry: str, body: str, verb: str) -> list[Rule]:
+    """The rules that a loop over the entries of a registry of the catalogue makes."""
+    body = textwrap.indent(body, "    ")
+    rules = []
+    for key, entry in getattr(catalogue, registry).items():
+        text = body.replace("{entry.environment}", getattr(entry, "environment", ""))
+        rules.append(_rule(f"{verb}_{key}", text, entry.about, {registry: [key]}))
+    return rules
+
+
+def _rule(name: str, text: str, about: str, entries: Mapping[str, Sequence[str]]) -> Rule:
+    functions = [getattr(catalogue, name)[key].function for name, (key,) in entries.items()]
+    return Rule(
+        name,
+        text,
+        _first(r'^    script:\n        "\.\./scripts/(\w+)\.py"', text),
+        _first(r'^        code=code\("(\w+)"', text),
+        _first(r'envs/(\w+\.yaml)"', text),
+        about,
+        entries,
+        functions[0].partition(":")[0] if functions else None,
+    )
 
 
 def _first(pattern: str, text: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import re
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ticketlens.jobs.fingerprint import reached
+from ticketlens.study import catalogue
 from workflow_tools import REPOSITORY, Rule, environment, rules, script_rules
 
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
@@ -22,12 +24,15 @@ INSTALLED_AS = {"PIL": "pillow", "yaml": "pyyaml"}
 # Modules of analysis jobs that import torch, if at all, inside the one function that downloads.
 DOWNLOADERS = {"sources.py"}
 LOAD = """
-import importlib.util, json, multiprocessing, sys
+import importlib, importlib.util, json, multiprocessing, sys
 import h5py, matplotlib.pyplot, numpy, pandas, scipy.stats  # once, for speed; none imports torch
 
-def load(script):
+def load(job):
+    script, _, module = job.partition(":")
     spec = importlib.util.spec_from_file_location("script", script)
     spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    if module:
+        importlib.import_module(module)
     own = [m.__file__ for name, m in sys.modules.items() if name.split(".")[0] == "ticketlens"]
     return {"torch": "torch" in sys.modules, "own": own}
 
@@ -44,18 +49,28 @@ def script_of(rule: Rule) -> Path:
     return SCRIPTS / f"{rule.script}.py"
 
 
+def job_of(rule: Rule) -> str:
+    """The script of a rule, with the module that its entry of the catalogue has it import."""
+    return f"{script_of(rule)}:{rule.module}" if rule.module else str(script_of(rule))
+
+
+def files_of(rule: Rule) -> set[Path]:
+    """Modules that the script of a rule reaches, its entry of the catalogue among them."""
+    return reached(script_of(rule), LIBRARY, rule.entries)
+
+
 @pytest.fixture(scope="module")
 def loaded() -> dict[str, dict]:
-    """What the import of each script loads: own modules, and whether torch."""
-    paths = sorted(str(path) for path in SCRIPTS.glob("*.py"))
+    """What the job of each rule loads: own modules, and whether torch."""
+    jobs = sorted({job_of(rule) for rule in RULES})
     found = subprocess.run(
-        [sys.executable, "-c", LOAD, *paths],
+        [sys.executable, "-c", LOAD, *jobs],
         env=environment() | {"PYTHONPATH": str(LIBRARY.parent)},
         capture_output=True,
         text=True,
         check=True,
     )
-    return {Path(path).stem: entry for path, entry in json.loads(found.stdout).items()}
+    return json.loads(found.stdout)
 
 
 def test_every_script_has_a_rule_and_every_rule_its_script() -> None:
@@ -69,10 +84,22 @@ def test_every_script_rule_carries_the_fingerprint_of_its_own_script(rule: Rule)
 
 @pytest.mark.parametrize("rule", RULES, ids=named)
 def test_every_script_rule_has_a_docstring_a_log_and_an_environment(rule: Rule) -> None:
-    base = rule.text.split(":\n", 1)[1].lstrip()
-    assert base.startswith('"""') or rule.text.startswith("use rule")
+    assert rule.about
     assert re.search(r"^    log:", rule.text, flags=re.MULTILINE)
     assert (REPOSITORY / "envs" / str(rule.environment)).is_file()
+
+
+def test_rules_are_few_lines_with_little_python_between_them() -> None:
+    files = [REPOSITORY / "workflow/Snakefile", *(REPOSITORY / "workflow/rules").glob("*.smk")]
+    assert sum(len(file.read_text().splitlines()) for file in files) <= 1100
+    assert len((REPOSITORY / "workflow/rules/common.smk").read_text().splitlines()) <= 150
+
+
+def test_every_entry_of_the_catalogue_names_a_function_that_there_is() -> None:
+    for registry in (catalogue.MEASUREMENTS, catalogue.TABLES, catalogue.FIGURES):
+        for key, entry in registry.items():
+            module, _, name = entry.function.partition(":")
+            assert callable(getattr(importlib.import_module(module), name)), key
 
 
 def test_no_rule_runs_python_outside_a_script() -> None:
@@ -101,28 +128,30 @@ def test_no_script_reads_what_its_parameters_do_not_say(script: Path) -> None:
     assert not names & {"open", "__file__"}
 
 
-def test_scripts_are_thin() -> None:
+def test_scripts_are_few_and_thin() -> None:
+    assert len(list(SCRIPTS.glob("*.py"))) <= 20
     lengths = {path.name: len(path.read_text().splitlines()) for path in SCRIPTS.glob("*.py")}
     assert {name: length for name, length in lengths.items() if length > 45} == {}
 
 
 def test_fingerprints_reach_all_modules_that_python_loads(loaded: dict[str, dict]) -> None:
-    for script, entry in loaded.items():
-        own = {Path(file) for file in entry["own"]}
-        assert own <= reached(SCRIPTS / f"{script}.py", LIBRARY), script
+    for rule in RULES:
+        # The rooms' own files hold a docstring alone, see test_rooms.py.
+        own = {Path(file) for file in loaded[job_of(rule)]["own"] if "__init__" not in file}
+        assert own <= files_of(rule), rule.name
 
 
-def test_only_scripts_whose_environment_has_torch_import_it(loaded: dict[str, dict]) -> None:
+def test_only_rules_whose_environment_has_torch_import_it(loaded: dict[str, dict]) -> None:
     """An analysis job starts in a fraction of a second; importing torch alone takes two."""
-    without = {rule.script for rule in RULES if "torch" not in packages(rule)}
-    assert {script for script in without if loaded[script]["torch"]} == set()
+    without = [rule for rule in RULES if "torch" not in packages(rule)]
+    assert [rule.name for rule in without if loaded[job_of(rule)]["torch"]] == []
 
 
 def test_no_analysis_script_reaches_torch_inside_a_function() -> None:
     for rule in RULES:
         if "torch" in packages(rule):
             continue
-        for module in reached(script_of(rule), LIBRARY):
+        for module in files_of(rule):
             if module.name not in DOWNLOADERS:
                 assert not imports(module, everywhere=True) & {"torch", "torchvision"}, module
 
@@ -142,7 +171,7 @@ def test_the_documents_name_the_modules_that_import_torch() -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=named)
 def test_the_environment_of_a_rule_has_all_that_its_script_imports(rule: Rule) -> None:
-    files = {script_of(rule), *reached(script_of(rule), LIBRARY)}
+    files = {script_of(rule), *files_of(rule)}
     needed = set().union(*(imports(file) for file in files)) - {"ticketlens"}
     missing = {INSTALLED_AS.get(name, name) for name in needed} - set(packages(rule))
     assert not missing

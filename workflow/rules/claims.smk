@@ -5,7 +5,7 @@
 rule tabulate_claims:
     """Judge each claim of the slides: number, interval over seeds, computed verdict."""
     input:
-        unpack(claim_tables),
+        **PLAN.claim_tables,
     output:
         table=report(
             "<results>/claims.csv",
@@ -20,9 +20,9 @@ rule tabulate_claims:
         "../../envs/analyse.yaml"
     params:
         code=code("tabulate_claims"),
-        titles=titles(),
+        titles=study_titles(PLAN, config["studies"]),
         rounds=dict(sorted(config.get("claims", {}).items())),
-        planned=CONTRASTS["arms"],
-        margin=CONTRASTS["margin"],
+        planned=PLAN.contrasts["arms"],
+        margin=PLAN.contrasts["margin"],
     script:
         "../scripts/tabulate_claims.py"

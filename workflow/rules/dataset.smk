@@ -2,6 +2,22 @@
 # Makes: resources/{dataset}.h5, split, shuffled and fingerprinted.
 
 
+def dataset_files(wildcards):
+    """Archive that the data set is made from, if it is one file; a folder cannot be an input.
+
+    Ancient, as `dataset_images` has its bytes: a copy with a newer time would train all anew.
+    """
+    path = config["dataset"]["path"]
+    return ancient(path) if os.path.isfile(path) else []
+
+
+def dataset_images(wildcards):
+    """Digest of the images or their archive: a rerun trigger."""
+    path = config["dataset"]["path"]
+    is_read = config["dataset"]["source"] != "torchvision" and os.path.exists(path)
+    return images_digest(path) if is_read else ""
+
+
 rule prepare_dataset:
     """Split images into train, validation and test; shuffle; normalisation constants."""
     input:
@@ -24,6 +40,6 @@ rule prepare_dataset:
         source=config["dataset"]["source"],
         path=lambda wildcards: config["dataset"]["path"],
         files=dataset_images,
-        split=ticketlens_studies.dataset_split(config),
+        split=dataset_split(config),
     script:
         "../scripts/prepare_dataset.py"

@@ -6,16 +6,28 @@ localrules:
     construct,
 
 
+def arm_material(wildcards):
+    """Input function: files that the sources of an arm draw on, by their names in the library."""
+    place = (wildcards.study, wildcards.seed, wildcards.round, wildcards.arm)
+    return material.material(PLAN, *place, DATASET)
+
+
+def recipe(wildcards):
+    """An arm's entry in the config, without what is aside: a new round remakes no other."""
+    entry = PLAN.with_factorial["arms"][wildcards.arm]
+    return {key: value for key, value in entry.items() if key not in ASIDE}
+
+
 rule construct:
     """Make the ticket of an arm: its mask source's mask, its weight source's weights."""
     input:
-        unpack(material),
+        unpack(arm_material),
     output:
         ticket="<results>/checkpoints/{study}/seed{seed}/round{round}/{arm}/ticket.h5",
     log:
         "<logs>/construct/{study}/seed{seed}/round{round}/{arm}.log",
     wildcard_constraints:
-        arm=any_arm_of([name for name, arm in RECIPES.items() if arm.mask not in SALIENCIES]),
+        arm=any_arm_of([name for name, arm in PLAN.all_arms.items() if arm.mask not in SALIENCIES]),
     conda:
         "../../envs/analyse.yaml"
     resources:
@@ -30,13 +42,13 @@ rule construct:
 rule construct_with_saliency:
     """Make the ticket of an arm whose mask needs gradients: SNIP, GraSP, SynFlow."""
     input:
-        unpack(material),
+        unpack(arm_material),
     output:
         ticket="<results>/checkpoints/{study}/seed{seed}/round{round}/{arm}/ticket.h5",
     log:
         "<logs>/construct/{study}/seed{seed}/round{round}/{arm}.log",
     wildcard_constraints:
-        arm=any_arm_of([name for name, arm in RECIPES.items() if arm.mask in SALIENCIES]),
+        arm=any_arm_of([name for name, arm in PLAN.all_arms.items() if arm.mask in SALIENCIES]),
     conda:
         "../../envs/train.yaml"
     resources:

@@ -8,10 +8,15 @@ localrules:
     publish_runs,
 
 
+def compact_tables():
+    """Tables that are small enough to keep in a repository."""
+    return [n for n in PLAN.tables if n != "accuracy" and n not in catalogue.TOO_LARGE]
+
+
 rule check_results:
     """Compare this run with docs/results/: do means over seeds lie within the reference's spread?"""
     input:
-        tables=[f"<results>/tables/{name}.csv" for name in REFERENCE_TABLES if name in TABLES],
+        tables=[f"<results>/tables/{name}.csv" for name in REFERENCE_TABLES if name in PLAN.tables],
         reference=in_reference("reference.csv"),
         config=in_reference("config.yaml"),
     output:
@@ -53,12 +58,13 @@ rule publish:
     """Results in small, as a folder to commit: docs/results/ is one, see `make reference`."""
     input:
         runs=rules.publish_runs.output.table,
-        figures=figures(),
-        tables=[f"<results>/tables/{name}.csv" for name in COMPACT] + ["<results>/claims.csv"],
+        figures=PLAN.outputs["figures"],
+        tables=[f"<results>/tables/{name}.csv" for name in compact_tables()]
+        + ["<results>/claims.csv"],
         claims="<results>/claims.md",
     output:
-        figures=[f"<results>/published/figures/{name}.png" for name in FIGURES],
-        tables=[f"<results>/published/tables/{name}.csv" for name in [*COMPACT, "claims"]],
+        figures=[f"<results>/published/figures/{name}.png" for name in PLAN.figures],
+        tables=[f"<results>/published/tables/{name}.csv" for name in [*compact_tables(), "claims"]],
         claims="<results>/published/claims.md",
         reference="<results>/published/reference.csv",
     log:

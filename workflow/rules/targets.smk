@@ -14,40 +14,40 @@ localrules:
 rule figures:
     """All figures."""
     input:
-        figures(),
+        PLAN.outputs["figures"],
 
 
 rule tables:
     """All tidy tables, without figures."""
     input:
-        tables(),
+        PLAN.outputs["tables"],
 
 
 rule fcnet:
     """All chains of the fully connected studies, trained."""
     input:
-        of_studies("trained.h5", [study for study in FULLY_CONNECTED if study in TRAINED]),
+        PLAN.chains("trained.h5", PLAN.trained_of("dense")),
 
 
 rule convnet:
     """All chains of the convolutional studies, trained."""
     input:
-        of_studies("trained.h5", [study for study in CONVOLUTIONAL if study in TRAINED]),
+        PLAN.chains("trained.h5", PLAN.trained_of("conv")),
 
 
 rule resnet:
     """All chains of the residual studies, trained."""
     input:
-        of_studies("trained.h5", [study for study in RESIDUAL if study in TRAINED]),
+        PLAN.chains("trained.h5", PLAN.trained_of("blocks")),
 
 
 rule arms:
     """All arms of all studies, trained."""
     input:
-        of_arms("checkpoints", "trained.h5", config["studies"]),
+        PLAN.of_arms("trained.h5", config["studies"]),
 
 
 rule bank:
     """Ticket bank: each finished chain as one small file."""
     input:
-        banks([study for study in TRAINED if study not in LATE], "<bank>"),
+        PLAN.banks([study for study in PLAN.trained if study not in PLAN.late], "<bank>"),

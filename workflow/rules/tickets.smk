@@ -10,6 +10,13 @@ localrules:
     export_bank,
 
 
+def before(file):
+    """Input function: `file` of the same chain, one round earlier."""
+    return lambda wildcards: PLAN.checkpoint(
+        wildcards.study, wildcards.seed, int(wildcards.round) - 1, "imp", file
+    )
+
+
 rule init:
     """Draw theta_0: the dense ticket of round 0."""
     input:
@@ -19,12 +26,12 @@ rule init:
     log:
         "<logs>/init/{study}/seed{seed}.log",
     wildcard_constraints:
-        study=any_of(TRAINED),
+        study=any_of(PLAN.trained),
     conda:
         "../../envs/analyse.yaml"
     params:
         code=code("init"),
-        spec=lambda wildcards: study_spec(wildcards.study).to_json(),
+        spec=lambda wildcards: PLAN.specs[wildcards.study].to_json(),
     script:
         "../scripts/init.py"
 
@@ -39,7 +46,7 @@ rule prune:
     log:
         "<logs>/prune/{study}/seed{seed}/round{round}.log",
     wildcard_constraints:
-        study=any_of(TRAINED),
+        study=any_of(PLAN.trained),
         round=r"(?!00)\d\d",
     conda:
         "../../envs/analyse.yaml"
@@ -53,13 +60,13 @@ rule rewind:
     """Put theta_0 (or theta_k) on the mask: the ticket of this round."""
     input:
         mask="<results>/checkpoints/{study}/seed{seed}/round{round}/imp/mask.h5",
-        theta=theta,
+        theta=lambda wildcards: material.theta(PLAN, wildcards.study, wildcards.seed),
     output:
         ticket="<results>/checkpoints/{study}/seed{seed}/round{round}/imp/ticket.h5",
     log:
         "<logs>/rewind/{study}/seed{seed}/round{round}.log",
     wildcard_constraints:
-        study=any_of(TRAINED),
+        study=any_of(PLAN.trained),
         round=r"(?!00)\d\d",
     conda:
         "../../envs/analyse.yaml"
@@ -73,14 +80,14 @@ rule export_bank:
     """Pack a finished chain into one small file that needs no checkpoint."""
     input:
         ticket="<results>/checkpoints/{study}/seed{seed}/round00/imp/ticket.h5",
-        masks=lambda wildcards: of_chain("mask.h5", wildcards.study, wildcards.seed, first=1),
-        trained=lambda wildcards: of_chain("trained.h5", wildcards.study, wildcards.seed),
+        masks=lambda wildcards: PLAN.chain("mask.h5", wildcards.study, wildcards.seed, 1),
+        trained=lambda wildcards: PLAN.chain("trained.h5", wildcards.study, wildcards.seed),
     output:
         bank="<bank>/{study}/seed{seed}.h5",
     log:
         "<logs>/export_bank/{study}/seed{seed}.log",
     wildcard_constraints:
-        study=any_of(TRAINED),
+        study=any_of(PLAN.trained),
     conda:
         "../../envs/analyse.yaml"
     params:
@@ -98,11 +105,11 @@ rule rebuild:
     log:
         "<logs>/rebuild/{study}/seed{seed}/round{round}.log",
     wildcard_constraints:
-        study=any_of(BANKED),
+        study=any_of(PLAN.banked),
     conda:
         "../../envs/analyse.yaml"
     params:
         code=code("rebuild"),
-        spec=lambda wildcards: study_spec(wildcards.study).to_json(),
+        spec=lambda wildcards: PLAN.specs[wildcards.study].to_json(),
     script:
         "../scripts/rebuild.py"

@@ -2,6 +2,17 @@
 # Makes: trained networks with their history; theta_k for late rewinding.
 
 
+def memory_to_train(study):
+    """Memory of one training in MB: data and PyTorch, and the activations of its channels."""
+    spec = PLAN.specs[study]
+    return 2500 + (30 * spec.network.width if is_convolutional(spec) else 0)
+
+
+def minutes_to_train(study):
+    """Time limit of one training on a cluster; a GPU is assumed for convolutions."""
+    return 240 if is_convolutional(PLAN.specs[study]) else 60
+
+
 rule train:
     """Train a ticket by its own spec; an interrupted run goes on where it was."""
     input:
@@ -15,11 +26,11 @@ rule train:
         "<benchmarks>/train/{study}/seed{seed}/round{round}/{arm}.tsv"
     conda:
         "../../envs/train.yaml"
-    threads: lambda wildcards: study_spec(wildcards.study).training.threads
+    threads: lambda wildcards: PLAN.specs[wildcards.study].training.threads
     resources:
         mem_mb=lambda wildcards: memory_to_train(wildcards.study),
         runtime=lambda wildcards, attempt: attempt * minutes_to_train(wildcards.study),
-        gpu=lambda wildcards: int(study_spec(wildcards.study).training.device == "cuda"),
+        gpu=lambda wildcards: int(PLAN.specs[wildcards.study].training.device == "cuda"),
     params:
         code=code("train"),
     script:
@@ -32,7 +43,7 @@ use rule train as train_keeping_theta_k with:
         trained="<results>/checkpoints/{study}/seed{seed}/round{round}/{arm}/trained.h5",
         theta_k="<results>/checkpoints/{study}/seed{seed}/round{round}/{arm}/theta_k.h5",
     wildcard_constraints:
-        study=any_of(LATE),
+        study=any_of(PLAN.late),
         round="00",
         arm="imp",
 

@@ -1,11 +1,28 @@
-"""Concatenate one kind of measurement over all checkpoints to a tidy table."""
+"""Make a tidy table: the entry `params.entry` of the catalogue says by which function."""
 
-from ticketlens.files.csv_tables import concatenated, write_csv
+from importlib import import_module
+
+from ticketlens.files.csv_tables import read_table, write_csv, write_rows
 from ticketlens.jobs.joblog import job_log
+from ticketlens.study.catalogue import TABLES
 
 
 def main(snakemake) -> None:
-    write_csv(snakemake.output.table, concatenated(snakemake.input.rows))
+    module, _, name = TABLES[snakemake.params.entry].function.partition(":")
+    make = getattr(import_module(module), name)
+    # One table is read; of many files, the function takes the paths.
+    given = {
+        argument: read_table(files) if _is_table(files) else files
+        for argument, files in snakemake.input.items()
+    }
+    made = make(**given, **snakemake.params.options)
+    for name, table in (made if isinstance(made, dict) else {"table": made}).items():
+        write = write_rows if isinstance(table, list) else write_csv
+        write(snakemake.output[name], table)
+
+
+def _is_table(files) -> bool:
+    return isinstance(files, str) and files.endswith(".csv")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from ticketlens.jobs.joblog import job_log
 from ticketlens.pages.claims_page import page, write_claims
 from ticketlens.study.claim_plan import Plan
 from ticketlens.verdicts.claims import TABLES, judge_claims
-from ticketlens.verdicts.selection import by_study
 from ticketlens.verdicts.study_values import nothing
 
 
@@ -13,7 +12,7 @@ def main(snakemake) -> None:
     params = snakemake.params
     found = {name: read_table(path) for name, path in snakemake.input.items()}
     tables = {name: found.get(name, nothing()) for name in TABLES}
-    titles = by_study(params.titles)
+    titles = params.titles
     plan = Plan(**params.rounds, margin=params.margin, planned=params.planned)
     rows, left_out = judge_claims(tables, plan, titles)
     write_claims(snakemake.output, rows, page(rows, left_out, plan, titles))

@@ -14,7 +14,7 @@ def main(snakemake) -> None:
     config = json.loads(snakemake.params.config)
     captions = {Path(path).stem: Path(path).read_text() for path in snakemake.input.captions}
     pictures = [
-        Picture(name, *frontpage_data.image_size(path), caption(captions[key(name)], name))
+        Picture(name, *frontpage_data.image_size(path), caption(captions.get(key(name), ""), name))
         for path in snakemake.input.figures
         for name in [Path(path).stem]
     ]

@@ -6,8 +6,8 @@ order, is the config's `experiments`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -28,8 +28,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 ACCURACIES = {f"test_accuracy{suffix}": label for suffix, label, *_ in plotting.WEIGHTS}
 
 
-@dataclass(frozen=True)
-class Shown:
+class Shown(TypedDict):
     """An arm in a figure: what it is called, and its mask source and law of weights."""
 
     title: str
@@ -37,18 +36,12 @@ class Shown:
     law: str
 
 
-def shown(items: Sequence[str]) -> dict[str, Shown]:
-    """Return arms by name from `name|mask|law|title` items, as rules pass them."""
-    found = (item.split("|", 3) for item in items)
-    return {name: Shown(title, mask, law) for name, mask, law, title in found}
-
-
 def std_experiment(
     curves: pd.DataFrame,
     accuracy: pd.DataFrame,
     arms: Mapping[str, Shown],
     study: str,
-    name: str,
+    title: str,
     round_: int,
 ) -> Figure:
     """Validation accuracy against epoch, and final test accuracy, of the arms at one round.
@@ -62,11 +55,12 @@ def std_experiment(
     )
     styles = _styles(arms)
     density = accuracy.loc[accuracy["arm"] == "imp", "density"].mean()
-    heading = f"{plotting.title(accuracy, study, name)}, round {round_} (density {density:.2g})"
+    heading = f"{plotting.title(accuracy, study, title)}, round {round_} (density {density:.2g})"
     figure, (axes,) = plotting.panels([heading, "test accuracy"], height=3.2)
     for arm, (colour, line) in styles.items():
         mean = curves[curves["arm"] == arm].groupby("epoch")["validation_accuracy"].mean()
-        axes[0].plot(mean.index, 100 * mean, color=colour, ls=line, lw=1.2, label=arms[arm].title)
+        label = arms[arm]["title"]
+        axes[0].plot(mean.index, 100 * mean, color=colour, ls=line, lw=1.2, label=label)
     axes[0].set_xlabel("epoch")
     axes[0].set_ylabel("validation accuracy (%)")
     axes[0].xaxis.get_major_locator().set_params(integer=True)
@@ -79,7 +73,7 @@ def std_experiment(
             if place == 0:
                 axes[1].plot([], [], "o", color="0.3", mfc="0.3" if face != "white" else face,
                              label=label)  # fmt: skip
-    axes[1].set_yticks(range(len(arms)), labels=[arm.title for arm in arms.values()])
+    axes[1].set_yticks(range(len(arms)), labels=[arm["title"] for arm in arms.values()])
     axes[1].set_ylim(len(arms) - 0.5, -0.5)
     axes[1].set_xlabel("test accuracy (%)")
     _frame_x(axes[1], 100 * accuracy[list(ACCURACIES)].to_numpy())
@@ -98,7 +92,7 @@ def _of_common_seeds(table: pd.DataFrame, arms: Mapping[str, Shown]) -> pd.DataF
 
 
 def accuracy_of_arms(
-    table: pd.DataFrame, arms: Mapping[str, Shown], study: str, name: str
+    table: pd.DataFrame, arms: Mapping[str, Shown], study: str, title: str
 ) -> Figure:
     """Test accuracy of the arms against the IMP ticket's density: mean and 95 % t-interval.
 
@@ -107,7 +101,7 @@ def accuracy_of_arms(
     """
     table = _of_common_seeds(table[table["study"] == study], arms)
     of_round = table[table["arm"] == "imp"].groupby("round")["density"].mean()
-    heading = plotting.title(table, study, name)
+    heading = plotting.title(table, study, title)
     last, best = ACCURACIES.values()
     figure, (axes,) = plotting.panels([f"{heading}: {last}", best], height=3.0)
     shifts = np.geomspace(0.94, 1.06, len(arms))
@@ -126,7 +120,7 @@ def accuracy_of_arms(
                 marker=MARKERS[number % len(MARKERS)],
                 ls="-" if arm == "imp" else "--",
                 lw=1.2 if arm == "imp" else 0.8,
-                label=about.title,
+                label=about["title"],
             )
         dense = table.loc[(table["arm"] == "imp") & (table["round"] == 0), column]
         axis.axhline(100 * dense.mean(), color="0.5", lw=0.8, ls=":", zorder=0, label="dense")
@@ -138,7 +132,7 @@ def accuracy_of_arms(
     return figure
 
 
-def bimodal_law(table: pd.DataFrame, name: str) -> Figure:
+def bimodal_law(table: pd.DataFrame, title: str) -> Figure:
     """Histogram, CDF and inverse CDF of the survivors' weights, one line per hidden layer.
 
     `table` is bimodal_law.csv; dots are the histogram of the weights that an arm drew.
@@ -147,7 +141,7 @@ def bimodal_law(table: pd.DataFrame, name: str) -> Figure:
     source = int(table["round"].iloc[0])
     states = {"init": "rewound", "trained": "trained"}
     state = states[str(table["state"].iloc[0])]
-    titles = [f"{name}: {state} survivors of round {source}", "CDF", "inverse CDF"]
+    titles = [f"{title}: {state} survivors of round {source}", "CDF", "inverse CDF"]
     figure, (axes,) = plotting.panels(titles)
     colours = plotting.shades("viridis", 0, 0.92).resampled(len(layers))
     for index, layer in enumerate(layers):
@@ -181,10 +175,10 @@ def bimodal_law(table: pd.DataFrame, name: str) -> Figure:
 
 def _styles(arms: Mapping[str, Shown]) -> dict[str, tuple[str, str]]:
     """Return (colour, line) of each arm: a colour for each law, a line for each mask."""
-    laws = list(dict.fromkeys(arm.law for arm in arms.values()))
-    masks = list(dict.fromkeys(arm.mask for arm in arms.values()))
+    laws = list(dict.fromkeys(arm["law"] for arm in arms.values()))
+    masks = list(dict.fromkeys(arm["mask"] for arm in arms.values()))
     return {
-        name: (COLOURS[laws.index(arm.law) % len(COLOURS)], LINES[masks.index(arm.mask) % 4])
+        name: (COLOURS[laws.index(arm["law"]) % len(COLOURS)], LINES[masks.index(arm["mask"]) % 4])
         for name, arm in arms.items()
     }
 

@@ -47,15 +47,6 @@ CHI = {
 }
 
 
-def mean_field_points(items: Mapping[str, str]) -> dict[str, MeanField]:
-    """Return (sigma_w, sigma_b, activation) by study, of texts "sigma_w,sigma_b,activation"."""
-    found = {}
-    for study, text in items.items():
-        sigma_w, sigma_b, activation = text.split(",")
-        found[study] = (float(sigma_w), float(sigma_b), activation)
-    return found
-
-
 def qmap(table: pd.DataFrame, titles: Mapping[str, str], state: str = "init") -> Figure:
     """Measured q per hidden layer, one line per density, mean over seeds with 95 % t-interval.
 

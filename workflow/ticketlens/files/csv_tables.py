@@ -65,15 +65,15 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
     return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=TEXT)
 
 
-def concatenated(paths: Sequence[str | os.PathLike[str]]) -> pd.DataFrame:
+def concatenated(rows: Sequence[str | os.PathLike[str]]) -> pd.DataFrame:
     """Return the rows of all files, which `write_rows` wrote.
 
     Raises ValueError for a file whose rows are not those of its place (see `places`).
     """
     import pandas as pd
 
-    frames = [read_table(path) for path in paths]
-    for path, frame in zip(paths, frames, strict=True):
+    frames = [read_table(path) for path in rows]
+    for path, frame in zip(rows, frames, strict=True):
         check_place(path, frame)
     return pd.concat(frames, ignore_index=True)
 

@@ -72,7 +72,7 @@ def render(page: Page, template: str) -> str:
         titles=named,
         key=[picture for picture in page.pictures if picture.entry.is_key],
         sections=sections(page.pictures),
-        tables={name: catalogue.TABLES.get(name, "") for name in page.tables},
+        tables={name: catalogue.about_table(name) for name in page.tables},
         claims=grouped(page.claims),
         tally=tally(page.claims),
         claim_studies=[name for name in named if any(r["study"] == name for r in page.claims)],

@@ -152,15 +152,17 @@ def shown_arms(config: Config, experiment: str) -> list[str]:
     return [name for name in entry["arms"] if is_made(name)]
 
 
-def arm_items(config: Config, names: Sequence[str]) -> list[str]:
-    """Return `name|mask|law|title` of arms, which is what figures need to know of them."""
-    items = []
+def arm_labels(config: Config, names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return what figures need to know of arms, by name: `title`, `mask` and `law` (of weights)."""
+    labels = {}
     for name in names:
         entry = config["arms"][name]
-        law = f"{entry['weights']} {entry.get('sigma_w', '')}".strip()
-        title = entry.get("title", "IMP ticket" if name == "imp" else name)
-        items.append(f"{name}|{entry['mask']}|{law}|{title}")
-    return items
+        labels[name] = {
+            "title": entry.get("title", "IMP ticket" if name == "imp" else name),
+            "mask": entry["mask"],
+            "law": f"{entry['weights']} {entry.get('sigma_w', '')}".strip(),
+        }
+    return labels
 
 
 def arm_problems(config: Config, name: str) -> Iterator[str]:

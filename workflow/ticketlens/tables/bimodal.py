@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from ticketlens.checkpoint import Checkpoint
+from ticketlens.checkpoint import Checkpoint, read
 from ticketlens.tables.columns import Row, hidden, keys
 from ticketlens.tickets.weight_sources import law_histogram
+
+
+def of_files(survivors: str, arm: str) -> list[Row]:
+    """Return the table of the law of the checkpoint `survivors` and of the ticket `arm` (paths)."""
+    return bimodal_law(read(survivors), read(arm, kind="ticket"))
 
 
 def bimodal_law(survivors: Checkpoint, arm: Checkpoint) -> list[Row]:

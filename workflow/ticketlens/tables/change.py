@@ -164,3 +164,14 @@ def _variance_along(directions: Floats, images: Images) -> float:
     flat = images.reshape(len(images), -1).astype(np.float64)
     flat = flat - flat.mean(axis=0)
     return float(np.mean(np.var(flat @ directions, axis=0)) / np.mean(np.var(flat, axis=0)))
+
+
+def measure_change(
+    trained: Checkpoint, images: np.ndarray, labels: np.ndarray, ticket: Checkpoint
+) -> dict[str, list[Row]]:
+    """Return the rows of the tables about the change, on `images` (n, …) with `labels` (n,)."""
+    parts = splits(trained, ticket)
+    return {
+        "change_spectra": spectrum_rows(trained, ticket, parts, images, labels),
+        "change_accuracy": accuracy_rows(trained, ticket, parts, images, labels),
+    }

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ticketlens.architecture import READOUT
 from ticketlens.checkpoint import Checkpoint, Layer
 
 Row = dict[str, Any]
+Rows = Sequence[Row] | Callable[[str], None]
+"""What a measurement has for a table: rows, or a function that writes them to a path."""
 
 
 def keys(checkpoint: Checkpoint, layer: int | None = None) -> Row:

@@ -65,3 +65,10 @@ def rows_of(checkpoint: Checkpoint, measure: Measure, draws: int) -> list[Row]:
 
 def _keys(checkpoint: Checkpoint, layer: int) -> Row:
     return keys(checkpoint, layer) if layer else {**keys(checkpoint), "layer": 0}
+
+
+def measure_gradients(
+    checkpoint: Checkpoint, images: np.ndarray, labels: np.ndarray
+) -> dict[str, list[Row]]:
+    """Return the rows of the table `gradients`, on `images` (n, …) with `labels` (n,)."""
+    return {"gradients": gradient_rows(checkpoint, images, labels)}

@@ -28,3 +28,10 @@ def gradient_rows(
         return gradients_conv.backward(layers, checkpoint.spec, images, labels)
 
     return rows_of(checkpoint, measure, draws)
+
+
+def measure_gradients(
+    checkpoint: Checkpoint, images: np.ndarray, labels: np.ndarray
+) -> dict[str, list[Row]]:
+    """Return the rows of the table `gradients`, on `images` (n, …) with `labels` (n,)."""
+    return {"gradients": gradient_rows(checkpoint, images, labels)}

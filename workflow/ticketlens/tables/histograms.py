@@ -39,7 +39,7 @@ def write_histograms(
             group.create_dataset("counts", data=found.counts, chunks=True, fletcher32=True)
 
 
-def histogram_table(paths: Sequence[str | os.PathLike]) -> pd.DataFrame:
+def histogram_table(histograms: Sequence[str | os.PathLike]) -> pd.DataFrame:
     """Return one row per checkpoint, layer and bin: its centre, count, and density.
 
     `density_weight` integrates to 1 over all kept weights, those outside the bins counted.
@@ -47,7 +47,7 @@ def histogram_table(paths: Sequence[str | os.PathLike]) -> pd.DataFrame:
     import pandas as pd
 
     frames = []
-    for path in paths:
+    for path in histograms:
         with hdf5.reading(path, ValueError, ADVICE) as file, hdf5.damage():
             edges = file["edges"][()]
             for group in file["layers"].values():

@@ -123,3 +123,15 @@ def isometry_rows(checkpoint: Checkpoint, images: np.ndarray) -> list[Row]:
         for name, values in found.items()
         for draw, value in enumerate(values)
     ]
+
+
+def measure_jacobian(
+    checkpoint: Checkpoint, spectrum_images: np.ndarray, isometry_images: np.ndarray
+) -> dict[str, list[Row]]:
+    """Measure the Jacobian of a fully connected network: spectrum, isometry, nulls."""
+    statistics, spectrum = jacobian_rows(checkpoint, spectrum_images)
+    return {
+        "jacobian": statistics,
+        "jacobian_spectrum": spectrum,
+        "isometry": isometry_rows(checkpoint, isometry_images),
+    }

@@ -64,3 +64,11 @@ def isometry_rows(checkpoint: Checkpoint, images: np.ndarray) -> list[Row]:
             }
         )
     return rows
+
+
+def measure_jacobian(checkpoint: Checkpoint, images: np.ndarray) -> dict[str, list[Row]]:
+    """Measure the Jacobian of a convolutional network: leading values, isometry, nulls."""
+    return {
+        "jacobian": jacobian_rows(checkpoint, images),
+        "isometry": isometry_rows(checkpoint, images),
+    }

@@ -55,3 +55,11 @@ def ntk_rows(
             for rank, share in enumerate(shares, start=1)
         ]
     return statistics, spectrum
+
+
+def measure_ntk(
+    checkpoint: Checkpoint, images: np.ndarray, labels: np.ndarray
+) -> dict[str, list[Row]]:
+    """Return the rows of the tables about the kernel, on `images` (n, …) with `labels` (n,)."""
+    statistics, spectrum = ntk_rows(checkpoint, images, labels)
+    return {"ntk": statistics, "ntk_spectra": spectrum}

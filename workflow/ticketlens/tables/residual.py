@@ -8,6 +8,7 @@ from ticketlens.checkpoint import Checkpoint
 from ticketlens.measure import residual
 from ticketlens.measure.gains import GAINS
 from ticketlens.measure.residual import ResidualSignal
+from ticketlens.seeds import stream
 from ticketlens.tables.columns import Row, hidden, keys
 
 
@@ -57,3 +58,16 @@ def residual_rows(checkpoint: Checkpoint, found: ResidualSignal, images: np.ndar
             }
         rows.append(row)
     return rows
+
+
+def measure_residual(
+    checkpoint: Checkpoint, images: np.ndarray, jacobian_images: np.ndarray
+) -> dict[str, list[Row]]:
+    """Measure a fully connected network with skips on `images` (n, …).
+
+    chi is measured on as many of them as there are `jacobian_images`.
+    """
+    rng = stream(checkpoint.seed, "perturbation")
+    activation, count = checkpoint.spec.network.activation, len(jacobian_images)
+    signal = residual.measure(checkpoint.layers, activation, images, rng, count)
+    return {"residual": residual_rows(checkpoint, signal, images)}

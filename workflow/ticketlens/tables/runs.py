@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ticketlens.checkpoint import CURVES, RunSummary
+from ticketlens.checkpoint import CURVES, RunSummary, read_summary
+from ticketlens.spec import Spec
+from ticketlens.tickets import bank
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def of_files(
+    trained: Sequence[str], banks: Sequence[str], chains: Sequence[tuple[str, int, int, str]]
+) -> dict[str, pd.DataFrame]:
+    """Return the tables `accuracy` and `curves` of trained networks and of chains in the bank.
+
+    `chains` has study, seed, last round and spec (JSON) of each file of `banks`.
+    Raises BankError as `bank.check_chain` does.
+    """
+    runs = [read_summary(path) for path in trained]
+    for path, (study, seed, rounds, spec) in zip(banks, chains, strict=True):
+        own = bank.read_bank(path)
+        bank.check_chain(own, study, seed, Spec.from_json(spec))
+        runs += bank.summaries(own, rounds)
+    return {"accuracy": accuracy(runs), "curves": training_curves(runs)}
 
 
 def accuracy(runs: Iterable[RunSummary]) -> pd.DataFrame:

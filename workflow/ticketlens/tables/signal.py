@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 
 from ticketlens import ladder
 from ticketlens.checkpoint import Checkpoint
-from ticketlens.files.csv_tables import write_rows
 from ticketlens.measure import sign_null
-from ticketlens.measure.signal import Signal
+from ticketlens.measure.signal import Signal, measure
+from ticketlens.seeds import stream
 from ticketlens.tables.columns import Row, keys, per_layer
 
 
@@ -91,8 +90,25 @@ def decomposition_rows(checkpoint: Checkpoint, images: np.ndarray) -> list[Row]:
     return [{**keys(checkpoint, part.layer), **asdict(part)} for part in found]
 
 
-def write_signal(output: Any, checkpoint: Checkpoint, signal: Signal, images: np.ndarray) -> None:
-    """Write the tables `output.qmap`, `output.chi` and `output.cmap` of one checkpoint."""
-    write_rows(output.qmap, qmap_rows(checkpoint, signal.q))
-    write_rows(output.chi, chi_rows(checkpoint, signal, images))
-    write_rows(output.cmap, cmap_rows(checkpoint, signal))
+def signal_rows(checkpoint: Checkpoint, signal: Signal, images: np.ndarray) -> dict[str, list[Row]]:
+    """Return the rows of the tables `qmap`, `chi` and `cmap` of one checkpoint."""
+    return {
+        "qmap": qmap_rows(checkpoint, signal.q),
+        "chi": chi_rows(checkpoint, signal, images),
+        "cmap": cmap_rows(checkpoint, signal),
+    }
+
+
+def measure_signal(checkpoint: Checkpoint, images: np.ndarray) -> dict[str, list[Row]]:
+    """Measure a fully connected network on `images` (n, …): q, chi and correlations."""
+    rng = stream(checkpoint.seed, "perturbation")
+    signal = measure(checkpoint.layers, checkpoint.spec.network.activation, images, rng)
+    return signal_rows(checkpoint, signal, images)
+
+
+def measure_ladder(checkpoint: Checkpoint, images: np.ndarray) -> dict[str, list[Row]]:
+    """Predict q of a checkpoint by every rung on `images` (n, …), and take the gaps apart."""
+    return {
+        "ladder": ladder_rows(checkpoint, images),
+        "decomposition": decomposition_rows(checkpoint, images),
+    }

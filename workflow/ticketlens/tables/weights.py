@@ -11,7 +11,9 @@ from ticketlens.checkpoint import Checkpoint, Layer
 from ticketlens.measure import graph, locality
 from ticketlens.measure import weights as statistics
 from ticketlens.seeds import stream
-from ticketlens.tables.columns import Row, keys
+from ticketlens.tables.columns import Row, Rows, keys
+from ticketlens.tables.histograms import write_histograms
+from ticketlens.tables.spectra import spectra_rows
 from ticketlens.theory import selection_null
 from ticketlens.tickets.initialization import is_normal
 
@@ -110,3 +112,21 @@ def degree_rows(checkpoint: Checkpoint) -> list[Row]:
             own = shared if direction == "in" else {}
             rows.append({**keys(checkpoint, number), "name": layer.name, **summary, **own})
     return rows
+
+
+def measure_weights(checkpoint: Checkpoint, ticket: Checkpoint) -> dict[str, Rows]:
+    """Return the rows about a checkpoint's weights by table; `ticket` began its training."""
+    is_ticket = checkpoint.kind == "ticket"
+    edges, counts = weight_histograms(checkpoint)
+    spectra, densities = spectra_rows(checkpoint)
+    return {
+        "weight_statistics": weight_statistics(checkpoint, None if is_ticket else ticket),
+        "histograms": lambda path: write_histograms(path, checkpoint, edges, counts),
+        "spectra": spectra,
+        "spectral_densities": densities,
+    }
+
+
+def measure_degrees(checkpoint: Checkpoint) -> dict[str, Rows]:
+    """Return the rows about the masks of a ticket."""
+    return {"degrees": degree_rows(checkpoint)}

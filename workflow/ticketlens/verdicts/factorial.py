@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from ticketlens.study.factorial import Cell
@@ -10,6 +11,14 @@ from ticketlens.verdicts.inference import t_interval
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def tables(
+    accuracy: pd.DataFrame, cells: Iterable[tuple[int, str, str, str, str]], study: str
+) -> dict[str, pd.DataFrame]:
+    """Return the tables `by_seed` and `table` of `contrasts`; `cells` are the fields of cells."""
+    by_seed, table = contrasts(accuracy, [Cell(*cell) for cell in cells], study)
+    return {"by_seed": by_seed, "table": table}
 
 
 def contrasts(

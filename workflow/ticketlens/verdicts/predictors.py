@@ -8,13 +8,16 @@ arms, not of other arms. `independence_band` says how large |tau| gets by chance
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ticketlens.architecture import READOUT
+from ticketlens.files.csv_tables import read_table
+from ticketlens.study.catalogue import MIN_ARMS
 from ticketlens.verdicts.contrasts import QUANTITIES
 from ticketlens.verdicts.inference import t_interval
 
@@ -22,8 +25,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TICKET = ["study", "seed", "round", "arm"]
-MIN_ARMS = 3
-"""Fewer arms than that have no ranking to speak of."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,11 @@ PROPERTIES: dict[str, Property] = {
         "ntk", "label_alignment", "alignment of $K$ with labels", {"network": "ticket"}, deep=False
     ),
 }  # fmt: skip
+
+
+def of_files(accuracy: pd.DataFrame, measured: Iterable[str]) -> pd.DataFrame:
+    """Return `predictors` of the tables of measurements in CSV files, named by their tables."""
+    return predictors(accuracy, {Path(path).stem: read_table(path) for path in measured})
 
 
 def predictors(accuracy: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from ticketlens.architecture import READOUT
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-def by_study(items: Iterable[str]) -> dict[str, str]:
-    """Return a mapping from `study=value` items, as rules pass them."""
-    return dict(item.split("=", 1) for item in items)
 
 
 def deep(rows: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,34 @@
+"""Measure one checkpoint: the entry `params.entry` of the catalogue says by which function."""
+
+from importlib import import_module
+
+from ticketlens.checkpoint import read
+from ticketlens.files.csv_tables import write_rows
+from ticketlens.files.dataset import labelled_images_of
+from ticketlens.jobs.joblog import job_log
+from ticketlens.study.catalogue import MEASUREMENTS
+
+
+def main(snakemake) -> None:
+    entry, params = MEASUREMENTS[snakemake.params.entry], snakemake.params
+    module, _, name = entry.function.partition(":")
+    measure = getattr(import_module(module), name)
+    checkpoint = read(snakemake.input.checkpoint)
+    given = {}
+    for argument, count in params.images.items():
+        spec, data = checkpoint.spec.dataset, snakemake.input.dataset
+        given[argument], labels = labelled_images_of(spec, data, count, params.own_images)
+        if entry.with_labels:
+            given["labels"] = labels
+    if entry.with_ticket:
+        given["ticket"] = read(snakemake.input.ticket, kind="ticket")
+    for table, rows in measure(checkpoint, **given).items():
+        if callable(rows):
+            rows(snakemake.output[table])
+        else:
+            write_rows(snakemake.output[table], rows)
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):  # noqa: F821
+        main(snakemake)  # noqa: F821

@@ -1,0 +1,54 @@
+"""What tickets are made from: the files behind a rewound ticket, an arm and the bimodal law."""
+
+from __future__ import annotations
+
+from ticketlens.study.arms import arm_rounds, arm_seeds, donor_seed
+from ticketlens.study.plan import Plan
+from ticketlens.tickets.construction import needs
+from ticketlens.tickets.recipe import Arm
+
+
+def theta(plan: Plan, study: str, seed: int | str) -> str:
+    """Return the weights to rewind to: theta_0, or theta_k of round 0's training."""
+    file = "theta_k.h5" if study in plan.late else "ticket.h5"
+    return plan.checkpoint(study, seed, 0, "imp", file)
+
+
+def survivors(plan: Plan, arm: Arm, study: str, seed: int | str, number: int | str) -> str:
+    """Return the checkpoint whose weights' law an arm copies: of its source round, or its own."""
+    file = "trained.h5" if arm.source_state == "trained" else "ticket.h5"
+    source = number if arm.source_round is None else arm.source_round
+    return plan.checkpoint(study, seed, source, "imp", file)
+
+
+def material(
+    plan: Plan, study: str, seed: int | str, number: int | str, name: str, dataset: str
+) -> dict[str, str]:
+    """Return the files that the sources of an arm draw on, by their names in the library.
+
+    `dataset` is the prepared data set.
+    """
+    arm, donor = plan.all_arms[name], donor_seed(plan.config, int(seed))
+    places = {
+        "ticket": plan.checkpoint(study, seed, number, "imp", "ticket.h5"),
+        "theta": theta(plan, study, seed),
+        "donor": plan.checkpoint(study, donor, number, "imp", "ticket.h5"),
+        "dense": plan.checkpoint(study, seed, 0, "imp", "trained.h5"),
+        "survivors": survivors(plan, arm, study, seed, number),
+        "dataset": dataset,
+    }
+    return {name: places[name] for name in needs(arm)}
+
+
+def bimodal_material(plan: Plan) -> dict[str, str]:
+    """Return a ticket with bimodal weights, and the checkpoint whose law they follow.
+
+    Of the first arm and seed of the experiment.
+    """
+    study, name = plan.config["experiments"]["bimodal"]["study"], plan.bimodal[0]
+    seed = arm_seeds(plan.config, name, study)[0]
+    number = arm_rounds(plan.config, name, study)[0]
+    return {
+        "survivors": survivors(plan, plan.arms[name], study, seed, number),
+        "arm": plan.checkpoint(study, seed, number, name, "ticket.h5"),
+    }

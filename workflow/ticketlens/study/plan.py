@@ -1,0 +1,400 @@
+"""What a config makes: its studies by kind, and the files, tables, figures and trainings.
+
+The rules, `cost` and `progress` ask here, so that they cannot disagree. A `Plan` reads nothing but
+a checked config; its paths begin with `root`, the results folder (or what stands for it).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from typing import Any
+
+from ticketlens.architecture import is_convolutional, is_residual
+from ticketlens.spec import Spec
+from ticketlens.study import catalogue, factorial, kinds
+from ticketlens.study.arms import arm_rounds, arm_seeds, donor_seed, recipes, shown_arms
+from ticketlens.study.studies import rounds, study_spec
+from ticketlens.tickets.construction import needs
+from ticketlens.tickets.recipe import Arm
+
+Config = Mapping[str, Any]
+Training = tuple[str, int, int, str]
+"""Study, seed, round, arm."""
+STATES = ("init", "trained")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a checked config makes; `root` is what the paths of results begin with."""
+
+    config: Config
+    root: str
+
+    # --- studies and arms ------------------------------------------------------------------------
+
+    @cached_property
+    def specs(self) -> dict[str, Spec]:
+        """Specs by study, data set apart: thousands of jobs ask for them."""
+        return {study: study_spec(self.config, study) for study in self.config["studies"]}
+
+    @cached_property
+    def trained(self) -> list[str]:
+        """Studies whose chains are trained; those of the others come from the ticket bank."""
+        studies = self.config["studies"].items()
+        return [name for name, study in studies if study.get("tickets") != "bank"]
+
+    @cached_property
+    def banked(self) -> list[str]:
+        """Studies whose tickets come from the ticket bank."""
+        return [name for name in self.config["studies"] if name not in self.trained]
+
+    @cached_property
+    def late(self) -> list[str]:
+        """Trained studies that rewind to theta_k, not to theta_0."""
+        return [name for name in self.trained if self.specs[name].pruning.rewind_epoch]
+
+    @cached_property
+    def residual(self) -> list[str]:
+        """Studies of networks with skips."""
+        return [name for name, spec in self.specs.items() if is_residual(spec.network)]
+
+    def of_kind(self, *, convolutional: bool, residual: bool) -> list[str]:
+        """Return the studies by the kind of their hidden layers, with or without skips."""
+        return [
+            name
+            for name, spec in self.specs.items()
+            if is_convolutional(spec) == convolutional and is_residual(spec.network) == residual
+        ]
+
+    def of_networks(self, networks: kinds.Networks) -> list[str]:
+        """Return the studies of networks that a measurement or table is about."""
+        if networks == "all":
+            return list(self.config["studies"])
+        if networks == "chains":
+            return [name for name in self.config["studies"] if name not in self.residual]
+        if networks == "blocks":
+            return self.residual
+        if networks == "conv or blocks":
+            dense = self.of_networks("dense")
+            return [name for name in self.config["studies"] if name not in dense]
+        return self.of_kind(
+            convolutional=networks in ("conv", "conv blocks"),
+            residual=networks in ("dense blocks", "conv blocks"),
+        )
+
+    def trained_of(self, networks: kinds.Networks) -> list[str]:
+        """Return the studies of these networks whose chains are trained."""
+        return [study for study in self.of_networks(networks) if study in self.trained]
+
+    @cached_property
+    def arms(self) -> dict[str, Arm]:
+        """Arms that `all` asks for, by name, imp left out."""
+        return recipes(self.config)
+
+    @cached_property
+    def cells(self) -> list[factorial.Cell]:
+        """Combinations of the factorial, those included that cannot be."""
+        return factorial.cells(self.config)
+
+    @cached_property
+    def with_factorial(self) -> Config:
+        """The config with the cells of the factorial among its arms."""
+        return factorial.with_factorial(self.config)
+
+    @cached_property
+    def all_arms(self) -> dict[str, Arm]:
+        """Arms that rules can make: the cells of the factorial as well."""
+        return recipes(self.with_factorial)
+
+    @cached_property
+    def factorial(self) -> list[str]:
+        """The study of the factorial, if there is one."""
+        study = factorial.factorial_study(self.config) if self.cells else None
+        return [] if study is None else [study]
+
+    def measure(self, study: str) -> dict[str, Any]:
+        """Return the config's `measure` with what a study changes."""
+        return {**self.config["measure"], **self.config["studies"][study].get("measure", {})}
+
+    def made(self, study: str) -> Iterator[tuple[int, int, str]]:
+        """Yield (seed, round, arm) of all arms of a study but imp, arm by arm."""
+        for arm in self.arms:
+            for number in arm_rounds(self.config, arm, study):
+                for seed in arm_seeds(self.config, arm, study):
+                    yield seed, number, arm
+
+    # --- files -----------------------------------------------------------------------------------
+
+    def checkpoint(
+        self, study: str, seed: int | str, number: int | str, arm: str, file: str
+    ) -> str:
+        """Return the path of a file of one checkpoint."""
+        return f"{self.root}/checkpoints/{study}/seed{seed}/round{int(number):02d}/{arm}/{file}"
+
+    def chain(self, file: str, study: str, seed: int | str, first: int = 0) -> list[str]:
+        """Return the paths of `file` on the imp arm of one chain, from round `first` on."""
+        last = rounds(self.config, study)
+        return [self.checkpoint(study, seed, n, "imp", file) for n in range(first, last + 1)]
+
+    def chains(self, file: str, studies: Iterable[str]) -> list[str]:
+        """Return the paths of `file` on the imp arm over studies, seeds and rounds."""
+        return [
+            path
+            for study in studies
+            for seed in self.config["studies"][study]["seeds"]
+            for path in self.chain(file, study, seed)
+        ]
+
+    def of_arms(self, file: str, studies: Iterable[str]) -> list[str]:
+        """Return the paths of `file` on all arms but imp, over studies, seeds and rounds."""
+        return [
+            self.checkpoint(study, seed, number, arm, file)
+            for study in studies
+            for seed, number, arm in self.made(study)
+        ]
+
+    def of_factorial(self, file: str) -> list[str]:
+        """Return the paths of `file` of the factorial's cells, and of IMP tickets if trained."""
+        arms = [(cell.round, cell.arm) for cell in self.cells if not cell.reason]
+        imp = [
+            (cell.round, "imp") for cell in self.cells if set(self.factorial) <= set(self.trained)
+        ]
+        return [
+            self.checkpoint(study, seed, number, arm, file)
+            for study in self.factorial
+            for number, arm in dict.fromkeys(imp + arms)
+            for seed in self.config["studies"][study]["seeds"]
+        ]
+
+    def banks(self, studies: Iterable[str], folder: str) -> list[str]:
+        """Return the ticket bank files of studies in `folder`."""
+        return [
+            f"{folder}/{study}/seed{seed}.h5"
+            for study in studies
+            for seed in self.config["studies"][study]["seeds"]
+        ]
+
+    def bank_chains(self, studies: Iterable[str]) -> list[tuple[str, int, int, str]]:
+        """Return study, seed, last round and spec of chains, for what reads their bank files."""
+        return [
+            (study, seed, rounds(self.config, study), self.specs[study].to_json())
+            for study in studies
+            for seed in self.config["studies"][study]["seeds"]
+        ]
+
+    def measurement(
+        self, table: str, study: str, seed: int, number: int, arm: str, state: str
+    ) -> str:
+        """Return the path of one checkpoint's rows of a table."""
+        suffix = catalogue.TABLES[table].suffix
+        place = f"{study}/seed{seed}/round{number:02d}/{arm}/{state}.{suffix}"
+        return f"{self.root}/measurements/{table}/{place}"
+
+    def measured_on_imp(self, table: str, studies: Iterable[str] | None = None) -> list[str]:
+        """Return the measurement files of a table on the IMP chains: of tickets and trained."""
+        files = []
+        for study in self.studies_of(table) if studies is None else studies:
+            states = [
+                state
+                for state in STATES
+                if catalogue.TABLES[table].state in ("both", state)
+                and (state == "init" or study in self.trained)
+            ]
+            files += [
+                self.measurement(table, study, seed, number, "imp", state)
+                for seed in self.config["studies"][study]["seeds"]
+                for number in range(rounds(self.config, study) + 1)
+                for state in states
+            ]
+        return files
+
+    def measured_on_arms(self, table: str, studies: Iterable[str] | None = None) -> list[str]:
+        """Return the measurement files of a table on the tickets of arms but imp."""
+        own = self.with_arms(table)
+        return [
+            self.measurement(table, study, seed, number, arm, "init")
+            for study in own
+            if studies is None or study in studies
+            for seed, number, arm in self.made(study)
+        ]
+
+    def measured(self, table: str) -> list[str]:
+        """Return the measurement files of a table: every ticket, every trained network."""
+        return self.measured_on_imp(table) + self.measured_on_arms(table)
+
+    # --- tables and figures ----------------------------------------------------------------------
+
+    def studies_of(self, table: str) -> list[str]:
+        """Return the studies that a table over checkpoints has rows of."""
+        entry = catalogue.TABLES[table]
+        if entry.state == "trained":
+            return self.trained_of(entry.networks)
+        return self.of_networks(entry.networks)
+
+    def with_arms(self, table: str) -> list[str]:
+        """Return the studies whose arms a table over checkpoints has rows of."""
+        kind = catalogue.TABLES[table].kind
+        return [
+            study
+            for study in self.studies_of(table)
+            if kind in self.measure(study).get("arms", ["signal"]) and any(self.made(study))
+        ]
+
+    @cached_property
+    def has_arms(self) -> bool:
+        """Whether any arm but imp is made."""
+        return any(any(self.made(study)) for study in self.config["studies"])
+
+    @cached_property
+    def over_checkpoints(self) -> list[str]:
+        """Tables over all checkpoints that have rows."""
+        entries = catalogue.TABLES.items()
+        return [name for name, table in entries if table.kind and self.studies_of(name)]
+
+    @cached_property
+    def shown(self) -> dict[str, list[str]]:
+        """Arms of each experiment that are made, by experiment."""
+        return {name: shown_arms(self.config, name) for name in catalogue.EXPERIMENTS}
+
+    @cached_property
+    def bimodal(self) -> list[str]:
+        """Arms of the bimodal experiment whose weights follow the survivors' law."""
+        arms = self.config["arms"]
+        return [name for name in self.shown["bimodal"] if arms[name]["weights"] == "inverse-cdf"]
+
+    @cached_property
+    def ranking(self) -> list[str]:
+        """Tables of properties that rank arms: measured on arms, where there are enough of them."""
+        return [
+            table
+            for table in self.over_checkpoints
+            if table in catalogue.PREDICTORS
+            and any(self._can_rank(study) for study in self.with_arms(table))
+        ]
+
+    def _can_rank(self, study: str) -> bool:
+        """Whether some round of a study has enough arms, IMP among them, to rank."""
+        made = Counter((number, seed) for seed, number, _ in self.made(study))
+        return any(1 + count >= catalogue.MIN_ARMS for count in made.values())
+
+    @cached_property
+    def tables(self) -> list[str]:
+        """Tidy tables that `all` asks for."""
+        conditions = {
+            "contrasts": self.has_arms,
+            "bimodal_law": bool(self.bimodal),
+            "predictors": bool(self.ranking),
+        }
+        return [
+            name
+            for name, table in catalogue.TABLES.items()
+            if not table.by_request
+            and conditions.get(name, not table.kind or name in self.over_checkpoints)
+        ]
+
+    @cached_property
+    def outputs(self) -> dict[str, list[str]]:
+        """Paths of all `tables` and all `figures` (PNG) that `all` asks for."""
+        return {
+            "tables": [f"{self.root}/tables/{name}.csv" for name in self.tables],
+            "figures": [f"{self.root}/{name}.png" for name in self.figures],
+        }
+
+    @cached_property
+    def claim_tables(self) -> dict[str, str]:
+        """Tables that the claims are judged by, as far as there are studies that fill them."""
+        names = ("accuracy", "weight_statistics", "qmap", "ladder", "chi")
+        return {name: self.table(name) for name in names if name in self.tables}
+
+    @cached_property
+    def contrasts(self) -> dict[str, Any]:
+        """The planned contrasts with IMP: arms, round, margin of equivalence."""
+        return {"arms": [], "round": 0, "margin": 0.5, **self.config.get("contrasts", {})}
+
+    def table(self, name: str, imp_alone: bool = False) -> str:
+        """Return the path of a table; of IMP chains alone, for what needs no arms, if asked for."""
+        entry = catalogue.TABLES[name]
+        has_arms = bool(self.with_arms(name)) if entry.kind else self.has_arms
+        return f"{self.root}/tables/{'imp/' if imp_alone and has_arms else ''}{name}.csv"
+
+    @cached_property
+    def figures(self) -> list[str]:
+        """Figures that `all` asks for, by the names of their files."""
+        return [
+            name
+            for key, figure in catalogue.FIGURES.items()
+            if self._is_drawn(figure)
+            for name in self._names(key, figure)
+        ]
+
+    def _is_drawn(self, figure: kinds.Figure) -> bool:
+        if figure.by_request or not set(figure.reads.values()) <= set(self.tables):
+            return False
+        studies = set(self.of_networks(figure.networks))
+        if figure.fixed.get("state") == "trained":
+            studies &= set(self.trained)
+        experiment = figure.experiment
+        is_compared = experiment is None or "arms" not in figure.options
+        return bool(studies) and (is_compared or len(self.shown[str(experiment)]) > 1)
+
+    def _names(self, key: str, figure: kinds.Figure) -> list[str]:
+        if not figure.per_study:
+            return [key]
+        return [
+            f"{key}-{study}-{state}"
+            for state in STATES
+            for study in (self.config["studies"] if state == "init" else self.trained)
+        ]
+
+    # --- trainings -------------------------------------------------------------------------------
+
+    @cached_property
+    def trainings(self) -> dict[Training, str]:
+        """Stage of every training, each once; one that several stages need is the first one's."""
+        found: dict[Training, str] = {}
+        for study in self.trained:
+            last = rounds(self.config, study)
+            for seed, number in product(self.config["studies"][study]["seeds"], range(last + 1)):
+                found[study, seed, number, "imp"] = "chains"
+        for stage, (study, seed, number, name), arm in self._rivals():
+            for key in _sources(arm, study, seed, number):
+                found.setdefault(key, stage)
+            if "donor" in needs(arm) and study in self.trained:
+                # The mask of round r is made of the network of round r - 1.
+                for before in range(number):
+                    donor = donor_seed(self.config, seed)
+                    found.setdefault((study, donor, before, "imp"), "donors")
+            found.setdefault((study, seed, number, name), stage)
+        return found
+
+    def _rivals(self) -> Iterator[tuple[str, Training, Arm]]:
+        """Yield (stage, training, recipe) of all arms, then of all cells of the factorial."""
+        for study, (name, arm) in product(self.config["studies"], self.arms.items()):
+            for number in arm_rounds(self.config, name, study):
+                for seed in arm_seeds(self.config, name, study):
+                    yield "arms", (study, seed, number, name), arm
+        for study, cell in product(self.factorial, self.cells):
+            for seed in () if cell.reason else self.config["studies"][study]["seeds"]:
+                yield "factorial", (study, seed, cell.round, cell.arm), self.all_arms[cell.arm]
+
+    def donors(self, study: str) -> dict[int, int]:
+        """Return the chains that a study's arms need for their masks alone: last round by seed."""
+        found: dict[int, int] = {}
+        for seed, number, name in self.made(study) if study in self.trained else ():
+            donor = donor_seed(self.config, seed)
+            is_beyond = donor not in self.config["studies"][study]["seeds"]
+            if is_beyond and number > 0 and "donor" in needs(self.arms[name]):
+                found[donor] = max(found.get(donor, 0), number - 1)
+        return dict(sorted(found.items()))
+
+
+def _sources(arm: Arm, study: str, seed: int, number: int) -> Iterator[Training]:
+    """Yield the trained IMP networks that an arm is made from."""
+    if "dense" in needs(arm):
+        yield study, seed, 0, "imp"
+    if "survivors" in needs(arm) and arm.source_state == "trained":
+        yield study, seed, number if arm.source_round is None else arm.source_round, "imp"
