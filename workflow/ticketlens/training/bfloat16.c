@@ -56,37 +56,57 @@ void pack(int64_t outputs, int64_t width, int64_t out_blocks, int64_t in_blocks,
                 }
 }
 
-/* What the first layer reads of images (images, channels, height, width): for each output pixel the
- * kernel's inputs in the order (row, column, channel), in blocks of 32, once in bfloat16 and once
- * what that leaves: (images, blocks, 2, pixels, 32). `source` (kernel rows, pixels, columns) says
- * which pixel of the image is read, or -1 for 0. */
-void unfold(int64_t images, int64_t channels, int64_t area, int64_t blocks, int64_t rows,
-            int64_t columns, int64_t pixels, const int32_t *source, const float *from,
-            bfloat16 *to, bfloat16 *room)
+/* Images (channels, area) as bfloat16 and what that leaves. */
+APART void split(int64_t count, const float *from, bfloat16 *high, bfloat16 *low)
 {
-    bfloat16 *low = room + (area + 1) * channels;
-    int64_t run = columns * channels, length = rows * run;
+    int64_t i = 0;
+    for (; i + WIDTH <= count; i += WIDTH) {
+        vector value = load(from + i);
+        narrow(high + i, value);
+        narrow(low + i, value - widen(high + i));
+    }
+    for (; i < count; i++) {
+        high[i] = narrow_one(from[i]);
+        low[i] = narrow_one(from[i] - widen_one(high[i]));
+    }
+}
+
+/* What the first layer reads of images (images, channels, area): for each output pixel the kernel's
+ * inputs in the order (row, column, channel), in blocks of 32, once in bfloat16 and once what that
+ * leaves: (images, blocks, 2, rows * columns, 32). `source` (padded) says which pixel of the image
+ * each pixel of the padded image is, or -1 for 0; a row of it has `pitch` pixels. `room` is
+ * 2 channels (area + padded) numbers and 64 more; `to` has 16 numbers to spare at its end. */
+void unfold(int64_t images, int64_t channels, int64_t area, int64_t blocks, int64_t kernel,
+            int64_t stride, int64_t rows, int64_t columns, int64_t padded, int64_t pitch,
+            const int32_t *source, const float *from, bfloat16 *to, bfloat16 *room)
+{
+    int64_t run = kernel * channels, length = kernel * run, pixels = rows * columns;
+    bfloat16 *plane = room + 2 * channels * area;
     for (int64_t image = 0; image < images; image++, from += channels * area) {
-        /* Channels last, a pixel of zeros first. */
-        for (int64_t i = 0; i < channels; i++) room[i] = low[i] = 0;
-        for (int64_t channel = 0; channel < channels; channel++)
-            for (int64_t pixel = 0; pixel < area; pixel++) {
-                float value = from[channel * area + pixel];
-                bfloat16 high = narrow_one(value);
-                room[(pixel + 1) * channels + channel] = high;
-                low[(pixel + 1) * channels + channel] = narrow_one(value - widen_one(high));
+        split(channels * area, from, room, room + channels * area);
+        for (int64_t part = 0; part < 2; part++) {
+            const bfloat16 *flat = room + part * channels * area;
+            for (int64_t pixel = 0; pixel < padded; pixel++)
+                for (int64_t c = 0; c < channels; c++)
+                    plane[pixel * channels + c] =
+                        source[pixel] < 0 ? 0 : flat[c * area + source[pixel]];
+            for (int64_t pixel = 0; pixel < pixels; pixel++) {
+                const bfloat16 *corner = plane
+                    + (pixel / columns * stride * pitch + pixel % columns * stride) * channels;
+                bfloat16 *base = to + part * pixels * BLOCK + pixel * BLOCK;
+                if (blocks == 1) {
+                    /* Copies may run over: what is behind is written later. */
+                    for (int64_t row = 0; row < kernel; row++)
+                        for (int64_t i = 0; i < run; i += 16)
+                            memcpy(base + row * run + i, corner + row * pitch * channels + i, 32);
+                    for (int64_t k = length; k < BLOCK; k++) base[k] = 0;
+                } else
+                    for (int64_t k = 0; k < blocks * BLOCK; k++)
+                        base[k / BLOCK * 2 * pixels * BLOCK + k % BLOCK] =
+                            k < length ? corner[k / run * pitch * channels + k % run] : 0;
             }
-        bfloat16 *base = to + image * blocks * 2 * pixels * BLOCK;
-        for (int64_t pixel = 0; pixel < pixels; pixel++)
-            for (int64_t k = 0; k < blocks * BLOCK; k++) {
-                bfloat16 *at = base + ((k / BLOCK * 2) * pixels + pixel) * BLOCK + k % BLOCK;
-                int64_t row = k / run, column = k % run / channels, channel = k % channels;
-                int64_t read = k < length
-                    ? (source[(row * pixels + pixel) * columns + column] + 1) * channels + channel
-                    : 0;
-                at[0] = room[read];
-                at[pixels * BLOCK] = low[read];
-            }
+        }
+        to += blocks * 2 * pixels * BLOCK;
     }
 }
 

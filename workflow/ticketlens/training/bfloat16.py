@@ -180,9 +180,8 @@ class Network:
             outputs,
             [2 * pixels] + [layout.pixels for layout in inputs],
         )
-        self.source = bfloat16_tables.unfolded(
-            height, width, first.kernel, first.stride, self.padding
-        )
+        self.source = bfloat16_tables.unfolded(height, width, first.kernel, self.padding)
+        self.sides = sides[1]
         self.tables = [bfloat16_tables.first(pixels, sides[1], inputs[0], self.padding)]
         self.weighing = [bfloat16_tables.first_weighing(pixels, outputs[0])]
         self.back_tables = []
@@ -233,7 +232,8 @@ class Network:
         self.prepared = self._numbers((prepared + SPARE) * BLOCK)
         self.views, self.across = self._numbers(views * BLOCK), self._numbers(spread * BLOCK)
         self.products = torch.empty(max(layer.numbers for layer in self.layers))
-        self.flat = torch.empty(2 * (area + 1) * channels, dtype=torch.int16)
+        flat = 2 * channels * (area + self.source.size) + 64
+        self.flat = torch.empty(flat, dtype=torch.int16)
 
     def _room(self, images: int, is_training: bool) -> _Room:
         key = (images, is_training)
@@ -259,9 +259,9 @@ class Network:
         count, first, images = len(images), self.layers[0], images.contiguous()
         channels, height, width = self.shape
         self.library.unfold(
-            count, channels, height * width, first.in_blocks, first.kernel, first.kernel,
-            self.pixels[0] // 2, self.source.ctypes.data, at(images), at(room.maps[0]),
-            at(self.flat),
+            count, channels, height * width, first.in_blocks, first.kernel, first.stride,
+            *self.sides, self.source.size, self.source.shape[1], self.source.ctypes.data,
+            at(images), at(room.maps[0]), at(self.flat),
         )  # fmt: skip
         if room.trunk is not None:
             room.trunk.zero_()

@@ -215,6 +215,14 @@ APART void prepare(const convolution *c, const bfloat16 *image, number *room)
     }
 }
 
+/* Fill the margins of one block. */
+INLINE void wrap_block(const convolution *c, bfloat16 *map)
+{
+    for (int64_t pair = 0; map && pair < c->margins; pair++)
+        memcpy(map + (ptrdiff_t)c->margin[2 * pair] * BLOCK,
+               map + (ptrdiff_t)c->margin[2 * pair + 1] * BLOCK, 2 * BLOCK);
+}
+
 /* Convolve `images` maps. `weights` are packed (out_blocks, in_blocks, weights, 32, 32); `room`
  * holds a prepared image and a slot more; the source has a slot to spare at its end, too. */
 void convolve(const convolution *c, const finishing *f, int64_t images, const bfloat16 *source,
@@ -223,6 +231,7 @@ void convolve(const convolution *c, const finishing *f, int64_t images, const bf
     float sums[2][PIXELS * BLOCK] __attribute__((aligned(64)));
     int64_t pixels = c->gathered ? c->gathered : c->pixels, turn = 0;
     pending before = {0};
+    bfloat16 *ended = NULL; /* a block whose last chunk is pending */
     if (f->sums)
         memset(f->sums, 0, sizeof(float) * (size_t)(images * c->out_blocks * BLOCK));
 #if defined(WAY_AMX)
@@ -250,23 +259,20 @@ void convolve(const convolution *c, const finishing *f, int64_t images, const bf
                 for (int64_t first = 0; first < p->slots; first += CHUNK) {
                     int64_t count = p->slots - first < CHUNK ? p->slots - first : CHUNK;
                     chunk(c, p, prepared, pixels, matrix, first, count, sums[turn], f, &before);
+                    wrap_block(c, ended);
+                    ended = NULL;
                     before = (pending){sums[turn], p->to + first * SLOT, p->aside + first * SLOT,
                                        found, 0, count * SLOT};
                     turn = 1 - turn;
                 }
             }
+            ended = found.to;
         }
     }
     finish_all(f, &before);
+    wrap_block(c, ended);
 #if defined(WAY_AMX)
     tiles_off();
 #endif
-    if (!f->to || !c->margins) return;
-    for (int64_t at = 0; at < images * c->out_blocks; at++) {
-        bfloat16 *map = f->to + at * f->pixels * BLOCK;
-        for (int64_t pair = 0; pair < c->margins; pair++)
-            memcpy(map + (ptrdiff_t)c->margin[2 * pair] * BLOCK,
-                   map + (ptrdiff_t)c->margin[2 * pair + 1] * BLOCK, 2 * BLOCK);
-    }
 }
 #endif

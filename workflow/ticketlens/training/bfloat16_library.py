@@ -96,7 +96,7 @@ def _pointer(kind: type) -> type:
 _ARGUMENTS: dict[str, list[type]] = {
     "number_bytes": [],
     "pack": [*[_COUNT] * 7, *[_AT] * 3],
-    "unfold": [*[_COUNT] * 7, *[_AT] * 4],
+    "unfold": [*[_COUNT] * 10, *[_AT] * 4],
     "convolve": [_pointer(Convolving), _pointer(Finishing), _COUNT, *[_AT] * 3],
     "weigh": [_pointer(Weighting), _COUNT, *[_AT] * 5],
     "unpack": [*[_COUNT] * 5, *[_AT] * 3],

@@ -210,18 +210,14 @@ def first_weighing(pixels: int, gradient: Layout) -> Weighing:
     )
 
 
-def unfolded(height: int, width: int, kernel: int, stride: int, padding: str) -> Table:
-    """Return (kernel rows, output pixels, kernel columns): the image's pixel read, or -1 for 0."""
-    rows, columns = -(-height // stride), -(-width // stride)
-    steps = np.arange(kernel) - kernel // 2
-    y = (np.arange(rows) * stride)[None, :, None, None] + steps[:, None, None, None]
-    x = (np.arange(columns) * stride)[None, None, :, None] + steps[None, None, None, :]
+def unfolded(height: int, width: int, kernel: int, padding: str) -> Table:
+    """Return (rows, columns) of the padded image: the image's pixel there, or -1 for 0."""
+    pad = kernel // 2
+    y, x = np.mgrid[-pad : height + pad, -pad : width + pad]
     if padding == "circular":
-        found = (y % height) * width + x % width
-    else:
-        inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
-        found = np.where(inside, y * width + x, -1)
-    return np.ascontiguousarray(found.reshape(kernel, rows * columns, kernel).astype(np.int32))
+        return _int32(y % height * width + x % width)
+    inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+    return _int32(np.where(inside, y * width + x, -1))
 
 
 def _convolution(
