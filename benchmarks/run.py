@@ -19,6 +19,7 @@ os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 SECTIONS = {
     "step": "training_step",
     "sparse": "sparse_step",
+    "bfloat16": "bfloat16_step",
     "together": "side_by_side",
     "jobs": "jobs",
     "graph": "graph",

@@ -28,6 +28,9 @@ TYPES = {
     "suggested_sparse_below": float,
     "sparse_speedup": dict,
     "chain_in_dense_trainings": float,
+    "bfloat16_step_over_float32": dict,
+    "bfloat16_evaluation_over_float32": dict,
+    "bfloat16_training_over_float32": dict,
 }
 
 
@@ -35,7 +38,8 @@ TYPES = {
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
     """Return the text and the file of a smoke run of the sections that start no jobs."""
     output = tmp_path_factory.mktemp("benchmarks") / "latest.json"
-    command = [sys.executable, "benchmarks/run.py", "step", "sparse", "--quick", "--output", output]
+    sections = ["step", "sparse", "bfloat16"]
+    command = [sys.executable, "benchmarks/run.py", *sections, "--quick", "--output", output]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert result.returncode == 0, result.stderr
     return result.stdout, json.loads(output.read_text(encoding="utf-8"))
@@ -44,7 +48,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]
 def test_each_key_has_its_type(smoke: tuple[str, dict[str, Any]]) -> None:
     found = smoke[1]
     assert {key: type(value) for key, value in found.items()} == TYPES
-    assert found["quick"] and set(found["seconds"]) == {"step", "sparse"}
+    assert found["quick"] and set(found["seconds"]) == {"step", "sparse", "bfloat16"}
 
 
 def test_each_key_is_in_the_readme(smoke: tuple[str, dict[str, Any]]) -> None:
