@@ -145,6 +145,12 @@ def test_every_field_changes_the_digest(part, field):
     assert Spec.from_mapping({part: {field.name: other}}).sha256 != Spec().sha256
 
 
+def test_of_pruning_round_0_has_the_rewind_epoch_alone():
+    pruned = Spec(pruning=PruningSpec(rate=0.5, scope="global", rewind_epoch=2))
+    assert pruned.of_round(0) == Spec(pruning=PruningSpec(rewind_epoch=2))
+    assert pruned.of_round(1) == pruned
+
+
 def test_the_number_of_rounds_is_no_part_of_a_spec():
     # An added round must leave the rounds that exist untouched.
     assert "rounds" not in {field.name for field in dataclasses.fields(PruningSpec)}

@@ -22,7 +22,14 @@ from ticketlens.checkpoint import Checkpoint, read, read_summary, write
 from ticketlens.seeds import stream
 from ticketlens.spec import InitSpec
 from ticketlens.tickets import bank, initialization
-from ticketlens.tickets.bank import BankError, export, read_bank, removed_mask, summaries
+from ticketlens.tickets.bank import (
+    BankError,
+    check_chain,
+    export,
+    read_bank,
+    removed_mask,
+    summaries,
+)
 from ticketlens.tickets.initialization import initial_layers, theta_sha256
 from ticketlens.tickets.pruning import InvariantError, prune
 from ticketlens.tickets.random_weights import rewind
@@ -115,6 +122,24 @@ def test_export_returns_what_the_file_holds(chain, tmp_path):
         assert getattr(exported, name) == getattr(found, name)
     for name, removed in exported.removed_in.items():
         assert same_bits(removed, found.removed_in[name])
+
+
+def test_the_bank_says_how_the_last_round_was_pruned(chain, tmp_path):
+    """Round 0 was made before the config said how to prune: nothing asks its file."""
+    dense, masks, trained = chain[0][0], chain[1], chain[2]
+    ticket = read(dense)
+    before = replace(ticket.spec.pruning, rate=0.9, scope="global")
+    spec = ticket.spec.replace(pruning=before)
+    paths = [tmp_path / name for name in ("ticket.h5", "trained.h5", "bank.h5")]
+    write(paths[0], replace(ticket, spec=spec))
+    write(paths[1], replace(read(trained[0]), spec=spec))
+    bank = export(paths[2], paths[0], masks, [paths[1], *trained[1:]])
+    assert bank.spec == ticket.spec
+    check_chain(bank, bank.study, bank.seed, ticket.spec)
+    with pytest.raises(BankError, match=r"pruning\.rate is"):
+        check_chain(bank, bank.study, bank.seed, spec)
+    with pytest.raises(BankError, match="not round 1"):
+        export(paths[2], paths[0], masks, [paths[1], paths[1], *trained[2:]])
 
 
 def test_the_file_has_the_documented_layout(packed):

@@ -171,6 +171,15 @@ def test_a_chain_rewinds_to_its_own_theta_0_or_theta_k(chain):
     check_theta(mask, theta_k)
 
 
+def test_theta_0_belongs_to_its_chain_however_that_is_pruned(chain):
+    mask, theta_0, _ = chain(0)
+    pruning = replace(mask.spec.pruning, rate=0.35, readout_rate=0.05, criterion="random")
+    check_theta(replace(mask, spec=mask.spec.replace(pruning=pruning)), theta_0)
+    late = replace(pruning, rewind_epoch=2)
+    with pytest.raises(InvariantError, match="made by another spec"):
+        check_theta(replace(mask, spec=mask.spec.replace(pruning=late)), theta_0)
+
+
 def test_any_other_theta_is_refused(chain):
     mask, theta_0, trained = chain(0)
     others = [

@@ -31,7 +31,10 @@ rule init:
         "../../envs/analyse.yaml"
     params:
         code=code("init"),
-        spec=lambda wildcards: PLAN.specs[wildcards.study].to_json(),
+        determines=lambda wildcards: PLAN.specs[wildcards.study].of_round(0).to_json(),
+        # The file says how the study is pruned, too. That is no reason to draw theta_0 anew:
+        # Snakemake compares no params that are made from outputs.
+        spec=lambda wildcards, output: PLAN.specs[wildcards.study].to_json(),
     script:
         "../scripts/init.py"
 
@@ -52,6 +55,7 @@ rule prune:
         "../../envs/analyse.yaml"
     params:
         code=code("prune"),
+        spec=lambda wildcards: PLAN.specs[wildcards.study].to_json(),
     script:
         "../scripts/prune.py"
 

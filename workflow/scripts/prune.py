@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from ticketlens.checkpoint import read, write
 from ticketlens.jobs.joblog import job_log, log
+from ticketlens.spec import Spec
 from ticketlens.tickets.pruning import prune
 
 
@@ -11,13 +12,15 @@ def main(snakemake) -> None:
     trained = read(snakemake.input.trained, kind="trained")
     ticket = read(snakemake.input.ticket, kind="ticket")
     round_ = int(snakemake.wildcards.round)
-    masks = prune(trained.layers, ticket.layers, trained.spec.pruning, trained.seed, round_)
+    pruning = Spec.from_json(snakemake.params.spec).pruning
+    masks = prune(trained.layers, ticket.layers, pruning, trained.seed, round_)
     layers = tuple(
         replace(layer, weight=None, bias=None, mask=mask)
         for layer, mask in zip(trained.layers, masks, strict=True)
     )
+    spec = ticket.spec.replace(pruning=pruning)
     result = replace(
-        ticket, kind="mask", round=round_, layers=layers, history={}, best_validation=()
+        ticket, kind="mask", round=round_, spec=spec, layers=layers, history={}, best_validation=()
     )
     write(snakemake.output.mask, result)
     log.info("density %.4f -> %.4f", trained.density, result.density)

@@ -246,6 +246,15 @@ class Spec:
         """Return the SHA-256 of the canonical JSON."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
+    def of_round(self, number: int) -> Spec:
+        """Return what of the spec can reach a file of the main chain's round `number`.
+
+        Nothing is pruned before round 1: of `pruning`, round 0 has `rewind_epoch` alone.
+        """
+        if number:
+            return self
+        return self.replace(pruning=PruningSpec(rewind_epoch=self.pruning.rewind_epoch))
+
     def replace(self, **parts: Any) -> Spec:
         """Return a copy with some parts replaced."""
         return dataclasses.replace(self, **parts)

@@ -100,9 +100,12 @@ def export(
         )
     removed_in = {layer.name: np.zeros(layer.mask.shape, np.uint8) for layer in ticket.layers}
     previous = [layer.mask for layer in ticket.layers]
+    spec = ticket.spec  # of the last round, as round 0 has not been pruned
+    if masks:
+        spec = spec.replace(pruning=read_summary(masks[-1]).spec.pruning)
     for number, path in enumerate(masks, start=1):
         mask = read(path, kind="mask")
-        _check_member(path, mask, ticket, number)
+        _check_member(path, mask, ticket, number, spec)
         current = [layer.mask for layer in mask.layers]
         check_nested(previous, current, list(removed_in))
         for name, old, new in zip(removed_in, previous, current, strict=True):
@@ -112,16 +115,16 @@ def export(
         raise BankError(f"{len(trained)} trained networks for rounds 0 to {len(masks)}")
     runs = [read_summary(path) for path in trained]
     for number, (path, run) in enumerate(zip(trained, runs, strict=True)):
-        _check_member(path, run, ticket, number)
+        _check_member(path, run, ticket, number, spec)
     bank = Bank(
         ticket.study,
         ticket.seed,
         len(masks),
-        ticket.spec,
+        spec,
         theta_sha256(ticket.layers),
         removed_in,
         tuple(dict(run.history) for run in runs),
-        border_of(ticket.layers, ticket.spec, ticket.seed),
+        border_of(ticket.layers, spec, ticket.seed),
     )
     if theta_sha256(theta_0(bank)) != bank.theta_0_sha256:
         raise BankError(f"{dense_ticket}: is not the theta_0 that its seed and spec draw")
@@ -131,10 +134,15 @@ def export(
 
 
 def _check_member(
-    path: str | os.PathLike, found: Checkpoint | RunSummary, ticket: Checkpoint, number: int
+    path: str | os.PathLike,
+    found: Checkpoint | RunSummary,
+    ticket: Checkpoint,
+    number: int,
+    spec: Spec,
 ) -> None:
-    wanted = (ticket.study, ticket.seed, number, "imp", ticket.spec)
-    if (found.study, found.seed, found.round, found.arm, found.spec) != wanted:
+    wanted = (ticket.study, ticket.seed, number, "imp", spec.of_round(number))
+    own = found.spec.of_round(number)
+    if (found.study, found.seed, found.round, found.arm, own) != wanted:
         raise BankError(f"{path}: not round {number} of {ticket.study} seed {ticket.seed}")
 
 
@@ -191,8 +199,8 @@ def check_chain(bank: Bank, study: str, seed: int, spec: Spec) -> None:
     """
     name = f"bank of {bank.study} seed {bank.seed}"
     check_place(name, bank, study, seed)
-    wanted = dataclasses.asdict(spec.replace(dataset=bank.spec.dataset))
-    for part, values in dataclasses.asdict(bank.spec).items():
+    wanted = dataclasses.asdict(spec.replace(dataset=bank.spec.dataset).of_round(bank.rounds))
+    for part, values in dataclasses.asdict(bank.spec.of_round(bank.rounds)).items():
         for key, value in values.items():
             if value != wanted[part][key]:
                 raise BankError(

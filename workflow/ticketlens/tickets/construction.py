@@ -55,7 +55,8 @@ def construct(name: str, material: Material, mask_source: MaskSource | None = No
     layers = WEIGHTS[arm.weights](masks, material, random("weights", arm.weights))
     layers = _with_biases(layers, material, random("biases"))
     check_arm(name, layers, masks, material)
-    spec = material.theta.spec
+    # theta's spec has another width for dense-small, and says nothing of how its round was pruned.
+    spec = material.theta.spec.replace(pruning=ticket.spec.pruning)
     return replace(ticket, arm=name, spec=spec, layers=layers, extra=arm.attributes())
 
 

@@ -39,8 +39,9 @@ def imp_other_seed(material: Material, rng: np.random.Generator) -> Masks:
     Raises InvariantError if the donor is of another study, spec or round, or of the same seed.
     """
     ticket, donor = material.ticket, material.donor
-    same = (donor.study, donor.spec, donor.round, donor.arm, donor.kind)
-    if same != (ticket.study, ticket.spec, ticket.round, "imp", "ticket"):
+    same = (donor.study, donor.spec.of_round(donor.round), donor.round, donor.arm, donor.kind)
+    spec = ticket.spec.of_round(ticket.round)
+    if same != (ticket.study, spec, ticket.round, "imp", "ticket"):
         raise InvariantError(
             f"the donor is {donor.study} seed {donor.seed} round {donor.round} arm {donor.arm}, "
             f"not another seed's IMP ticket of {ticket.study} round {ticket.round}"
@@ -90,8 +91,8 @@ def one_shot(material: Material, rng: np.random.Generator) -> Masks:
     Per layer as many as in the IMP ticket.
     """
     dense, ticket = material.dense, material.ticket
-    same = (dense.kind, dense.study, dense.seed, dense.round, dense.spec)
-    if same != ("trained", ticket.study, ticket.seed, 0, ticket.spec):
+    same = (dense.kind, dense.study, dense.seed, dense.round, dense.spec.of_round(0))
+    if same != ("trained", ticket.study, ticket.seed, 0, ticket.spec.of_round(0)):
         raise InvariantError(
             f"one-shot pruning starts from round 0, trained, of {ticket.study} seed {ticket.seed}, "
             f"not from {dense.study} seed {dense.seed} round {dense.round}, kind {dense.kind}"

@@ -74,14 +74,15 @@ def check_theta(mask: Checkpoint, theta: Checkpoint) -> None:
     Raises InvariantError saying what it is instead.
     """
     epoch = mask.spec.pruning.rewind_epoch
+    same_spec = theta.spec.of_round(0) == mask.spec.of_round(0)
     kind = "trained" if epoch else "ticket"
-    same_chain = (theta.study, theta.seed, theta.spec) == (mask.study, mask.seed, mask.spec)
+    same_chain = same_spec and (theta.study, theta.seed) == (mask.study, mask.seed)
     if not same_chain or (theta.kind, theta.round, theta.extra.get("epoch", 0)) != (kind, 0, epoch):
         raise InvariantError(
             f"{mask.study} seed {mask.seed} rewinds to epoch {epoch} of its round 0, not to "
             f"{theta.study} seed {theta.seed} round {theta.round}, kind {theta.kind}, "
             f"epoch {theta.extra.get('epoch', 'not given')}"
-            + (", made by another spec" if theta.spec != mask.spec else "")
+            + (", made by another spec" if not same_spec else "")
         )
 
 

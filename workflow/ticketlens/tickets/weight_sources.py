@@ -180,8 +180,9 @@ def _survivors(material: Material) -> Layers:
     found, ticket, arm = material.survivors, material.ticket, material.arm
     round_ = ticket.round if arm.source_round is None else arm.source_round
     kind = {"init": "ticket", "trained": "trained"}[arm.source_state]
-    wanted = (ticket.study, ticket.seed, round_, "imp", kind, ticket.spec)
-    if (found.study, found.seed, found.round, found.arm, found.kind, found.spec) != wanted:
+    wanted = (ticket.study, ticket.seed, round_, "imp", kind, ticket.spec.of_round(round_))
+    spec = found.spec.of_round(round_)
+    if (found.study, found.seed, found.round, found.arm, found.kind, spec) != wanted:
         raise InvariantError(
             f"survivors are {found.study} seed {found.seed} round {found.round} arm {found.arm}, "
             f"{found.kind}; wanted: the IMP {kind} of {ticket.study} seed {ticket.seed} round "
