@@ -13,7 +13,7 @@ def measured_checkpoint(entry):
     )
 
 
-def image_counts(entry):
+def counts_of_images(entry):
     """Params function: how many images each argument of a measurement has, in the study."""
     return lambda wildcards: {
         argument: None if name == "all" else PLAN.measure(wildcards.study)[name]
@@ -50,7 +50,7 @@ for key, entry in catalogue.MEASUREMENTS.items():
             code=code("measure", MEASUREMENTS=[key]),
             entry=key,
             own_images=lambda wildcards: wildcards.study not in PLAN.banked,
-            images=image_counts(entry),
+            images=counts_of_images(entry),
         script:
             "../scripts/measure.py"
 
