@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from ticketlens.checkpoint import Checkpoint
+from ticketlens.figures import jacobian as figures_jacobian
 from ticketlens.files.csv_tables import KEYS, concatenated, write_rows
 from ticketlens.measure.signal import measure
-from ticketlens.spec import DatasetSpec, NetworkSpec, PruningSpec, Spec
+from ticketlens.spec import DatasetSpec, InitSpec, NetworkSpec, PruningSpec, Spec
 from ticketlens.tables import jacobian as jacobian_rows
 from ticketlens.tables import signal as signal_rows
 from ticketlens.tables import spectra as spectra_rows
@@ -198,3 +199,21 @@ def test_rows_written_as_csv_read_back_with_the_same_bits(tmp_path):
 def test_no_rows_are_an_error_that_names_the_file(tmp_path):
     with pytest.raises(ValueError, match=r"rows\.csv: nothing was measured"):
         write_rows(tmp_path / "rows.csv", [])
+
+
+@pytest.mark.parametrize("sigma_w", [0.1, 1.4, 6.0])
+def test_a_spectrum_far_from_criticality_has_bins_for_all_its_values(sigma_w: float) -> None:
+    network, images_of = NetworkSpec(hidden_layers=8, width=24), DatasetSpec(shape=(4, 4, 1))
+    spec = Spec(network=network, init=InitSpec(sigma_w=sigma_w), dataset=images_of)
+    layers = initial_layers(spec, 0)
+    ticket = Checkpoint("ticket", "mine", 0, 0, "imp", spec, layers)
+    images = np.random.default_rng(0).standard_normal((2, 1, 4, 4)).astype(np.float32)
+    statistics, spectrum = jacobian_rows.jacobian_rows(ticket, images.reshape(2, -1))
+    own = [row for row in spectrum if row["jacobian"] == "hidden"]
+    assert sum(row["density_log10"] for row in own) * 0.1 == pytest.approx(1, abs=1e-6)
+    centres = [row["log10_s2"] for row in own]
+    usual = (jacobian_rows.LOG10_S2[1:] + jacobian_rows.LOG10_S2[:-1]) / 2
+    assert set(usual) <= set(centres)
+    figure = figures_jacobian.jacobian_spectrum(pd.DataFrame(spectrum), {"mine": "Mine"})
+    low, high = figure.axes[0].get_xlim()
+    assert low < 2 * np.log10(statistics[0]["largest"]) < high + 0.1

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -24,8 +25,9 @@ NETWORKS = {
     "fresh": (plotting.SKY, "P", "N6 fresh weights"),
 }
 SHIFTS = [1.008**step for step in (0, -3, -2, -1, 1, 2, 3)]  # keep the bars of networks apart
+BIN = 0.1  # of log10 s²
 BINS_PER_POINT = 4  # a spectrum has about a thousand values
-LOWEST = -8.0  # of log10 s²; the tail below is long and empty
+DECADES = 10.0  # of s² shown below the largest at most; the tail below is long and thin
 DENSITIES = 6
 
 
@@ -49,7 +51,9 @@ def jacobian_spectrum(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         theory = own.groupby("log10_s2")["density_theory"].mean()
         axis.plot(theory.index, theory, color="black", ls="--", lw=1.1)
         seen = own.loc[own["density_log10"] > 5e-3, "log10_s2"]
-        axis.set_xlim(max(LOWEST, seen.min() - 0.2), seen.max() + 0.4)
+        lowest = max(seen.max() - DECADES, seen.min() - 0.2)
+        axis.set_xlim(lowest, seen.max() + 0.4)
+        _say_what_is_below(axis, own, lowest)
         axis.set_ylim(bottom=0)
         axis.set_xlabel(r"$\log_{10} s^2$")
     plotting.label_rows(axes, r"density of $\log_{10} s^2$")
@@ -57,6 +61,15 @@ def jacobian_spectrum(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     lines = [Line2D([], [], color="0.35"), Line2D([], [], color="black", ls="--")]
     plotting.legend(figure, lines, ["tickets", "free probability, dense network"])
     return figure
+
+
+def _say_what_is_below(axis: Axes, own: pd.DataFrame, lowest: float) -> None:
+    """Write into a panel which share of the values lies left of its axis, in the worst round."""
+    shares = own["density_log10"].where(own["log10_s2"] < lowest, 0.0) * BIN
+    worst = shares.groupby([own["seed"], own["round"]]).sum().groupby("round").mean().max()
+    if worst > 0.005:
+        text = f"up to {worst:.0%} of $s^2$ further left"
+        axis.text(0.02, 0.97, text, transform=axis.transAxes, va="top", fontsize=7, color="0.35")
 
 
 def isometry(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:

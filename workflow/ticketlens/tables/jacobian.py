@@ -29,13 +29,15 @@ def jacobian_rows(checkpoint: Checkpoint, images: np.ndarray) -> tuple[list[Row]
         s, found = measure(checkpoint.layers, activation, images)
         labels = {**keys(checkpoint), "jacobian": jacobian, "network": "ticket"}
         statistics_rows.append({**labels, **_statistics(s, found)})
-        centres = (LOG10_S2[1:] + LOG10_S2[:-1]) / 2
+        log10_s2 = 2 * np.log10(s[s > 0])
+        edges = spectrum_edges(log10_s2)
+        centres = (edges[1:] + edges[:-1]) / 2
         theory = np.full(len(centres), np.nan)
         if jacobian == "hidden" and _has_theory(checkpoint):
             moments, theory = _free_probability(checkpoint, images, centres)
             statistics_rows[-1] |= moments
-        counts, _ = np.histogram(2 * np.log10(s[s > 0]), LOG10_S2)
-        density = counts / (s.size * np.diff(LOG10_S2))
+        counts, _ = np.histogram(log10_s2, edges)
+        density = counts / (s.size * np.diff(edges))
         spectrum_rows += [
             {**labels, "log10_s2": float(x), "density_log10": float(y), "density_theory": float(t)}
             for x, y, t in zip(centres, density, theory, strict=True)
@@ -51,6 +53,20 @@ def jacobian_rows(checkpoint: Checkpoint, images: np.ndarray) -> tuple[list[Row]
                 found = _statistics(*measure(layers, activation, images))
                 statistics_rows.append({**labels, **found})
     return statistics_rows, spectrum_rows
+
+
+def spectrum_edges(log10_s2: np.ndarray) -> np.ndarray:
+    """Return edges of bins of 0.1 that hold all values (n,): the usual ones, and more outside.
+
+    Networks far from criticality have s² of 1e-14 or 1e8. The usual bins are the same floats for
+    all of them, so that spectra of several seeds can be averaged.
+    """
+    if log10_s2.size == 0:
+        return LOG10_S2
+    below = max(0, int(np.ceil((LOG10_S2[0] - log10_s2.min()) * 10)))
+    above = max(0, int(np.ceil((log10_s2.max() - LOG10_S2[-1]) * 10)))
+    lower = LOG10_S2[0] - np.arange(below, 0, -1) / 10
+    return np.concatenate([lower, LOG10_S2, LOG10_S2[-1] + np.arange(1, above + 1) / 10])
 
 
 def _statistics(s: np.ndarray, found: spectra.SpectrumStatistics) -> Row:
