@@ -200,8 +200,13 @@ BAD = {
     "studies: {fcnet-normal: {training: {sparse_below: 0.4}}}": (
         "studies.fcnet-normal: training.sparse_below is 0.4 with training.device 'auto'; allowed: "
     ),
-    "studies: {convnet-normal: {training: {sparse_below: 0.4, device: cpu}}}": (
-        "studies.convnet-normal: training.sparse_below is 0.4 for a convolutional network; allowed"
+    "studies: {resnet-fc-normal: {training: {sparse_below: 0.4, device: cpu}}}": (
+        "studies.resnet-fc-normal: training.sparse_below is 0.4 for a resnet-fc network; allowed: 0"
+    ),
+    "{networks: {convnet: {activation: erf}}, studies: {convnet-normal: {training: {sparse_below: "
+    "0.4, device: cpu}}}}": (
+        "studies.convnet-normal: training.sparse_below is 0.4 for a convolutional network of "
+        "activation 'erf'; allowed: hard_tanh, relu, tanh"
     ),
     "training: {precision: half}": "training.precision is 'half'; allowed: float32, bfloat16",
     "studies: {fcnet-normal: {training: {precision: bfloat16}}}": (

@@ -33,6 +33,9 @@ OPTIONS = {
     "ConvNet, bfloat16": {
         "network": {"family": "convolutional", "width": 4}, "training": {"precision": "bfloat16"}
     },
+    "ConvNet, sparse": {
+        "network": {"family": "convolutional", "width": 4}, "training": {"sparse_below": 0.99},
+    },
     "late rewinding": {"pruning": {"rewind_epoch": 1}},
     "sparse": {"training": {"sparse_below": 0.99}},
     "sparse, Adam": {

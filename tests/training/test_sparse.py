@@ -230,7 +230,7 @@ def test_a_full_layer_stays_dense_even_below_one(make_ticket):
     ("training", "network", "message"),
     [
         ({"sparse_kernel": "csr"}, {}, "training.sparse_kernel is 'csr'; allowed: c, or"),
-        ({}, {"family": "convolutional"}, "network.family is 'convolutional'; allowed: fully"),
+        ({}, {"family": "resnet-fc", "hidden_layers": 3}, "network.family is 'resnet-fc'; allow"),
     ],
 )
 def test_what_the_sparse_step_cannot_do_is_refused(

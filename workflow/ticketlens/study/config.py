@@ -29,6 +29,8 @@ SCHEMA = (
     next((path for path in (LIBRARY / "schemas", PACKAGE / "schemas") if path.is_dir()), LIBRARY)
     / "config.schema.json"
 )
+SPARSE_CONVOLUTIONS = ("hard_tanh", "relu", "tanh")
+"""Activations of convolutions in compressed form."""
 SHIPPED = LIBRARY.parent / "config" / "config.yaml"
 
 
@@ -181,10 +183,16 @@ def schema() -> dict[str, Any]:
 def _sparse_problems(
     name: str, training: Mapping[str, Any], network: Mapping[str, Any] | None
 ) -> Iterator[str]:
-    """What the sparse step cannot do: convolutions, GPUs."""
+    """What the sparse step cannot do: linear layers with skips, some activations, GPUs."""
     value = f"studies.{name}: training.sparse_below is {training['sparse_below']:g}"
-    if network and network["family"] != "fully-connected":
-        yield f"{value} for a {network['family']} network; allowed: 0 (it trains dense)"
+    family, phi = (network or {}).get("family"), (network or {}).get("activation", "tanh")
+    if family == "resnet-fc":
+        yield f"{value} for a {family} network; allowed: 0 (it trains dense)"
+    elif family in ("convolutional", "resnet-conv") and phi not in SPARSE_CONVOLUTIONS:
+        yield (
+            f"{value} for a {family} network of activation {phi!r}; allowed: "
+            f"{', '.join(SPARSE_CONVOLUTIONS)} (or sparse_below 0)"
+        )
     elif training.get("device", "auto") != "cpu":
         yield (
             f"{value} with training.device {training.get('device', 'auto')!r}; allowed: cpu (or "
@@ -207,6 +215,8 @@ def _bfloat16_problems(
             f"{value} with training.device {training.get('device', 'auto')!r}; allowed: cpu (or "
             "precision float32)"
         )
+    elif training.get("sparse_below", 0) > 0:
+        yield f"{value} with training.sparse_below {training['sparse_below']:g}; allowed: 0"
 
 
 def _reference_problems(config: Mapping[str, Any]) -> Iterator[str]:

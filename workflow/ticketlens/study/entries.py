@@ -34,7 +34,8 @@ def entries(
     networks = [spec.network for spec in own_specs]
     masks = _names(arm.mask for arm in own_arms)
     return {
-        "WRITTEN_OUT": _names(map(_chain, own_specs)),
+        "WRITTEN_OUT": _names([*map(_chain, own_specs), *map(_compressed, own_specs)]),
+        "COMPRESSED": _names(map(_compressed, own_specs)),
         "FAMILIES": _names(network.family for network in networks),
         "ACTIVATIONS": _names(network.activation for network in networks),
         "SCHEMES": _names(spec.init.scheme for spec in own_specs),
@@ -51,6 +52,11 @@ def entries(
 def _chain(spec: Spec) -> str:
     """Return what `training.step` calls the kind of the hidden layers."""
     return "convolutions" if is_convolutional(spec) else "linear-layers"
+
+
+def _compressed(spec: Spec) -> str:
+    """Return what `training.sparse` calls what it compresses; nothing where all trains dense."""
+    return f"sparse-{_chain(spec)}" if spec.training.sparse_below else ""
 
 
 def _names(values: Iterable[str]) -> frozenset[str]:

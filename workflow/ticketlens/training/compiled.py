@@ -78,15 +78,6 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path(os.path.expanduser("~/.cache"))) / "ticketlens"
 
 
-def native(flags: tuple[str, ...]) -> tuple[str, ...]:
-    """Return `flags` with that for the instructions of this machine, if the compiler has one."""
-    for machine in NATIVE:
-        with suppress(CompilerError):
-            _predefined(compiler(), [*flags, machine])
-            return (*flags, machine)
-    return flags
-
-
 def _flags(command: list[str]) -> tuple[list[str], bytes]:
     """Return the flags, and what the compiler predefines under them."""
     for native in NATIVE:

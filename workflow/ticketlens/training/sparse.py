@@ -1,5 +1,7 @@
 """The sparse training step: layers whose parameters are the values at their mask's support.
 
+Here are fully connected networks; `sparse_conv` has convolutions.
+
 In a fully connected network, a layer of a density below `training.sparse_below` trains in
 compressed form: forward as a product of a sparse and a dense matrix, gradients at the support only,
 the optimiser on the values alone. There is no weight off the mask that would have to be held.
@@ -17,14 +19,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from ticketlens.spec import NetworkSpec, TrainingSpec
-from ticketlens.training import compiled
+from ticketlens.training import compiled, sparse_conv
 
 SOURCE = Path(__file__).with_suffix(".c")
 KERNELS = ("c",)
+FAMILIES = ("fully-connected", "convolutional", "resnet-conv")
+"""Families whose layers have a compressed form."""
 LANES = 16
 # Columns of one block: 96 × 128 samples are 48 KiB, about a first-level cache.
 BLOCK = 96
@@ -191,9 +196,9 @@ class SparseNetwork(nn.Module):
         return x
 
 
-def is_sparse(layer: nn.Module | SparseLinear) -> bool:
+def is_sparse(layer: object) -> bool:
     """Say whether a layer trains in compressed form."""
-    return isinstance(layer, SparseLinear)
+    return hasattr(layer, "set_weight")
 
 
 def compressed(
@@ -201,16 +206,17 @@ def compressed(
 ) -> nn.Module:
     """Return `model` with its layers of a density below `training.sparse_below` compressed.
 
-    A model without such a layer is returned as it is. Raises ValueError, naming what is allowed,
-    for another family than fully connected, another device than the CPU, an unknown kernel, and one
-    that cannot be compiled here.
+    The convolutions of a network are compressed all together, where their density together is below
+    it. A model without such a layer is returned as it is. Raises ValueError, naming what is
+    allowed, for a network of linear layers with skips, another device than the CPU, an activation
+    or a kernel that there is not in compressed form, and one that cannot be compiled here.
     """
     if training.sparse_below == 0:
         return model
     device = model.layers[0].weight.device.type
     for name, value, allowed in (
         ("training.sparse_kernel", training.sparse_kernel, KERNELS),
-        ("network.family", network.family, ("fully-connected",)),
+        ("network.family", network.family, FAMILIES),
         ("the device", device, ("cpu",)),
     ):
         if value not in allowed:
@@ -218,26 +224,41 @@ def compressed(
                 f"training.sparse_below is {training.sparse_below:g}, and {name} is {value!r}; "
                 f"allowed: {', '.join(allowed)}, or sparse_below 0"
             )
-    chosen = [mask.mean() < training.sparse_below for mask in masks]
-    if not any(chosen):
-        return model
+    kind = "sparse-convolutions" if masks[0].ndim == 4 else "sparse-linear-layers"
     try:
-        _library()
+        return COMPRESSED[kind](model, masks, training.sparse_below, network.activation)
     except compiled.CompilerError as error:
         raise ValueError(
             f"training.sparse_kernel is 'c': {error}\ninstall gcc or clang, or name a C compiler "
             "in $CC, or set training.sparse_below to 0 (then layers train dense)"
         ) from error
+
+
+def _compressed_layers(
+    model: nn.Module, masks: Sequence[npt.NDArray[np.bool_]], below: float, activation: str
+) -> nn.Module:
+    """Return a fully connected network with its layers of a density below `below` compressed."""
+    chosen = [bool(mask.mean() < below) for mask in masks]
+    if not any(chosen):
+        return model
+    _library()
     layers = [
         SparseLinear(mask) if sparse else layer
         for layer, mask, sparse in zip(model.layers, masks, chosen, strict=True)
     ]
-    found = SparseNetwork(layers, network.activation, model.activation)
+    found = SparseNetwork(layers, activation, model.activation)
     for layer, dense in zip(layers, model.layers, strict=True):
         if is_sparse(layer):
             layer.set_weight(dense.weight)
             layer.bias.copy_(dense.bias.detach())
     return found
+
+
+# `study.entries` has the same names.
+COMPRESSED: dict[str, Callable[..., nn.Module]] = {
+    "sparse-linear-layers": _compressed_layers,
+    "sparse-convolutions": sparse_conv.compressed,
+}
 
 
 def _transposed(x: Tensor) -> Tensor:

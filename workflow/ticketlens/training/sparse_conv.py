@@ -10,7 +10,6 @@ have one order on every machine. Gradients are written out here, for chains and 
 from __future__ import annotations
 
 import ctypes
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -22,10 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from ticketlens.networks import Convolutional, ResidualConvolutional
-from ticketlens.training import compiled
+from ticketlens.training import compiled, ways
 
 SOURCE = Path(__file__).with_suffix(".c")
-FLAGS = ("-std=gnu11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fPIC")
 LANES = 16
 TILE = 4
 """Rows and columns of a tile of 16 pixels."""
@@ -125,9 +123,10 @@ class _Taps:
         channels: int,
         corner: tuple[int, int] = (0, 0),
     ) -> _Taps:
-        """Sort weights from channel `source` to channel `to`, of which there are `counts` (to, source).
+        """Sort weights from channels `source` to channels `to`.
 
-        Groups are of so many `channels`. Raises ValueError for maps too large for their offsets.
+        `counts` says how many of both there are, `to` first. Groups are of so many `channels`.
+        Raises ValueError for maps too large for their offsets.
         """
         if offset.size and LANES * int(offset.max()) >= 2**31:
             raise ValueError(
@@ -231,7 +230,8 @@ class SparseConvolutional(nn.Module):
         """
         if images.dtype != torch.float32:
             raise TypeError(f"sparse layers compute in float32, not {images.dtype}")
-        with torch.no_grad():
+        # Maps are kept between calls, of gradients too.
+        with torch.inference_mode(False), torch.no_grad():
             return self._pooled(images)
 
     def _pooled(self, images: Tensor) -> Tensor:
@@ -427,14 +427,16 @@ def gradients(model: nn.Module) -> Callable | None:
     return found
 
 
-def compressed(model: nn.Module, masks: Sequence[npt.NDArray[np.bool_]], below: float) -> nn.Module:
+def compressed(
+    model: nn.Module, masks: Sequence[npt.NDArray[np.bool_]], below: float, name: str
+) -> nn.Module:
     """Return `model` with its convolutions compressed if their density together is below `below`.
 
     Raises ValueError, naming what is allowed, for an activation that sparse_conv.c does not have
     and for a network that is no chain of convolutions, with or without skips.
     """
     *own, _ = masks
-    if sum(int(mask.sum()) for mask in own) >= below * sum(mask.size for mask in own):
+    if sum(int(mask.sum()) for mask in own) / sum(mask.size for mask in own) >= below:
         return model
     if type(model) not in (Convolutional, ResidualConvolutional):
         raise ValueError(
@@ -443,8 +445,8 @@ def compressed(model: nn.Module, masks: Sequence[npt.NDArray[np.bool_]], below: 
         )
     if model.activation not in KINDS:
         raise ValueError(
-            f"training.sparse_below is {below:g} and the activation is not one of tanh, relu and "
-            "hard_tanh, which convolutions have in compressed form; allowed: these, or 0"
+            f"training.sparse_below is {below:g} for convolutions of activation {name!r}; allowed: "
+            "tanh, relu, hard_tanh, or sparse_below 0"
         )
     _library()
     *dense, readout = model.layers
@@ -475,20 +477,22 @@ def _interior(maps: Tensor, margin: int) -> Tensor:
     return maps[:, :, margin : height - margin, margin : width - margin]
 
 
-@functools.cache
 def _library() -> ctypes.CDLL:
-    """Return sparse_conv.c compiled, its functions' arguments declared."""
-    library = compiled.library(SOURCE, compiled.native(FLAGS))
-    number, at = ctypes.c_int64, ctypes.c_void_p
-    view, sink, weights = map(ctypes.POINTER, (_View, _Sink, _List))
-    library.products.argtypes = [*[number] * 4, weights, at, view, sink, at]
-    library.weight_gradients.argtypes = [*[number] * 4, weights, view, view, at, at, at]
-    library.fill.argtypes = [*[number] * 5, at]
-    library.fold.argtypes = [*[number] * 4, at]
-    library.copy.argtypes = [*[number] * 4, view, sink]
-    library.pool.argtypes = [number, number, at, at]
-    for name in ("products", "weight_gradients", "fill", "fold", "copy", "pool"):
-        getattr(library, name).restype = None
+    """Return sparse_conv.c compiled for the way to compute, its functions' arguments declared."""
+    way = ways.chosen()
+    # It has no use for tiles.
+    library = compiled.library(SOURCE, ways.flags("avx512" if way == "amx" else way))
+    if library.products.argtypes is None:
+        number, at = ctypes.c_int64, ctypes.c_void_p
+        view, sink, weights = map(ctypes.POINTER, (_View, _Sink, _List))
+        library.products.argtypes = [*[number] * 4, weights, at, view, sink, at]
+        library.weight_gradients.argtypes = [*[number] * 4, weights, view, view, at, at, at]
+        library.fill.argtypes = [*[number] * 5, at]
+        library.fold.argtypes = [*[number] * 4, at]
+        library.copy.argtypes = [*[number] * 4, view, sink]
+        library.pool.argtypes = [number, number, at, at]
+        for name in ("products", "weight_gradients", "fill", "fold", "copy", "pool"):
+            getattr(library, name).restype = None
     return library
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ticketlens.spec import TrainingSpec
-from ticketlens.training import bfloat16, gradients, gradients_conv, sparse
+from ticketlens.training import bfloat16, gradients, gradients_conv, sparse, sparse_conv
 from ticketlens.training.gradients import Gradients
 from ticketlens.training.optimization import optimizer
 
@@ -23,6 +23,7 @@ WARM_UP = 3
 WRITTEN_OUT: dict[str, Callable[[nn.Module], Gradients | None]] = {
     "linear-layers": gradients.gradients,
     "convolutions": gradients_conv.gradients,
+    "sparse-convolutions": sparse_conv.gradients,
 }
 
 
@@ -52,7 +53,10 @@ class Step:
             self.optimizer = bfloat16.optimizer(spec, self.parameters, self.network.way)
         else:
             self.optimizer = optimizer(spec, self.parameters)
-            chain = "convolutions" if isinstance(model.layers[0], nn.Conv2d) else "linear-layers"
+            first = model.layers[0]
+            chain = "convolutions" if isinstance(first, nn.Conv2d) else "linear-layers"
+            if sparse.is_sparse(first) and len(first.shape) == 4:
+                chain = "sparse-convolutions"
             self.gradients = WRITTEN_OUT[chain](model) or _by_autograd(model, self.parameters)
 
     def __call__(self, images: Tensor, labels: Tensor, rate: float | Tensor) -> None:
