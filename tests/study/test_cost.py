@@ -217,3 +217,16 @@ def test_the_count_is_snakemakes_own(tmp_path: Path) -> None:
         update_config(merged, yaml.safe_load(Path(name).read_text("utf-8")))
     counted = {f"results/{cost._file(*key)}" for key in trainings(checked(merged))}
     assert counted == planned
+
+
+def test_convolutions_in_bfloat16_cost_what_their_way_takes():
+    conv = NetworkSpec(family="convolutional", width=128)
+    full, half = (
+        Spec(network=conv, training=TrainingSpec(precision=precision))
+        for precision in ("float32", "bfloat16")
+    )
+    dense = training_seconds(full, [1.0] * 9, IMAGES)
+    by_way = {way: training_seconds(half, [1.0] * 9, IMAGES, way) / dense for way in cost.BFLOAT16}
+    # The last evaluation of all images is float32.
+    assert 0.1 < by_way["amx"] < 0.13
+    assert by_way["amx"] < by_way["avx512"] < 1 < by_way["avx2"] < by_way["plain"]

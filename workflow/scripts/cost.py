@@ -4,10 +4,16 @@ import json
 
 from ticketlens.jobs.joblog import job_log
 from ticketlens.study.cost import report
+from ticketlens.training import ways
+from ticketlens.training.compiled import CompilerError
 
 
 def main(snakemake) -> None:
-    print(report(json.loads(snakemake.params.config)), flush=True)
+    try:
+        way = ways.chosen()
+    except CompilerError:  # then nothing trains in bfloat16 here
+        way = "plain"
+    print(report(json.loads(snakemake.params.config), way), flush=True)
 
 
 if __name__ == "__main__":

@@ -36,6 +36,8 @@ ATEN = 0.65
 SPARSE = (0.19, 1.45)
 """Time of a layer that trains sparse, relative to dense with `onednn`: a + b × density (the table
 of layers in docs/speed.md, from density 0.41 down, both shapes within 20 %)."""
+BFLOAT16 = {"amx": 0.1, "avx512": 0.95, "avx2": 3.0, "plain": 60.0}
+"""Time of convolutions in bfloat16, by way (see `training.ways`), relative to float32."""
 STEP_OVERHEAD = 9e-4
 """Seconds of a training step that no multiply-add accounts for."""
 START_UP = {"training": 2.5, "analysis": 0.45}
@@ -103,13 +105,16 @@ def multiply_adds(spec: Spec) -> list[int]:
     return found
 
 
-def training_seconds(spec: Spec, densities: Sequence[float], images: Images) -> float:
+def training_seconds(
+    spec: Spec, densities: Sequence[float], images: Images, way: str = "amx"
+) -> float:
     """Return the core-seconds of one training, start-up included.
 
     A step costs three forward passes, less the first layer's gradient with respect to the images,
     which nobody asks for; an epoch ends with the validation images, a run with all images twice
     (last and best weights). `densities`, one per layer, count where a layer trains sparse (below
-    `training.sparse_below`): masked training is dense.
+    `training.sparse_below`): masked training is dense. `way` computes what is in bfloat16, all but
+    the last evaluation of all images.
     """
     training, is_conv = spec.training, is_convolutional(spec)
     speed = THROUGHPUT["conv" if is_conv else "linear"]
@@ -120,8 +125,10 @@ def training_seconds(spec: Spec, densities: Sequence[float], images: Images) -> 
     ]
     steps = training.epochs * (images.train // training.batch_size)
     trained = steps * training.batch_size * (3 * sum(forward) - forward[0])
-    evaluated = (training.epochs + 3) * images.validation + 2 * (images.train + images.test)
-    work = trained + evaluated * sum(forward)
+    last = 2 * (images.train + images.validation + images.test)
+    factor = BFLOAT16[way] if training.precision == "bfloat16" else 1.0
+    evaluated = (training.epochs + 1) * images.validation
+    work = factor * (trained + evaluated * sum(forward)) + last * sum(forward)
     return START_UP["training"] + steps * STEP_OVERHEAD + work / speed
 
 
@@ -189,8 +196,8 @@ def measured_seconds(results: str | os.PathLike, study: str) -> tuple[float, int
 # --- the estimate --------------------------------------------------------------------------------
 
 
-def estimate(config: Config) -> list[Line]:
-    """Return one line per stage and study, trainings first."""
+def estimate(config: Config, way: str = "amx") -> list[Line]:
+    """Return one line per stage and study, trainings first; `way` computes bfloat16."""
     results, images = config["results"], count_images(config)
     runs = trainings(config)
     lines = []
@@ -204,7 +211,7 @@ def estimate(config: Config) -> list[Line]:
         if not number and images is None:
             basis = UNKNOWN
         elif not number:
-            each = [training_seconds(spec, densities(spec, key[2]), images) for key in keys]
+            each = [training_seconds(spec, densities(spec, key[2]), images, way) for key in keys]
             seconds, basis = sum(each) / len(each), "counted"
         done = sum(Path(results, _file(*key)).is_file() for key in keys)
         lines.append(Line(stage, study, len(keys), done, seconds, basis))
@@ -275,9 +282,12 @@ def _is_number(text: str | None) -> bool:
 # --- the printout --------------------------------------------------------------------------------
 
 
-def report(config: Config) -> str:
-    """Return the estimate as text: a table, its totals, and how it was made."""
-    lines = estimate(config)
+def report(config: Config, way: str = "amx") -> str:
+    """Return the estimate as text: a table, its totals, and how it was made.
+
+    `way` computes what is in bfloat16 (see `training.ways`).
+    """
+    lines = estimate(config, way)
     heads = ("stage", "study", "jobs", "done", "s each", "basis", "core-hours left")
     rows = [
         (line.stage, line.study, str(line.jobs), str(line.done), _or_unknown(line.seconds, ".3g"),
