@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 
+import h5py
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,3 +77,36 @@ def test_without_a_path_nothing_is_saved(tmp_path, monkeypatch):
     saver.discard()
     assert saver.load() is None and not saver.worthwhile() and not saver.overdue()
     assert os.listdir(tmp_path) == []
+
+
+# --- another machine -----------------------------------------------------------------------------
+
+
+def test_a_state_of_another_kind_of_cpu_is_resumed_said_and_recorded(tmp_path, caplog):
+    path = tmp_path / "partial.h5"
+    Saver(path, "key", {"cpu_capability": "Intel AVX2", "numpy_version": "2.4.6"}).save(
+        {"x": np.arange(3)}
+    )
+    second = Saver(path, "key", {"cpu_capability": "AMD AVX512", "numpy_version": "2.4.6"})
+    assert second.load()["x"].tolist() == [0, 1, 2]
+    assert "was saved with cpu_capability Intel AVX2 and goes on with AMD AVX512" in caplog.text
+    assert second.machines["cpu_capability"] == ("Intel AVX2", "AMD AVX512")
+    assert second.machines["numpy_version"] == ("2.4.6",)
+    second.save({"x": np.arange(3)})
+    caplog.clear()
+    third = Saver(path, "key", {"cpu_capability": "AMD AVX512", "numpy_version": "2.4.6"})
+    assert third.load() is not None and not caplog.text
+    assert third.machines["cpu_capability"] == ("Intel AVX2", "AMD AVX512")
+
+
+def test_a_state_without_a_machine_is_resumed(tmp_path, caplog):
+    Saver(tmp_path / "partial.h5", "key").save({"x": np.arange(3)})  # as 0.1.0 saved
+    saver = Saver(tmp_path / "partial.h5", "key", {"cpu_capability": "Intel AVX2"})
+    assert saver.load() is not None and not caplog.text
+    assert saver.machines == {"cpu_capability": ("Intel AVX2",)}
+
+
+def test_a_state_that_this_process_has_open_is_read(tmp_path):
+    Saver(tmp_path / "partial.h5", "key").save({"x": np.arange(3)})
+    with h5py.File(tmp_path / "partial.h5"):
+        assert Saver(tmp_path / "partial.h5", "key").load()["x"].tolist() == [0, 1, 2]

@@ -15,6 +15,7 @@ from ticketlens.networks import build
 from ticketlens.spec import DatasetSpec
 from ticketlens.tables.runs import accuracy
 from ticketlens.tickets.pruning import InvariantError
+from ticketlens.training import cpu
 from ticketlens.training import loop as training
 from ticketlens.training.loop import Batches, DivergedError, evaluate, train
 
@@ -145,7 +146,7 @@ def test_theta_k_equals_the_weights_after_k_epochs_of_a_run(make_ticket, prepare
     assert all_same(parameters(theta_k), parameters(shorter))
     assert not all_same(parameters(theta_k), parameters(trained))
     assert (theta_k.kind, theta_k.extra) == ("trained", {"epoch": 2})
-    assert trained.extra == {"device": "cpu"}
+    assert trained.extra == {"device": "cpu", **cpu.machine()}
 
 
 def test_rewinding_beyond_the_run_is_refused_rather_than_theta_0_returned(make_ticket, prepared):

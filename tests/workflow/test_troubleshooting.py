@@ -45,6 +45,44 @@ def logged(fail: Callable[[], object]) -> str:
     return re.sub(r"^\S+ \S+ ", "", Path("job.log").read_text(encoding="utf-8")).strip()
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate "
+            "memory: you tried to allocate 549755813888 bytes. Error code 12\n\nC++ backtrace:\n"
+        ),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore"),
+        MemoryError("Unable to allocate 2.00 TiB for an array"),
+        MemoryError(),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+    ],
+)
+def test_memory_that_runs_out_says_what_to_change_on_one_line(error: Exception) -> None:
+    def fail() -> None:
+        raise error
+
+    line = logged(fail)
+    assert "run fewer jobs at once (--cores" in line and "training.batch_size" in line
+    assert "\n" not in line and "backtrace" not in line
+    assert "| `out of memory: RuntimeError: …; run fewer jobs at once …` |" in PAGE
+
+
+def test_pytorch_that_cannot_allocate_is_out_of_memory() -> None:
+    import torch
+
+    assert "out of memory: RuntimeError: " in logged(lambda: torch.empty(2**55))
+
+
+def test_another_runtime_error_keeps_its_traceback() -> None:
+    def fail() -> None:
+        raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"), job_log("job.log"):
+        fail()
+    assert "Traceback" in Path("job.log").read_text(encoding="utf-8")
+
+
 def test_every_fault_has_its_heading_and_nothing_of_the_machine_is_left() -> None:
     for fault in FAULTS:
         assert f"\n**{fault}" in PAGE, fault

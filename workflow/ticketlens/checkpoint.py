@@ -144,7 +144,10 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What tables need of a run: `kept` maps a layer's name to (kept, all) weights."""
+    """What tables need of a run: `kept` maps a layer's name to (kept, all) weights.
+
+    `extra` holds further root attributes, such as the kind of CPU; of a chain in the bank, none.
+    """
 
     study: str
     seed: int
@@ -153,6 +156,7 @@ class RunSummary:
     spec: Spec
     kept: Mapping[str, tuple[int, int]]
     history: Mapping[str, np.ndarray]
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def density(self) -> float:
@@ -239,7 +243,6 @@ def read_summary(path: str | os.PathLike) -> RunSummary:
         verify(path)
     with _opened(path) as file:
         identity = _identity(file)
-        identity.pop("extra")
         kept = {}
         for name, group in _layer_groups(file):
             size = prod(_mask_shape(group))
@@ -251,6 +254,12 @@ def read_summary(path: str | os.PathLike) -> RunSummary:
         summary = RunSummary(**identity, kept=kept, history=_read_history(file))
     _check_place(path, summary, kind)
     return summary
+
+
+def read_attributes(path: str | os.PathLike) -> dict[str, Any]:
+    """Return the root attributes of a checkpoint, library versions included. Raises as `read`."""
+    with _opened(path) as file:
+        return hdf5.scalars(file)
 
 
 def check(checkpoint: Checkpoint, path: str | os.PathLike = "checkpoint") -> None:

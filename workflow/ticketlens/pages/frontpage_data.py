@@ -14,12 +14,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import h5py
-
+from ticketlens import checkpoint
 from ticketlens.spec import NetworkSpec
 from ticketlens.study.arms import arm_rounds, arm_seeds
 from ticketlens.study.studies import rounds, study_spec
 
+LABELS = {"cpu_capability": "kind of CPU"}
 PACKAGES = ("ticketlens", "snakemake", "torch", "numpy", "scipy", "h5py", "pandas", "matplotlib")
 
 
@@ -106,11 +106,10 @@ def recorded_versions(checkpoints: str | Path, studies: Iterable[str]) -> dict[s
     for study in studies:
         for chain in sorted(Path(checkpoints, study).glob("seed*")):
             for path in sorted(chain.glob("round*/imp/trained.h5"))[-1:]:
-                with h5py.File(path, "r") as file:
-                    for name, value in file.attrs.items():
-                        if name.startswith("version_") or name == "device":
-                            label = name.removeprefix("version_")
-                            found.setdefault(label, set()).add(str(value))
+                for name, value in checkpoint.read_attributes(path).items():
+                    if name.startswith("version_") or name in ("device", "cpu_capability"):
+                        label = LABELS.get(name, name.removeprefix("version_"))
+                        found.setdefault(label, set()).add(str(value))
     return {name: sorted(values) for name, values in sorted(found.items())}
 
 

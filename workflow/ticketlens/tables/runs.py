@@ -36,7 +36,8 @@ def accuracy(runs: Iterable[RunSummary]) -> pd.DataFrame:
 
     `{part}_accuracy` and `{part}_loss` belong to the last epoch's weights, with the suffix
     `_best_validation` to those of the best validation epoch; `untrained_*` are the ticket's on the
-    validation images; `density_{layer}` is per layer.
+    validation images; `density_{layer}` is per layer. `cpu_capability` is the kind of CPU, several
+    if the run was resumed on another; empty for chains in the bank and for files of 0.1.0.
     """
     import pandas as pd
 
@@ -53,6 +54,7 @@ def accuracy(runs: Iterable[RunSummary]) -> pd.DataFrame:
         row["best_epoch"] = int(_scalar(run.history["best_epoch"]))
         row["epochs"] = run.spec.training.epochs
         row["diverged"] = bool(_scalar(run.history["diverged"]))
+        row["cpu_capability"] = str(run.extra.get("cpu_capability", ""))
         row |= {f"density_{name}": kept / size for name, (kept, size) in run.kept.items()}
         rows.append(row)
     return pd.DataFrame(rows)

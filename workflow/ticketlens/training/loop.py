@@ -27,7 +27,7 @@ from ticketlens.networks import build
 from ticketlens.seeds import stream
 from ticketlens.spec import TrainingSpec
 from ticketlens.tickets.pruning import InvariantError
-from ticketlens.training import resume, sparse
+from ticketlens.training import cpu, resume, sparse
 from ticketlens.training.memory import keep_freed_memory
 from ticketlens.training.optimization import learning_rate, prepare_device
 from ticketlens.training.step import Captured, Step
@@ -101,8 +101,12 @@ def train(
         sum(p.numel() for p in run.parameters), ticket.density, device,
         f"{spec.precision} by {run.way}" if run.way else spec.precision, spec.threads, steps,
     )  # fmt: skip
-    saver = resume.Saver(partial, f"{key}, torch {torch.__version__}, {device.type}")
+    # bfloat16 has the same bits on every CPU: what remains is NumPy, which draws the data's order.
+    here = cpu.machine()
+    compared = {name: here[name] for name in here if not (run.way and name == "cpu_capability")}
+    saver = resume.Saver(partial, f"{key}, torch {torch.__version__}, {device.type}", compared)
     state = saver.load()
+    run.machine = {name: "; ".join(saver.machines.get(name, (here[name],))) for name in here}
     if state is None:
         run.history["untrained_loss"], run.history["untrained_accuracy"] = run.evaluate(validation)
     else:
@@ -159,6 +163,7 @@ class _Run:
         }
         self.best_epoch, self.best = 0, self.snapshot()
         self.late: list[np.ndarray] = []
+        self.machine: dict[str, str] = {}
         self.seconds, self.epochs_here = 0.0, 0
 
     @property
@@ -387,7 +392,7 @@ def _diverged(ticket: Checkpoint, run: _Run) -> Checkpoint:
 def _how(ticket: Checkpoint, run: _Run) -> dict[str, Any]:
     """What the trained file says about the machine, beside what the ticket says already."""
     way = {"bfloat16_way": run.way} if run.way else {}
-    return {**ticket.extra, "device": run.device.type, **way}
+    return {**ticket.extra, "device": run.device.type, **run.machine, **way}
 
 
 def _with_parameters(layers: tuple[Layer, ...], values: list[np.ndarray]) -> tuple[Layer, ...]:

@@ -29,16 +29,27 @@ class Interrupted(SystemExit):
         log.warning("%s", message)
 
 
+class StateError(ValueError):
+    """A saved state is damaged, or not whole."""
+
+
 class Saver:
     """Keeps the state of one run in a sibling file, loaded only if it carries the same key.
 
     The key is a digest of all that determines the run (inputs, spec, code, library, device). Saving
     takes at most 5 % of the time; in long epochs the state is saved every 30 s. With `path` None
     nothing is saved.
+
+    `machine` is what bits depend on beside the key, such as the kind of CPU: a state of another
+    machine is resumed with a warning, and `machines` has all that took part, in order.
     """
 
-    def __init__(self, path: Path | None, key: str) -> None:
+    def __init__(
+        self, path: Path | None, key: str, machine: Mapping[str, str] | None = None
+    ) -> None:
         self.path, self.key = path, key
+        self.machine = dict(machine or {})
+        self.machines = {name: (value,) for name, value in self.machine.items()}
         self.saved_at, self.cost = time.monotonic(), 0.0
 
     def load(self) -> dict[str, np.ndarray] | None:
@@ -48,22 +59,36 @@ class Saver:
         """
         if self.path is None or not self.path.is_file():
             return None
+        try:
+            return self._load(self.path)
+        except StateError as error:
+            log.warning("%s is damaged (%s); starting anew", self.path, error.__cause__)
+            return None
+
+    def _load(self, path: Path) -> dict[str, np.ndarray] | None:
+        """Read by the library's own reader. Raises StateError for a file that is not whole."""
         arrays: dict[str, np.ndarray] = {}
 
         def collect(name: str, item: h5py.Group | h5py.Dataset) -> None:
             if isinstance(item, h5py.Dataset):
                 arrays[name] = item[()].reshape(tuple(item.attrs["shape"]))
 
-        try:
-            hdf5.check_seal(self.path, must_be_there=True)
-            with hdf5.damage(), h5py.File(self.path, "r") as file:
-                if hdf5.attribute(file, "key", str) != self.key:
-                    log.info("%s belongs to another configuration; starting anew", self.path)
-                    return None
+        with hdf5.reading(path, StateError, "it is made again") as file:
+            hdf5.check_seal(path, must_be_there=True)
+            stored = hdf5.scalars(file)
+            if stored.get("key") != self.key:
+                log.info("%s belongs to another configuration; starting anew", path)
+                return None
+            with hdf5.damage():
                 file.visititems(collect)
-        except hdf5.DamagedError as error:
-            log.warning("%s is damaged (%s); starting anew", self.path, error)
-            return None
+        for name, value in self.machine.items():
+            earlier = tuple(stored.get(f"machine_{name}") or ())
+            if earlier and earlier[-1] != value:
+                log.warning(
+                    "%s was saved with %s %s and goes on with %s: its bits will be those of "
+                    "neither alone; recorded in the trained file", path, name, earlier[-1], value,
+                )  # fmt: skip
+            self.machines[name] = (*earlier, value) if earlier[-1:] != (value,) else earlier
         return arrays
 
     def save(self, arrays: Mapping[str, np.ndarray]) -> None:
@@ -77,6 +102,8 @@ class Saver:
                 dataset = file.create_dataset(name, data=flat, chunks=flat.shape, fletcher32=True)
                 dataset.attrs["shape"] = np.array(value.shape, dtype=np.int64)
             file.attrs["key"] = self.key
+            for name, values in self.machines.items():
+                file.attrs[f"machine_{name}"] = list(values)
         self.saved_at = time.monotonic()
         self.cost = self.saved_at - start
 
