@@ -217,6 +217,9 @@ BAD = {
         "studies.convnet-normal: training.precision is 'bfloat16' with training.device 'auto'; "
         "allowed: cpu"
     ),
+    "studies: {convnet-normal: {training: {precision: bfloat16, device: cpu, sparse_below: 0.4}}}": (
+        "studies.convnet-normal: training.precision is 'bfloat16' with training.sparse_below 0.4"
+    ),
     "arms: {imp: null}": "missing key arms.imp",
     "arms: {x: {mask: unifrom, weights: fresh}}": (
         "arms.x.mask is 'unifrom'; allowed: imp, imp-other-seed, shuffle-layer, shuffle-in-degree, "

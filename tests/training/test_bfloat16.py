@@ -321,6 +321,7 @@ def test_a_fully_connected_network_is_refused(make_ticket, prepared):
 @pytest.mark.parametrize(("options", "message"), [
     ({"precision": "half"}, "training.precision is 'half'; allowed: float32, bfloat16"),
     ({"precision": "bfloat16", "bfloat16_kernel": 2}, "is 2 with precision 'bfloat16'; allowed: 1"),
+    ({"precision": "bfloat16", "sparse_below": 0.4}, "sparse_below 0.4; allowed: sparse_below 0"),
     ({"bfloat16_kernel": 1}, "is 1 with precision 'float32'; allowed: 0"),
 ])  # fmt: skip
 def test_an_unknown_precision_or_version_is_refused(make_ticket, prepared, options, message):

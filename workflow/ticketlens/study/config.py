@@ -216,6 +216,11 @@ def _bfloat16_problems(
             "precision float32)"
         )
     elif training.get("sparse_below", 0) > 0:
+        yield (
+            f"{value} with training.sparse_below {training['sparse_below']:g}; allowed: 0 (layers "
+            "in bfloat16 train dense)"
+        )
+    elif training.get("sparse_below", 0) > 0:
         yield f"{value} with training.sparse_below {training['sparse_below']:g}; allowed: 0"
 
 

@@ -403,6 +403,11 @@ def check(spec: TrainingSpec) -> None:
         raise ValueError(
             f"training.precision is {spec.precision!r}; allowed: {', '.join(PRECISIONS)}"
         )
+    if spec.precision == "bfloat16" and spec.sparse_below > 0:
+        raise ValueError(
+            f"training.precision is 'bfloat16' and sparse_below {spec.sparse_below:g}; allowed: "
+            "sparse_below 0 (layers in bfloat16 train dense), or precision float32"
+        )
     version = VERSION if spec.precision == "bfloat16" else 0
     if spec.bfloat16_kernel != version:
         raise ValueError(
