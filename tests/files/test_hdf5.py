@@ -246,3 +246,14 @@ def test_attributes_are_checked_for_their_type(tmp_path):
                 hdf5.attribute(file, name, kind)
         with pytest.raises(hdf5.DamagedError, match="'missing' is missing"):
             hdf5.attribute(file, "missing", str)
+
+
+def test_thousands_of_chunks_are_refused_and_as_many_as_allowed_are_not(tmp_path):
+    with h5py.File(tmp_path / "chunks.h5", "w") as file:
+        file.create_dataset("many", (hdf5.MAX_CHUNKS + 1,), "u1", chunks=(1,))
+        file.create_dataset("allowed", (hdf5.MAX_CHUNKS,), "u1", chunks=(1,))
+        file.create_dataset("square", (2**9, 2**8), "u1", chunks=(1, 1))
+        assert hdf5.dataset(file, "allowed", "uint8", 2**20).size == 2**16
+        for name in ("many", "square"):
+            with pytest.raises(hdf5.DamagedError, match=r"chunks; expected at most 65536"):
+                hdf5.dataset(file, name, "uint8", 2**20)

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core_tools import edited_copy, same_bits
+from ticketlens import bank as public
 from ticketlens.architecture import layer_shapes
 from ticketlens.checkpoint import Checkpoint, read, read_summary, write
 from ticketlens.seeds import stream
@@ -528,3 +529,23 @@ def test_a_checkpoint_is_no_bank_and_a_bank_no_checkpoint(chain, packed):
 def test_theta_0_is_drawn_again_from_seed_and_spec(chain, packed):
     layers = bank.theta_0(read_bank(packed))
     assert theta_sha256(layers) == theta_sha256(read(chain[0][0]).layers)
+
+
+@pytest.mark.parametrize(("study", "seed"), [("tiny-normal", 6), ("another", 5)])
+def test_a_bank_in_anothers_place_is_refused(packed, study, seed):
+    found = read_bank(packed)
+    check_chain(found, "tiny-normal", 5, found.spec)
+    with pytest.raises(
+        BankError, match=f"holds the chain of tiny-normal seed 5 and is in the place of {study} "
+        f"seed {seed}",
+    ):  # fmt: skip
+        check_chain(found, study, seed, found.spec)
+
+
+def test_a_bank_copied_over_anothers_is_not_loaded(tmp_path):
+    shutil.copytree(SHIPPED / "convnet-reduced-normal", tmp_path / "convnet-reduced-normal")
+    folder = tmp_path / "convnet-reduced-normal"
+    assert public.load("convnet-reduced-normal", 1, 0, tmp_path).seed == 1
+    shutil.copy(folder / "seed0.h5", folder / "seed1.h5")
+    with pytest.raises(BankError, match=r"seed1\.h5: the file holds .* seed 0 and is in the place"):
+        public.load("convnet-reduced-normal", 1, 0, tmp_path)

@@ -319,3 +319,22 @@ def test_a_redraw_that_keeps_less_than_it_claims_is_caught(monkeypatch, name, ch
     monkeypatch.setattr(weights, "_redraw", broken)
     with pytest.raises(InvariantError, match="hidden1"):
         redraw(name, ticket)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_layer_of_two_possible_weights_is_drawn_until_it_is_the_other(seed):
+    # Of width 1, an orthogonal layer is sigma_w or −sigma_w: every other draw is the ticket's own.
+    spec = DENSE.replace(
+        network=dataclasses.replace(DENSE.network, width=1),
+        init=dataclasses.replace(DENSE.init, scheme="orthogonal"),
+    )
+    theta = initialization.initial_layers(spec, seed)
+    masks = [layer.mask for layer in theta]
+    drawn = weights.fresh(masks, theta, spec, np.random.default_rng(seed))
+    for layer, old in zip(drawn, theta, strict=True):
+        assert not np.array_equal(layer.weight, old.weight), layer.name
+        if layer.weight.size == 1:
+            assert layer.weight == -old.weight
+    kept = weights.sign_kept(masks, theta, spec, np.random.default_rng(seed))
+    assert np.array_equal(kept[1].weight, theta[1].weight)  # sign and size leave nothing to draw
+    assert not np.array_equal(kept[0].weight, theta[0].weight)

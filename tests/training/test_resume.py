@@ -358,3 +358,23 @@ def test_a_damaged_state_starts_anew(
         contents = {"truncated": raw[:middle], "flipped": flipped, "text": b"text", "empty": b""}
         partial.write_bytes(contents[damage])
     assert "is damaged" in starts_anew(ticket, prepared, partial, "", caplog, uninterrupted(ticket))
+
+
+def test_the_best_weights_of_before_the_kill_are_those_of_the_uninterrupted_run(
+    make_ticket, prepared, tmp_path, save_after_epochs, monkeypatch
+):
+    # In other tests the best epoch comes after the kill, which hides a lost best.
+    evaluate = training._Run.evaluate
+
+    def best_first(run, data):
+        return evaluate(run, data)[0], 1 / (1 + run.epoch)
+
+    monkeypatch.setattr(training._Run, "evaluate", best_first)
+    ticket, partial = make_ticket(), tmp_path / "partial.h5"
+    whole = train(ticket, prepared)
+    assert whole[0].history["best_epoch"] == 1
+    killed_at(2 * STEPS + 1, ticket, prepared, partial)
+    resumed = train(ticket, prepared, partial)
+    assert_same_run(resumed, whole)
+    for (weight, _), layer in zip(resumed[0].best_validation, resumed[0].layers, strict=True):
+        assert not same_bits(weight, layer.weight)

@@ -151,13 +151,17 @@ def sign_kept(
     """
     source = "kept signs"
     _require_signs(source, masks, layers)
-    drawn = _fresh_layers(layers, spec, rng)
-    _require_signs(source, masks, tuple(drawn.values()))
+    drawn = _FreshWeights(layers, spec, rng)
+    _require_signs(source, masks, tuple(drawn.first.values()))
 
     def draw(layer: Layer, mask: np.ndarray) -> np.ndarray:
-        return np.copysign(drawn[layer.name].weight[mask], layer.weight[mask])
+        return np.copysign(drawn.next(layer.name)[mask], layer.weight[mask])
 
-    ticket = _redraw(source, masks, layers, draw, _empty)
+    def unchangeable(layer: Layer, mask: np.ndarray) -> bool:
+        size = abs(drawn.first[layer.name].weight[mask])  # of a 1×1 orthogonal matrix: always 1
+        return not mask.any() or (mask.size == 1 and np.array_equal(size, abs(layer.weight[mask])))
+
+    ticket = _redraw(source, masks, layers, draw, unchangeable)
     for layer, wanted in zip(ticket, layers, strict=True):
         same = np.array_equal(np.sign(layer.weight[layer.mask]), np.sign(wanted.weight[layer.mask]))
         _claim(same, source, layer, "the signs have changed")
@@ -204,13 +208,14 @@ def fresh(
 
     Raises ValueError if `spec` describes other layers than `layers`.
     """
-    drawn = _fresh_layers(layers, spec, rng)
+    drawn = _FreshWeights(layers, spec, rng)
 
     def draw(layer: Layer, mask: np.ndarray) -> np.ndarray:
-        return drawn[layer.name].weight[mask]
+        return drawn.next(layer.name)[mask]
 
     def unchangeable(layer: Layer, mask: np.ndarray) -> bool:
-        return not draw(layer, mask).any()  # all off the centre of a delta-orthogonal kernel
+        weight = drawn.first[layer.name].weight[mask]
+        return not weight.any()  # all off the centre of a delta-orthogonal kernel
 
     return _redraw("fresh", masks, layers, draw, unchangeable)
 
@@ -253,6 +258,25 @@ def _redraw(
             )
         ticket.append(Layer(layer.name, layer.kind, weight, layer.bias, mask))
     return tuple(ticket)
+
+
+class _FreshWeights:
+    """Weights of a new theta_0, and of further ones for layers that came out as they were.
+
+    A 1×1 orthogonal matrix is 1 or −1: every other draw of it is the ticket's own.
+    """
+
+    def __init__(self, layers: Sequence[Layer], spec: Spec, rng: np.random.Generator) -> None:
+        self.layers, self.spec, self.rng = layers, spec, rng
+        self.first = _fresh_layers(layers, spec, rng)
+        self._is_used: set[str] = set()
+
+    def next(self, name: str) -> np.ndarray:
+        """Return the weights of layer `name`: first those of `first`, then new ones each time."""
+        if name not in self._is_used:
+            self._is_used.add(name)
+            return self.first[name].weight
+        return _fresh_layers(self.layers, self.spec, self.rng)[name].weight
 
 
 def _fresh_layers(
