@@ -100,3 +100,10 @@ def test_snip_takes_weights_from_the_first_layer() -> None:
         for layer in (1, 2)
     )
     assert first.upper < 0 < second.lower
+
+
+def test_at_the_high_rate_snip_is_not_told_apart_from_its_shuffle() -> None:
+    gap = NUMBERS.estimate(
+        "accuracy", "test_accuracy", 7, study=STUDIES[1], arm="snip", minus="snip-shuffled"
+    )
+    assert gap.lower < 0 < gap.upper
