@@ -139,7 +139,7 @@ class Library:
         """Yield C sources: the module's own, of its name, and others that a definition names."""
         module, name = node
         file = self.file(module) or Path(module)
-        sources = [file.with_suffix(".c")] if name == STATEMENTS and file.suffix == ".py" else []
+        sources = [file.with_suffix(".c")] if name != STATEMENTS else []
         for text in self.definition(node).beside:
             if text.startswith("?"):
                 sources += sorted(file.parent.glob(f"*{text[1:]}"))

@@ -39,6 +39,7 @@ def entries(
         "FAMILIES": _names(network.family for network in networks),
         "ACTIVATIONS": _names(network.activation for network in networks),
         "SCHEMES": _names(spec.init.scheme for spec in own_specs),
+        "ARITHMETIC": _names(spec.training.precision for spec in own_specs),
         "OPTIMIZERS": _names(spec.training.optimizer for spec in own_specs),
         "KERNELS": _names(spec.training.kernel for spec in own_specs),
         "CRITERIA": _names(spec.pruning.criterion for spec in own_specs),

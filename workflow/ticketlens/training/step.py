@@ -14,12 +14,14 @@ from torch import Tensor, nn
 from ticketlens.spec import TrainingSpec
 from ticketlens.training import bfloat16, gradients, gradients_conv, sparse, sparse_conv
 from ticketlens.training.gradients import Gradients
-from ticketlens.training.optimization import optimizer
+from ticketlens.training.optimization import Optimizer, optimizer
 
 WARM_UP = 3
 """Steps before a capture, in which libraries choose and load what they will use."""
 
-# By kind of the hidden layers; `study.entries` has the same names.
+CHAINS = ("linear-layers", "convolutions", "sparse-convolutions")
+"""Kinds of hidden layers; `study.entries` has the same names."""
+
 WRITTEN_OUT: dict[str, Callable[[nn.Module], Gradients | None]] = {
     "linear-layers": gradients.gradients,
     "convolutions": gradients_conv.gradients,
@@ -30,7 +32,8 @@ WRITTEN_OUT: dict[str, Callable[[nn.Module], Gradients | None]] = {
 class Step:
     """A step of `model` under `masks`, one per layer; call it with images, labels and rate.
 
-    `running` (2,) float64 sums the batches' mean losses and the correctly classified images.
+    `running` (2,) float64 sums the batches' mean losses and the correctly classified images;
+    `network` is what computes in bfloat16, None in float32.
     """
 
     def __init__(self, spec: TrainingSpec, model: nn.Module, masks: Sequence[Tensor]) -> None:
@@ -44,20 +47,12 @@ class Step:
             if not (sparse.is_sparse(layer) or mask.all())
         }
         self.running = torch.zeros(2, dtype=torch.float64, device=self.parameters[0].device)
-        self.network: bfloat16.Network | None = None
-        """What computes in bfloat16, if the spec says so."""
-        bfloat16.check(spec)
-        if spec.precision == "bfloat16":
-            self.network = bfloat16.Network(model)
-            self.gradients: Gradients = self.network.gradients
-            self.optimizer = bfloat16.optimizer(spec, self.parameters, self.network.way)
-        else:
-            self.optimizer = optimizer(spec, self.parameters)
-            first = model.layers[0]
-            chain = "convolutions" if isinstance(first, nn.Conv2d) else "linear-layers"
-            if sparse.is_sparse(first) and len(first.shape) == 4:
-                chain = "sparse-convolutions"
-            self.gradients = WRITTEN_OUT[chain](model) or _by_autograd(model, self.parameters)
+        if spec.precision not in ARITHMETIC:
+            raise ValueError(
+                f"training.precision is {spec.precision!r}; allowed: {', '.join(ARITHMETIC)}"
+            )
+        parts = ARITHMETIC[spec.precision](spec, model, self.parameters)
+        self.gradients, self.optimizer, self.network = parts
 
     def __call__(self, images: Tensor, labels: Tensor, rate: float | Tensor) -> None:
         """Take the step on images (samples, channels, height, width), labels (samples,) int64.
@@ -76,6 +71,34 @@ class Step:
         """Return all tensors that a step changes."""
         slots = [slot for values in self.optimizer.slots.values() for slot in values]
         return [*self.parameters, *slots, self.running]
+
+
+Parts = tuple[Gradients, Optimizer, "bfloat16.Network | None"]
+
+
+def _in_float32(spec: TrainingSpec, model: nn.Module, parameters: list[Tensor]) -> Parts:
+    if spec.bfloat16_kernel:
+        raise ValueError(
+            f"training.bfloat16_kernel is {spec.bfloat16_kernel} with precision "
+            f"{spec.precision!r}; allowed: 0"
+        )
+    first = model.layers[0]
+    is_sparse_convolution = sparse.is_sparse(first) and len(first.shape) == 4
+    chain = CHAINS[2 if is_sparse_convolution else isinstance(first, nn.Conv2d)]
+    found = WRITTEN_OUT[chain](model) or _by_autograd(model, parameters)
+    return found, optimizer(spec, parameters), None
+
+
+def _in_bfloat16(spec: TrainingSpec, model: nn.Module, parameters: list[Tensor]) -> Parts:
+    bfloat16.check(spec)
+    network = bfloat16.Network(model)
+    return network.gradients, bfloat16.optimizer(spec, parameters, network.way), network
+
+
+ARITHMETIC: dict[str, Callable[[TrainingSpec, nn.Module, list[Tensor]], Parts]] = {
+    "float32": _in_float32,
+    "bfloat16": _in_bfloat16,
+}
 
 
 class Captured:
