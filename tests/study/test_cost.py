@@ -22,6 +22,7 @@ from ticketlens.study.config import checked
 from ticketlens.study.cost import estimate, multiply_adds, report, training_seconds, trainings
 from ticketlens.study.factorial import cells
 from ticketlens.study.image_counts import Images, count_images
+from ticketlens.study.plan import Plan
 from workflow_tools import overlay, plan, tiny_clone
 
 CONFIG_FOLDER = Path(__file__).resolve().parents[2] / "config"
@@ -215,7 +216,8 @@ def test_the_count_is_snakemakes_own(tmp_path: Path) -> None:
     merged: dict = {}
     for name in (CONFIG_FOLDER / "config.yaml", folder / "tiny.yaml", folder / overlays[0]):
         update_config(merged, yaml.safe_load(Path(name).read_text("utf-8")))
-    counted = {f"results/{cost._file(*key)}" for key in trainings(checked(merged))}
+    made = Plan(checked(merged), "results")
+    counted = {made.checkpoint(*training, "trained.h5") for training in made.trainings}
     assert counted == planned
 
 

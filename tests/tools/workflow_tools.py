@@ -243,9 +243,9 @@ def rules() -> list[Rule]:
             blocks[head[2]] = (head[1], block)
     texts = {name: text + blocks.get(base, (None, ""))[1] for name, (base, text) in blocks.items()}
     for name, text in texts.items():
-        table = _first(r'^        entry="(\w+)"', text)
+        table = _first(r'TABLES=\["(\w+)"\]', text)
         # Any of the tables that one function makes.
-        table = table or ("qmap" if 'entry="{table}"' in text else None)
+        table = table or ("qmap" if 'TABLES=["{table}"]' in text else None)
         about = _first(r':\n    """(.+)"""', text) or ""
         found.append(_rule(name, text, about, {"TABLES": [table]} if table else {}))
     return found

@@ -27,7 +27,7 @@ from workflow_tools import (
 
 PAGE = (REPOSITORY / "docs/worked-examples.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))
-FILE = re.compile(r"`(workflow/ticketlens/\w+\.py)`:\n\n```python\n(.*?)```", re.DOTALL)
+FILE = re.compile(r"`(workflow/ticketlens/[\w/]+\.py)`:\n\n```python\n(.*?)```", re.DOTALL)
 CODE = FILE.findall(PAGE)
 CONFIGS = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
 STUDIES = ("narrow-normal", "fcnet-heavy", "fcnet-aligned")
@@ -92,12 +92,17 @@ OVERLAYS = tuple(f"mine{number}.yaml" for number in range(len(CONFIGS) + 1))
 
 
 def test_the_page_has_an_example_of_each_kind_and_each_is_read() -> None:
-    assert [name.rpartition("/")[2] for name, _ in CODE] == [
-        "architecture.py", "networks.py", "initialization.py", "masks.py", "sources.py",
+    assert [name.removeprefix("workflow/ticketlens/") for name, _ in CODE] == [
+        "architecture.py", "networks.py", "tickets/initialization.py", "tickets/pruning.py",
+        "files/sources.py", "tables/weights.py", "study/catalogue.py", "figures/weights.py",
+        "study/catalogue.py",
     ]  # fmt: skip
     assert PAGE.count("```python") == len(CODE), "a block without its file is never run"
-    assert len(SECTIONS) == 4 and len(CONFIGS) == 5
-    assert all("```yaml" in body for body in SECTIONS.values())
+    assert len(SECTIONS) == 6 and len(CONFIGS) == 5
+    of_config = [
+        body for name, body in SECTIONS.items() if name[2:] not in ("measurement", "figure")
+    ]
+    assert all("```yaml" in body for body in of_config)
 
 
 def test_the_code_is_formatted_as_the_project_is(extended: Path) -> None:
@@ -119,9 +124,9 @@ def test_a_bottleneck_bounds_the_rank_of_the_jacobian_and_not_mean_field_theory(
         extended,
         """
 import numpy as np, torch
-from ticketlens import architecture, jacobian, networks
+from ticketlens import architecture, networks
 from ticketlens.checkpoint import Checkpoint
-from ticketlens.initialization import initial_layers
+from ticketlens.tickets.initialization import initial_layers
 from ticketlens.spec import DatasetSpec, NetworkSpec, Spec
 data = DatasetSpec(shape=(8, 8, 1), classes=3)
 spec = Spec(network=NetworkSpec(family="bottleneck", hidden_layers=4, width=32), dataset=data)
@@ -150,7 +155,7 @@ def test_student_t_weights_have_the_variance_of_normal_ones_and_larger_singular_
         """
 import numpy as np
 from scipy import stats
-from ticketlens.initialization import initial_layers
+from ticketlens.tickets.initialization import initial_layers
 from ticketlens.spec import DatasetSpec, InitSpec, NetworkSpec, Spec
 def weight(scheme):
     spec = Spec(network=NetworkSpec(hidden_layers=2, width=400), init=InitSpec(scheme=scheme),
@@ -173,8 +178,8 @@ def test_weights_that_changed_sign_are_pruned_before_any_other(extended: Path) -
         """
 import numpy as np
 from dataclasses import replace
-from ticketlens.initialization import initial_layers
-from ticketlens.masks import prune
+from ticketlens.tickets.initialization import initial_layers
+from ticketlens.tickets.pruning import prune
 from ticketlens.spec import DatasetSpec, NetworkSpec, PruningSpec, Spec
 spec = Spec(network=NetworkSpec(hidden_layers=2, width=30), dataset=DatasetSpec(shape=(4, 4, 1)))
 before, rng = initial_layers(spec, 0), np.random.default_rng(1)
@@ -233,7 +238,7 @@ def test_every_rule_takes_the_new_studies(extended: Path) -> None:
 @pytest.mark.workflow
 def test_the_examples_run_together_through_the_workflow(extended: Path, tmp_path: Path) -> None:
     folder = copy_run(extended, tmp_path / "run")
-    targets = ["accuracy.png", "tables/weight_statistics.csv", "tables/chi.csv"]
+    targets = ["accuracy.png", "tables/weight_statistics.csv", "tables/chi.csv", "signs.png"]
     snakemake(folder, *(f"results/{name}" for name in targets), "--cores", "2", overlays=OVERLAYS)
     data = open_prepared(folder / "resources/mnist.h5")
     assert data.shape == (8, 8, 1) and data.classes == ("1", "5", "7")
@@ -248,6 +253,10 @@ def test_the_examples_run_together_through_the_workflow(extended: Path, tmp_path
     assert specs["narrow-normal"].network.family == "bottleneck"
     assert specs["fcnet-heavy"].init.scheme == "student-t"
     assert specs["fcnet-aligned"].pruning.criterion == "aligned-magnitude"
+    signs = pd.read_csv(folder / "results/tables/signs.csv")
+    assert set(signs.study) == set(STUDIES) and set(signs.state) == {"init", "trained"}
+    assert signs.positive.between(0, 1).all() and 0.3 < signs.positive.mean() < 0.7
+    assert (folder / "results/signs.png").stat().st_size > 10_000
     statistics = pd.read_csv(folder / "results/tables/weight_statistics.csv")
     null = statistics[statistics.state == "init"].groupby("study").selection_std_scaled
     assert null.count()["fcnet-heavy"] == 0 < null.count()["narrow-normal"]
@@ -260,4 +269,9 @@ def test_an_addition_plans_nothing_for_what_there_is(
     assert "--touch" not in PAGE
     folder = copy_run(finished_run(tmp_path_factory), tmp_path / "run")
     add(folder)
-    assert not plan(folder, "all")
+    found = {job.rule for job in plan(folder, "all")}
+    # What the page adds for everything that there is, and what shows all that there is.
+    assert found == {"measure_signs", "tabulate", "plot_signs", "index"}
+    assert {job.outputs for job in plan(folder, "all") if job.rule == "tabulate"} == {
+        ("results/tables/signs.csv",)
+    }

@@ -73,7 +73,8 @@ def code(script, **chosen):
 
     @cache
     def digest(study, arm, table):
-        own = {name: [key.format(table=table) for key in keys] for name, keys in chosen.items()}
+        made_as = {"{table}": table and catalogue.made_as(table)}
+        own = {name: [made_as.get(key, key) for key in keys] for name, keys in chosen.items()}
         return FINGERPRINTS(script, {**entries_of(study, arm), **own})
 
     return lambda wildcards: digest(*map(wildcards.get, ("study", "arm", "table")))

@@ -34,7 +34,7 @@ for key, entry in catalogue.MEASUREMENTS.items():
         output:
             **{
                 table: f"<results>/measurements/{table}/{{study}}/seed{{seed}}/round{{round}}/{{arm}}"
-                f"/{of_state}.{catalogue.TABLES[table].suffix}"
+                f"/{of_state}.{PLAN.entries[table].suffix}"
                 for table in entry.tables
             },
         log:

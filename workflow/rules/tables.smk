@@ -16,7 +16,7 @@ rule tabulate:
         "../../envs/analyse.yaml"
     params:
         code=code("tabulate", TABLES=["{table}"]),
-        entry="{table}",
+        entry=lambda wildcards: catalogue.made_as(wildcards.table),
         options={},
     script:
         "../scripts/tabulate.py"

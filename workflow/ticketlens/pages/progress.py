@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ticketlens.pages.frontpage_data import in_words
-from ticketlens.study.arms import arm_rounds, arm_seeds, donor_seed, recipes
-from ticketlens.study.studies import rounds, study_spec
+from ticketlens.study.plan import Plan
+from ticketlens.study.studies import rounds
 
 # Logs of a running job grow every 20 s; an epoch that takes longer is waited for.
 SILENT_SECONDS = 180.0
@@ -86,15 +86,12 @@ def read_run(log: str) -> Run | None:
 
 def chains(config: Mapping[str, Any], results: str | Path, now: datetime) -> list[Chain]:
     """Return the state of every chain that the config trains, or arms of; donors of masks last."""
-    found = []
+    found, plan = [], Plan(config, str(results))
     for study, entry in config["studies"].items():
-        if entry.get("tickets") == "bank":
-            last_rounds = dict.fromkeys(entry["seeds"], -1)
-        else:
-            last_rounds = dict.fromkeys(entry["seeds"], rounds(config, study))
-            last_rounds |= _donors(config, study)
+        last = rounds(config, study) if study in plan.trained else -1
+        last_rounds = dict.fromkeys(entry["seeds"], last) | plan.donors(study)
         found += [
-            _chain(config, Path(results), study, seed, last, now)
+            _chain(plan, Path(results), study, seed, last, now)
             for seed, last in last_rounds.items()
         ]
     return [chain for chain in found if chain.total or chain.arms_total]
@@ -128,20 +125,13 @@ def table(found: Sequence[Chain], now: datetime) -> str:
     return "\n".join([*lines, "", closing])
 
 
-def _chain(
-    config: Mapping[str, Any], results: Path, study: str, seed: int, last: int, now: datetime
-) -> Chain:
+def _chain(plan: Plan, results: Path, study: str, seed: int, last: int, now: datetime) -> Chain:
     """State of one chain over rounds 0 to `last` (−1: none is trained), and of its arms."""
     trained, logs = (
         results / folder / study / f"seed{seed}" for folder in ("checkpoints", "logs/train")
     )
     done = [n for n in range(last + 1) if (trained / f"round{n:02d}/imp/trained.h5").is_file()]
-    arms = [
-        f"round{number:02d}/{arm}"
-        for arm in recipes(config)
-        if seed in arm_seeds(config, arm, study)
-        for number in arm_rounds(config, arm, study)
-    ]
+    arms = [f"round{number:02d}/{arm}" for own, number, arm in plan.made(study) if own == seed]
     arms_done = [arm for arm in arms if (trained / arm / "trained.h5").is_file()]
     open_arms = [arm for arm in arms if arm not in arms_done]
     total = last + 1
@@ -153,7 +143,7 @@ def _chain(
     pace = _pace(run, [logs / f"{name}.log" for name in finished], [found for _, found in begun])
     is_running = run is not None and _is_fresh(run, pace, now)
     in_training = [(arm, found) for arm, found in begun if _is_fresh(found, pace, now)]
-    epochs, end = study_spec(config, study).training.epochs, None
+    epochs, end = plan.specs[study].training.epochs, None
     if is_running and pace is not None:
         left = epochs - run.epoch + (total - len(done) - 1) * epochs
         end = run.last + timedelta(seconds=left * pace)
@@ -180,20 +170,6 @@ def _is_fresh(run: Run, pace: float | None, now: datetime) -> bool:
     """Whether the log is young enough for a job that is alive."""
     longest = max(SILENT_SECONDS, 3 * (pace or 0.0))
     return (now - run.last).total_seconds() < longest
-
-
-def _donors(config: Mapping[str, Any], study: str) -> dict[int, int]:
-    """Chains that are trained for their masks alone: last trained round by seed."""
-    found: dict[int, int] = {}
-    for name, arm in recipes(config).items():
-        numbers = arm_rounds(config, name, study)
-        if arm.mask == "imp-other-seed" and numbers:
-            for seed in arm_seeds(config, name, study):
-                donor = donor_seed(config, seed)
-                if donor not in config["studies"][study]["seeds"]:
-                    # The mask of round r is made of the network of round r - 1.
-                    found[donor] = max(found.get(donor, 0), max(numbers) - 1)
-    return dict(sorted(found.items()))
 
 
 def _now(chain: Chain, now: datetime) -> str:

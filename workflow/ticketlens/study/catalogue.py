@@ -519,6 +519,22 @@ MIN_ARMS = 3
 TOO_LARGE = tuple(name for name, table in TABLES.items() if table.is_large)
 
 
+def tables() -> dict[str, Table]:
+    """Return all tables: those listed, and a plain one for what else measurements make."""
+    plain = {
+        name: Table(ROWS, entry.about, key, entry.networks, entry.state)
+        for key, entry in MEASUREMENTS.items()
+        for name in entry.tables
+        if name not in TABLES
+    }
+    return TABLES | plain
+
+
+def made_as(table: str) -> str:
+    """Return the entry that says how a table is made: its own, or that of any table of rows."""
+    return table if table in TABLES else "degrees"
+
+
 def key(figure: str) -> str:
     """Return a figure's key: its name up to the first hyphen."""
     return figure.partition("-")[0]
@@ -539,7 +555,8 @@ def entry(figure: str) -> Figure:
 
 def about_table(name: str) -> str:
     """Return what the front page says of a table, nothing of one that is not listed."""
-    return TABLES[name].about if name in TABLES else ""
+    own = tables().get(name)
+    return own.about if own else ""
 
 
 def labels(figure: str, study: str = ALL) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import isnan, nan, prod
@@ -17,14 +17,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ticketlens.architecture import READOUT, is_convolutional, is_residual, layer_shapes
+from ticketlens.architecture import READOUT, is_convolutional, layer_shapes
 from ticketlens.spec import Spec
-from ticketlens.study.arms import arm_rounds, arm_seeds, donor_seed, recipes
-from ticketlens.study.factorial import cells, factorial_study, with_factorial
+from ticketlens.study.factorial import cells
 from ticketlens.study.image_counts import Images, count_images, prepared_file
-from ticketlens.study.studies import rounds, study_spec
-from ticketlens.tickets.construction import needs
-from ticketlens.tickets.recipe import Arm
+from ticketlens.study.plan import Plan, Training
 
 Config = Mapping[str, Any]
 
@@ -62,10 +59,6 @@ TABLES = {
     "gradients": "gradients", "ntk": "ntk", "change": "change_spectra",
 }  # fmt: skip
 """A file that each kind of measurement makes."""
-OF_ALL = ("weights", "degrees", "gradients")
-"""Kinds that residual networks have, too; their own signal table is not counted."""
-LINEAR_ONLY = ("ntk", "change")
-"""Kinds of fully connected networks without skips alone."""
 UNKNOWN = "unknown"
 STAGES = ("chains", "donors", "arms", "factorial", "measurements")
 
@@ -141,44 +134,9 @@ def densities(spec: Spec, round_: int) -> list[float]:
     ]
 
 
-def trainings(config: Config) -> dict[tuple[str, int, int, str], str]:
-    """Return the stage of every training by (study, seed, round, arm), each once.
-
-    A training that several stages need belongs to the first of them.
-    """
-    found: dict[tuple[str, int, int, str], str] = {}
-    trained = [name for name, entry in config["studies"].items() if entry.get("tickets") != "bank"]
-    for study in trained:
-        for seed, number in product(_seeds(config, study), range(rounds(config, study) + 1)):
-            found[study, seed, number, "imp"] = "chains"
-    for stage, study, seed, number, name, arm in _rivals(config):
-        for key in _needed(arm, study, seed, number):
-            found.setdefault(key, stage)
-        if "donor" in needs(arm) and study in trained:
-            for before in range(number):
-                found.setdefault((study, donor_seed(config, seed), before, "imp"), "donors")
-        found.setdefault((study, seed, number, name), stage)
-    return found
-
-
-def _rivals(config: Config) -> Iterator[tuple[str, str, int, int, str, Arm]]:
-    """Yield (stage, study, seed, round, name, recipe) of all arms, then of all cells."""
-    for study, (name, arm) in product(config["studies"], recipes(config).items()):
-        places = product(arm_rounds(config, name, study), arm_seeds(config, name, study))
-        for number, seed in places:
-            yield "arms", study, seed, number, name, arm
-    study, known = factorial_study(config), recipes(with_factorial(config))
-    for cell in cells(config):
-        for seed in () if cell.reason else _seeds(config, study):
-            yield "factorial", study, seed, cell.round, cell.arm, known[cell.arm]
-
-
-def _needed(arm: Arm, study: str, seed: int, round_: int) -> Iterator[tuple[str, int, int, str]]:
-    """Yield the trained IMP networks that an arm is made from."""
-    if "dense" in needs(arm):
-        yield study, seed, 0, "imp"
-    if "survivors" in needs(arm) and arm.source_state == "trained":
-        yield study, seed, round_ if arm.source_round is None else arm.source_round, "imp"
+def trainings(config: Config) -> dict[Training, str]:
+    """Return the stage of every training by (study, seed, round, arm), each once."""
+    return Plan(config, config["results"]).trainings
 
 
 def measured_seconds(results: str | os.PathLike, study: str) -> tuple[float, int]:
@@ -199,13 +157,14 @@ def measured_seconds(results: str | os.PathLike, study: str) -> tuple[float, int
 def estimate(config: Config, way: str = "amx") -> list[Line]:
     """Return one line per stage and study, trainings first; `way` computes bfloat16."""
     results, images = config["results"], count_images(config)
-    runs = trainings(config)
+    plan = Plan(config, results)
+    runs = plan.trainings
     lines = []
     for stage, study in product(STAGES[:-1], config["studies"]):
         keys = [key for key, own in runs.items() if own == stage and key[0] == study]
         if not keys:
             continue
-        spec = study_spec(config, study)
+        spec = plan.specs[study]
         seconds, number = measured_seconds(results, study)
         basis = f"median of {number} done"
         if not number and images is None:
@@ -213,43 +172,24 @@ def estimate(config: Config, way: str = "amx") -> list[Line]:
         elif not number:
             each = [training_seconds(spec, densities(spec, key[2]), images, way) for key in keys]
             seconds, basis = sum(each) / len(each), "counted"
-        done = sum(Path(results, _file(*key)).is_file() for key in keys)
+        done = sum(Path(plan.checkpoint(*key, "trained.h5")).is_file() for key in keys)
         lines.append(Line(stage, study, len(keys), done, seconds, basis))
     return lines + [
-        line for study in config["studies"] if (line := _measurements(config, study)).jobs
+        line for study in config["studies"] if (line := _measurements(plan, study)).jobs
     ]
 
 
-def _measurements(config: Config, study: str) -> Line:
+def _measurements(plan: Plan, study: str) -> Line:
     """Return the line of a study's measurements, as `all` asks for them."""
-    spec, entry = study_spec(config, study), config["studies"][study]
-    measure = {**config["measure"], **entry.get("measure", {})}
-    states = ("init",) if entry.get("tickets") == "bank" else ("init", "trained")
-    seeds = _seeds(config, study)
-    points = [(number, "imp", seeds, states) for number in range(rounds(config, study) + 1)]
-    points += [
-        (number, arm, arm_seeds(config, arm, study), ("init",))
-        for arm in recipes(config)
-        for number in arm_rounds(config, arm, study)
-    ]
+    spec, measure = plan.specs[study], plan.measure(study)
     files, seconds = [], 0.0
-    kinds = [
-        kind
-        for kind in MEASUREMENTS
-        if (kind in OF_ALL or not is_residual(spec.network))
-        and not (kind in LINEAR_ONLY and is_convolutional(spec))
-    ]
-    for (number, arm, seeds, own), kind in product(points, kinds):
-        if arm != "imp" and kind not in measure.get("arms", ["signal"]):
+    for kind, table in TABLES.items():
+        if study not in plan.studies_of(table):
             continue
-        for state in {"degrees": own[:1], "change": own[1:]}.get(kind, own):
-            files += [
-                Path(config["results"], "measurements", TABLES[kind], study, f"seed{seed}",
-                     f"round{number:02d}", arm, f"{state}.csv")
-                for seed in seeds
-            ]  # fmt: skip
-            seconds += measurement_seconds(spec, kind, measure) * len(seeds)
-    done = sum(file.is_file() for file in files)
+        own = plan.measured_on_imp(table, [study]) + plan.measured_on_arms(table, [study])
+        seconds += measurement_seconds(spec, kind, measure) * len(own)
+        files += own
+    done = sum(Path(file).is_file() for file in files)
     return Line("measurements", study, len(files), done, seconds / max(1, len(files)), "rough")
 
 
@@ -262,14 +202,6 @@ def measurement_seconds(spec: Spec, kind: str, measure: Mapping[str, Any]) -> fl
     else:
         scale = sum(multiply_adds(spec)) / REFERENCE_WORK * measure[key] / images
     return START_UP["training" if with_torch else "analysis"] + seconds * scale
-
-
-def _file(study: str, seed: int, round_: int, arm: str) -> str:
-    return f"checkpoints/{study}/seed{seed}/round{round_:02d}/{arm}/trained.h5"
-
-
-def _seeds(config: Config, study: str) -> list[int]:
-    return list(config["studies"][study]["seeds"])
 
 
 def _is_number(text: str | None) -> bool:

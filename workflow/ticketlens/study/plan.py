@@ -34,6 +34,11 @@ class Plan:
     config: Config
     root: str
 
+    @cached_property
+    def entries(self) -> dict[str, kinds.Table]:
+        """Entries of all tables that there can be."""
+        return catalogue.tables()
+
     # --- studies and arms ------------------------------------------------------------------------
 
     @cached_property
@@ -190,7 +195,7 @@ class Plan:
         self, table: str, study: str, seed: int, number: int, arm: str, state: str
     ) -> str:
         """Return the path of one checkpoint's rows of a table."""
-        suffix = catalogue.TABLES[table].suffix
+        suffix = self.entries[table].suffix
         place = f"{study}/seed{seed}/round{number:02d}/{arm}/{state}.{suffix}"
         return f"{self.root}/measurements/{table}/{place}"
 
@@ -201,7 +206,7 @@ class Plan:
             states = [
                 state
                 for state in STATES
-                if catalogue.TABLES[table].state in ("both", state)
+                if self.entries[table].state in ("both", state)
                 and (state == "init" or study in self.trained)
             ]
             files += [
@@ -230,14 +235,14 @@ class Plan:
 
     def studies_of(self, table: str) -> list[str]:
         """Return the studies that a table over checkpoints has rows of."""
-        entry = catalogue.TABLES[table]
+        entry = self.entries[table]
         if entry.state == "trained":
             return self.trained_of(entry.networks)
         return self.of_networks(entry.networks)
 
     def with_arms(self, table: str) -> list[str]:
         """Return the studies whose arms a table over checkpoints has rows of."""
-        kind = catalogue.TABLES[table].kind
+        kind = self.entries[table].kind
         return [
             study
             for study in self.studies_of(table)
@@ -252,7 +257,7 @@ class Plan:
     @cached_property
     def over_checkpoints(self) -> list[str]:
         """Tables over all checkpoints that have rows."""
-        entries = catalogue.TABLES.items()
+        entries = self.entries.items()
         return [name for name, table in entries if table.kind and self.studies_of(name)]
 
     @cached_property
@@ -291,7 +296,7 @@ class Plan:
         }
         return [
             name
-            for name, table in catalogue.TABLES.items()
+            for name, table in self.entries.items()
             if not table.by_request
             and conditions.get(name, not table.kind or name in self.over_checkpoints)
         ]
@@ -317,7 +322,7 @@ class Plan:
 
     def table(self, name: str, imp_alone: bool = False) -> str:
         """Return the path of a table; of IMP chains alone, for what needs no arms, if asked for."""
-        entry = catalogue.TABLES[name]
+        entry = self.entries[name]
         has_arms = bool(self.with_arms(name)) if entry.kind else self.has_arms
         return f"{self.root}/tables/{'imp/' if imp_alone and has_arms else ''}{name}.csv"
 
