@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ticketlens.jobs.fingerprint import fingerprint
-from workflow_tools import Job, copy_run, finished_run, overlay, plan, script_rules, snakemake
+from workflow_tools import Job, Rule, copy_run, finished_run, overlay, plan, script_rules, snakemake
 
 pytestmark = pytest.mark.workflow
 NOTHING = "Nothing to be done"
@@ -35,15 +35,15 @@ def append(file: Path, text: str) -> None:
         opened.write(text)
 
 
-def of(root: Path, script: str) -> str:
+def of(root: Path, rule: Rule) -> str:
     workflow = root / "workflow"
-    return fingerprint(workflow / "scripts" / f"{script}.py", workflow / "ticketlens")
+    script = workflow / "scripts" / f"{rule.script}.py"
+    return fingerprint(script, workflow / "ticketlens", rule.entries)
 
 
 def rules_with_other_code(finished: Path, edited: Path) -> set[str]:
-    """The rules whose script reaches the edit."""
-    scripts = {rule.name: rule.script for rule in script_rules()}
-    return {name for name, script in scripts.items() if of(finished, script) != of(edited, script)}
+    """The rules whose script, or entry of the catalogue, reaches the edit."""
+    return {rule.name for rule in script_rules() if of(finished, rule) != of(edited, rule)}
 
 
 def files(jobs: list[Job]) -> set[str]:
@@ -64,7 +64,7 @@ def depending(jobs: list[Job], rules: set[str]) -> set[str]:
     [
         ("tickets/pruning", 'kind="stable"', 'kind="mergesort"'),
         ("training/loop", "EVALUATION_BATCH = 1000", "EVALUATION_BATCH = 999"),
-        ("figures/style", "plt.rcParams.update(STYLE)", "plt.rcParams.update({**STYLE})"),
+        ("figures/style", "mpl.rcParams.update(STYLE)", "mpl.rcParams.update({**STYLE})"),
     ],
 )
 def test_an_edited_definition_plans_the_rules_that_reach_it_and_what_depends_on_them(
