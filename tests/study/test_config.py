@@ -110,7 +110,8 @@ BAD = {
     "dataset: {name: ''}": f"dataset.name: '' {NAME}",
     "dataset: {name: ../x}": f"dataset.name: '../x' {NAME}",
     "dataset: {source: floder}": (
-        "dataset.source is 'floder'; allowed: embedded, folder, torchvision; did you mean 'folder'?"
+        "dataset.source is 'floder'; allowed: embedded, folder, torchvision, cifar100, mnist, "
+        "fashion-mnist, idx; did you mean 'folder'?"
     ),
     "dataset: {path: ''}": "dataset.path is ''; allowed: a non-empty text",
     "inits: {../x: {scheme: gaussian, sigma_w: 1, sigma_b: 0}}": f"inits: '../x' {NAME}",

@@ -15,7 +15,9 @@ sys.path.insert(0, WORKFLOW)
 from snakemake.exceptions import WorkflowError
 
 from ticketlens.architecture import is_convolutional
+from ticketlens.files.idx import digest as idx_digest
 from ticketlens.files.image_folder import images_digest
+from ticketlens.files.sources import PUBLISHED
 from ticketlens.jobs import preflight
 from ticketlens.jobs.fingerprint import Fingerprints
 from ticketlens.study import catalogue, config as study_config, image_counts, material

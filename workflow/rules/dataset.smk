@@ -13,9 +13,10 @@ def dataset_files(wildcards):
 
 def dataset_images(wildcards):
     """Digest of the images or their archive: a rerun trigger."""
-    path = config["dataset"]["path"]
-    is_read = config["dataset"]["source"] != "torchvision" and os.path.exists(path)
-    return images_digest(path) if is_read else ""
+    path, source = config["dataset"]["path"], config["dataset"]["source"]
+    if not os.path.exists(path) or source in PUBLISHED:
+        return ""
+    return idx_digest(path) if source == "idx" else images_digest(path)
 
 
 rule prepare_dataset:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from ticketlens.files import idx
 from ticketlens.files.image_folder import (
     HOW_TO_GET,
     PARTS,
@@ -115,15 +116,87 @@ def torchvision_cifar10(path: str | os.PathLike) -> RawImages:
     )
 
 
+@dataclass(frozen=True)
+class Published:
+    """A published data set: images of its parts, their (height, width, channels), its class."""
+
+    title: str
+    train: int
+    test: int
+    shape: tuple[int, int, int]
+    name: str
+
+
+PUBLISHED = {
+    "torchvision": Published("CIFAR-10", 50_000, 10_000, (32, 32, 3), "CIFAR10"),
+    "cifar100": Published("CIFAR-100", 50_000, 10_000, (32, 32, 3), "CIFAR100"),
+    "mnist": Published("MNIST", 60_000, 10_000, (28, 28, 1), "MNIST"),
+    "fashion-mnist": Published("Fashion-MNIST", 60_000, 10_000, (28, 28, 1), "FashionMNIST"),
+}
+"""What torchvision downloads, by the name of the source."""
+
+
+def published(source: str) -> Callable[[str | os.PathLike], RawImages]:
+    """Return the reader of a published data set. Its errors are DatasetErrors."""
+    known = PUBLISHED[source]
+
+    def read(path: str | os.PathLike) -> RawImages:
+        dataset = _torchvision_class(known.name)
+        try:
+            parts = {
+                part: dataset(root=os.fspath(path), train=part == "train", download=True)
+                for part in PARTS
+            }
+        except (OSError, RuntimeError) as error:
+            raise DatasetError(
+                f"{path}: torchvision could not get {known.title} ({error}). {HOW_TO_GET}"
+            ) from error
+        images = {part: np.asarray(found.data, dtype=np.uint8) for part, found in parts.items()}
+        return RawImages(
+            tuple(str(name) for name in parts["train"].classes),
+            *(
+                array
+                for part in PARTS
+                for array in (
+                    np.ascontiguousarray(images[part].reshape(-1, *known.shape)),
+                    np.asarray(parts[part].targets, dtype=np.int64),
+                )
+            ),
+        )
+
+    return read
+
+
+def idx_folder(path: str | os.PathLike[str]) -> RawImages:
+    """Read MNIST's four IDX files, or others of their form, from a folder; classes are numbers.
+
+    Raises DatasetError naming the file that does not fit.
+    """
+    train, test = (idx.read_part(path, part) for part in ("train", "test"))
+    labels = np.concatenate([train[1], test[1]])
+    if labels.size == 0 or train[0].shape[1:] != test[0].shape[1:]:
+        raise DatasetError(f"{path}: no images, or of two sizes in train and test")
+    return RawImages(tuple(str(n) for n in range(int(labels.max()) + 1)), *train, *test)
+
+
 SOURCES: dict[str, Callable[[str | os.PathLike], RawImages]] = {
     "embedded": folder,
     "folder": folder,
     "torchvision": torchvision_cifar10,
+    "cifar100": published("cifar100"),
+    "mnist": published("mnist"),
+    "fashion-mnist": published("fashion-mnist"),
+    "idx": idx_folder,
 }
 
 
 def _torchvision_cifar10_class() -> type:
-    """Import torchvision's CIFAR10, also where its compiled operators do not load.
+    """Return torchvision's CIFAR10."""
+    return _torchvision_class("CIFAR10")
+
+
+def _torchvision_class(name: str) -> type:
+    """Import a data set of torchvision, also where its compiled operators do not load.
 
     Linux wheels of torchvision from the package index are built against CUDA. Beside a CPU build
     of torch their operators stay unloaded, and the import stops where it registers a fake kernel
@@ -133,21 +206,26 @@ def _torchvision_cifar10_class() -> type:
     import torch
 
     try:
-        from torchvision.datasets import CIFAR10
+        from torchvision import datasets
     except RuntimeError as error:
         if "torchvision::nms" not in str(error):
             raise
         import sys
 
-        for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
-            del sys.modules[name]
+        for module in [found for found in sys.modules if found.split(".")[0] == "torchvision"]:
+            del sys.modules[module]
         library = torch.library.Library("torchvision", "FRAGMENT")
         for operator in ("nms", "qnms"):
             library.define(f"{operator}(Tensor dets, Tensor scores, float threshold) -> Tensor")
-        from torchvision.datasets import CIFAR10
+        from torchvision import datasets
 
-        CIFAR10._operator_declarations = library  # they vanish with the library object
-    return CIFAR10
+        datasets._operator_declarations = library  # they vanish with the library object
+    return {
+        "CIFAR10": datasets.CIFAR10,
+        "CIFAR100": datasets.CIFAR100,
+        "MNIST": datasets.MNIST,
+        "FashionMNIST": datasets.FashionMNIST,
+    }[name]
 
 
 def _file(path: Path, name: str) -> bytes:

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ticketlens.files import idx
 from ticketlens.files.dataset import open_prepared
 from ticketlens.files.image_folder import PARTS, DatasetError, listing
-from ticketlens.files.sources import SOURCES, first_shape, folder
+from ticketlens.files.sources import PUBLISHED, SOURCES, first_shape, folder, idx_folder
 from ticketlens.study import arithmetic
 from ticketlens.study.config import refuse
 from ticketlens.study.studies import dataset_split
-
-CIFAR10 = {"train": 50_000, "test": 10_000}
 
 
 @dataclass(frozen=True)
@@ -34,8 +33,11 @@ def count_images(config: Mapping[str, Any]) -> Images | None:
     """
     dataset, split = config["dataset"], dataset_split(config)
     counts: Mapping[str, int] = {}
-    if dataset["source"] == "torchvision":
-        counts = CIFAR10
+    if dataset["source"] in PUBLISHED:
+        known = PUBLISHED[dataset["source"]]
+        counts = {"train": known.train, "test": known.test}
+    elif SOURCES[dataset["source"]] is idx_folder:
+        counts = _count_idx(dataset["path"])
     elif SOURCES[dataset["source"]] is folder:
         counts = _count_files(Path(dataset["path"]))
     if not all(counts.get(part) for part in PARTS):
@@ -66,6 +68,14 @@ def _count_files(path: Path) -> Mapping[str, int]:
         return {}
 
 
+def _count_idx(path: str) -> Mapping[str, int]:
+    """Count the images of IDX files by their headers, none if they cannot be read."""
+    try:
+        return {part: idx.shape(path, part)[0] for part in PARTS}
+    except (DatasetError, OSError):
+        return {}
+
+
 def check(config: Mapping[str, Any]) -> None:
     """Raise ConfigError if a study cannot train on the images that there are: number and size.
 
@@ -79,9 +89,11 @@ def check(config: Mapping[str, Any]) -> None:
 def image_shape(config: Mapping[str, Any]) -> tuple[int, int, int] | None:
     """Return (height, width, channels) of the images, from the header of one; None: unknown."""
     dataset = config["dataset"]
-    if dataset["source"] == "torchvision":
-        return 32, 32, 3
+    if dataset["source"] in PUBLISHED:
+        return PUBLISHED[dataset["source"]].shape
     try:
+        if SOURCES[dataset["source"]] is idx_folder:
+            return (*idx.shape(dataset["path"], "train")[1:], 1)
         if SOURCES[dataset["source"]] is folder and Path(dataset["path"]).expanduser().exists():
             return first_shape(Path(dataset["path"]).expanduser())
         return open_prepared(prepared_file(config)).shape
