@@ -6,7 +6,7 @@ BIN := .venv/bin
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help test-install quick report check-results reference test benchmark test-slurm test-report nightly lint setup clean
+.PHONY: help doctor test-install quick report check-results reference test benchmark test-slurm test-report nightly lint setup clean
 
 help:
 	@echo "make quick   set up .venv, run everything on embedded data into results/quick/ (minutes)"
@@ -17,7 +17,8 @@ help:
 	@echo "make benchmark   set up .venv, time the training step, jobs and dry runs; best on an idle machine"
 	@echo "make test-slurm   run the workflow on a SLURM of one node, started and stopped for it (Debian, root)"
 	@echo "make test-install   build the wheel, install it into an empty environment, look at a file with it"
-	@echo "make nightly set up .venv, then many random kills and minutes of fuzzing"
+	@echo "make nightly set up .venv, then many random kills, minutes of fuzzing, all tests as on other CPUs"
+	@echo "make doctor  ten lines about this machine for a bug report; CONFIG=... for your config"
 	@echo "make test-report   look at the report in headless Chromium (installs it on Debian, as root)"
 	@echo "make lint    set up .venv, run the linters alone"
 	@echo "make clean   remove results/quick/ and the prepared embedded data"
@@ -69,6 +70,10 @@ test-slurm: setup
 
 nightly: setup
 	$(BIN)/python -m pytest -m nightly -s
+	$(BIN)/python tests/tools/cpu_settings.py
+
+doctor: setup
+	@$(BIN)/python -m ticketlens.training.doctor config/config.yaml $(CONFIG)
 
 test-report: setup
 	@if $(BIN)/python tests/tools/browser.py install; then $(BIN)/python -m pytest -m browser tests/pages/test_report_in_browser.py; fi
