@@ -11,6 +11,7 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
+from ticketlens.study import catalogue
 from ticketlens.study.config import checked
 from ticketlens.study.studies import rounds
 from workflow_tools import REPOSITORY, clone, rules, run, tiny_clone
@@ -168,6 +169,23 @@ def test_overlays_combine_and_figures_of_a_trial_are_targets_too(fresh: Path) ->
     assert found["train"] < trainings("config/quick.yaml")
 
 
+def test_a_figure_goes_by_its_plain_name(fresh: Path) -> None:
+    quick = ("--configfile", "config/quick.yaml")
+    by_file = counts(plan(fresh, "results/quick/chi.png", *quick))
+    by_name = counts(plan(fresh, "chi", *quick))
+    assert by_name == {**by_file, "chi": 1, "total": by_file["total"] + 1}
+
+
+def test_a_figure_of_one_study_trains_nothing_else(fresh: Path) -> None:
+    target = "results/quick/fcnet-normal/chi.png"
+    found = plan(fresh, target, "--configfile", "config/quick.yaml")
+    assert counts(found)["train"] == 2 * 4
+    assert "measure_signal_conv" not in counts(found)
+    listed = snakemake(fresh, target, "-n", "--configfile", "config/quick.yaml")
+    made = re.findall(r"^    output: (.+)$", listed, re.MULTILINE)
+    assert made and not [file for file in made if "convnet" in file or "resnet" in file]
+
+
 def test_braces_in_titles_are_text(fresh: Path) -> None:
     titles = {
         "studies": {"fcnet-normal": {"title": r"$\sigma_{w}=1.4$ {seed}"}},
@@ -191,7 +209,10 @@ def test_what_no_image_can_give_is_said_before_the_first_job(fresh: Path) -> Non
 
 def test_every_rule_is_listed_with_a_docstring_of_its_own(fresh: Path) -> None:
     listed = dict(re.findall(r"^(\w+) \((.+\.|.+\?)\)$", snakemake(fresh, "--list"), re.MULTILINE))
-    assert set(listed) == {rule.name for rule in rules()}
+    more = {key for key, figure in catalogue.FIGURES.items() if not figure.by_request}
+    more |= {name for name in listed if name.endswith("_of_one_study")}
+    assert set(listed) - more == {rule.name for rule in rules()} - more
+    assert {"chi", "plot_chi_of_one_study"} <= set(listed)
     assert len(set(listed.values())) == len(listed), "two rules read the same"
     assert all(len(text) <= 100 for text in listed.values())
 

@@ -333,8 +333,26 @@ class Plan:
             name
             for key, figure in catalogue.FIGURES.items()
             if self._is_drawn(figure)
-            for name in self._names(key, figure)
+            for name in self.pictures(key)
         ]
+
+    def alone(self, study: str) -> Plan:
+        """Return the plan of one study's IMP chains alone."""
+        studies = {study: self.config["studies"][study]}
+        rest = {key: self.config[key] for key in self.config if key != "experiments"}
+        arms = {"imp": self.config["arms"]["imp"]}
+        config = {**rest, "studies": studies, "arms": arms, "factorial": {}, "contrasts": {}}
+        return Plan(config, f"{self.root}/{study}")
+
+    def studies_of_figure(self, key: str) -> list[str]:
+        """Return the studies of which a figure can be drawn alone, `results/{study}/{key}.png`.
+
+        Figures of arms compare them, and those of one study and state have it in their names.
+        """
+        figure = catalogue.FIGURES[key]
+        if figure.per_study or figure.experiment or figure.arm != "imp" or figure.by_request:
+            return []
+        return [study for study in self.config["studies"] if self.alone(study)._is_drawn(figure)]
 
     def _is_drawn(self, figure: kinds.Figure) -> bool:
         if figure.by_request or not set(figure.reads.values()) <= set(self.tables):
@@ -346,7 +364,9 @@ class Plan:
         is_compared = experiment is None or "arms" not in figure.options
         return bool(studies) and (is_compared or len(self.shown[str(experiment)]) > 1)
 
-    def _names(self, key: str, figure: kinds.Figure) -> list[str]:
+    def pictures(self, key: str) -> list[str]:
+        """Return the names of the files of a figure: one, or one a study and state."""
+        figure = catalogue.FIGURES[key]
         if not figure.per_study:
             return [key]
         return [
