@@ -262,3 +262,14 @@ def test_figures_have_their_own_look_whatever_the_user_s_settings_are(tmp_path) 
     environment["PYTHONPATH"] = os.pathsep.join(sys.path)
     result = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True)
     assert result.stdout.split() == [b"white"], result.stderr
+
+
+def test_an_interval_that_runs_off_its_panel_ends_in_an_arrowhead(tmp_path) -> None:
+    figure, axes = plotting.panels(["a panel"])
+    axes[0][0].errorbar([1, 2, 3], [0, 0, 0], yerr=[0.5, 5, 0.2])
+    axes[0][0].set_ylim(-1, 2)
+    before = len(axes[0][0].lines)
+    plotting.mark_cut_intervals(figure)
+    added = axes[0][0].lines[before:]
+    assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in added] == [(2, 2), (2, -1)]
+    assert axes[0][0].get_ylim() == (-1, 2)

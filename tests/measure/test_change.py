@@ -133,3 +133,24 @@ def test_overlap_and_span():
     assert change.span(np.array([[1.0, 1, 0], [2, 2, 0]])).shape == (3, 1)
     means = change.class_means(np.array([[[[1.0]]], [[[3.0]]]]), np.array([0, 1]))
     np.testing.assert_allclose(means, [[-1], [1]])
+
+
+def test_the_figure_has_a_column_per_arm_and_density():
+    import pandas as pd
+
+    from ticketlens.figures.change import change as draw
+
+    trained, ticket = networks()
+    images, labels = make_images(DENSE, 40).astype(np.float32), np.arange(40) % 4
+    parts = table.splits(trained, ticket, 5)
+    spectra = pd.DataFrame(table.spectrum_rows(trained, ticket, parts, images, labels))
+    accuracies = pd.DataFrame(table.accuracy_rows(trained, ticket, parts, images, labels))
+    both = [
+        pd.concat([own, own.assign(arm="snip"), own.assign(round=3)])
+        for own in (spectra, accuracies)
+    ]
+    figure = draw(*both, {"study": "Study"})
+    titles = [axis.get_title().replace("\n", " ") for axis in figure.axes[:3]]
+    assert [("snip" in title) for title in titles] == [False, False, True]
+    with pytest.raises(ValueError, match="no rows"):
+        draw(*both, {"other": "Other"})

@@ -18,7 +18,8 @@ from ticketlens.verdicts.inference import Interval, t_quantile
 from workflow_tools import REPOSITORY
 
 PUBLISHED = REPOSITORY / "docs" / "results"
-PAGE = " ".join((PUBLISHED / "README.md").read_text(encoding="utf-8").split())
+PAGES = [(PUBLISHED / name).read_text(encoding="utf-8") for name in ("README.md", "details.md")]
+PAGE = " ".join(" ".join(PAGES).split())
 NORMAL = Numbers(PUBLISHED)
 HIGH, LOW = NORMAL.part("high-rate"), NORMAL.part("low-rate")
 RATES = {
@@ -318,6 +319,44 @@ def _() -> bool:
 @conclusion("With two seeds a 95 % interval reaches 12.7 standard errors to either side")
 def _() -> bool:
     return round(t_quantile(1, 0.975), 1) == 12.7
+
+
+@conclusion("At the last epoch every rival made from the same density is worse.")
+def _() -> bool:
+    rows = NORMAL.table("contrasts").query("round == 7 and quantity == @LAST")
+    return set(rows["verdict"]) == {"worse"} and len(rows) > 15
+
+
+@conclusion("with the ticket's values shuffled, is better than the ticket.")
+def _() -> bool:
+    row = NORMAL.row("contrasts", arm="shuffle-layer", round=7, quantity=BEST)
+    return bool(row["verdict"] == "better" and row["planned"])
+
+
+@conclusion("Tickets carry more of the loss's gradient to the first layer than every null.")
+def _() -> bool:
+    rows = NORMAL.table("claims").query("study == 'fcnet-normal'")
+    rows = rows[rows["claim"] == "tickets back-propagate better than every null"]
+    return len(rows) == 6 and bool((rows["lower"] > 0).all())
+
+
+@conclusion("Across rates the gradient and the kernel *fall* where the gain rises.")
+def _() -> bool:
+    rates = NORMAL.part("rates")
+    names = ["fcnet-normal-rate-0-003", "fcnet-normal", "fcnet-normal-rate-0-03"]
+    parts = [rates, NORMAL, rates]
+    gains = [accuracy(LAST, 7, rate, minus=0).mean for rate in ("0.003", "0.01", "0.03")]
+    falls = [
+        [
+            part.estimate(table, column, 7, study=study, network="ticket", **where).mean
+            for part, study in zip(parts, names, strict=True)
+        ]
+        for table, column, where in (
+            ("gradients", "log_logits", {"layer": 1}),
+            ("ntk", "log_trace", {}),
+        )
+    ]
+    return sorted(gains) == gains and all(sorted(own, reverse=True) == own for own in falls)
 
 
 @pytest.mark.parametrize("sentence", CONCLUSIONS, ids=lambda sentence: sentence[:60])

@@ -133,10 +133,22 @@ def test_a_claim_of_one_round_in_all_seeds_has_no_interval(tmp_path: Path) -> No
 
 
 def test_the_committed_page_is_what_the_committed_tables_say() -> None:
-    assert (PUBLISHED / "README.md").read_text(encoding="utf-8") == render(PUBLISHED)
+    for name in ("README.md", "details.md"):
+        assert (PUBLISHED / name).read_text(encoding="utf-8") == render(PUBLISHED, name)
 
 
-@pytest.mark.parametrize("name", ["README.md", "claims.md"])
+def test_the_first_page_is_short_and_begins_with_a_minute() -> None:
+    page = (PUBLISHED / "README.md").read_text(encoding="utf-8")
+    assert len(page.split()) <= 3500
+    minute = page.split("## In one minute")[1].split("\n## ")[0]
+    words = [line for line in minute.splitlines() if line and not line.startswith("|")]
+    assert len(" ".join(words).split()) <= 200 and minute.count("|---") == 5
+    prose = re.sub(r"^(\||!|\*|#|- ).*$", "", page, flags=re.M)
+    sentences = re.split(r"(?<=[.:?])\s+", " ".join(prose.split()))
+    assert max(len(sentence.split()) for sentence in sentences) <= 40
+
+
+@pytest.mark.parametrize("name", ["README.md", "details.md", "claims.md"])
 def test_the_committed_pages_link_to_what_is_there(name: str) -> None:
     page = (PUBLISHED / name).read_text(encoding="utf-8")
     links = re.findall(r"\]\(([\w./-]+)\)", page)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from ticketlens.figures.arms import zero_shot
-from ticketlens.verdicts.contrasts import QUANTITIES, contrasts
-from ticketlens.verdicts.inference import planned_comparisons
+from ticketlens.study.claim_plan import Plan
+from ticketlens.verdicts.claims import case_rows
+from ticketlens.verdicts.contrasts import QUANTITIES, contrasts, verdicts_of
+from ticketlens.verdicts.inference import t_quantile
+from ticketlens.verdicts.pooled import fit
+from ticketlens.verdicts.rival_claims import WEIGHTS, bimodal_nets_lose, property_suffices
+from ticketlens.verdicts.study_values import Study
 
 SEEDS = range(5)
 
@@ -37,23 +44,66 @@ def test_differences_are_paired_by_seed_and_in_percentage_points() -> None:
     for quantity in QUANTITIES:
         rows = judged[judged["quantity"] == quantity].set_index("arm")
         runs = table[table["round"] == 7].pivot(index="seed", columns="arm", values=quantity)
-        wanted = planned_comparisons(
-            {arm: 100 * (runs[arm] - runs["imp"]) for arm in ("worse", "equal")}, 0.5
-        )
-        assert rows.loc["worse", "verdict"] == "less" and rows.loc["equal", "verdict"] == "equal"
-        for arm, comparison in wanted.items():
-            assert rows.loc[arm, "mean"] == pytest.approx(comparison.interval.mean)
-            assert rows.loc[arm, "lower"] == pytest.approx(comparison.interval.lower)
-            assert rows.loc[arm, "p_difference"] == pytest.approx(comparison.p_difference)
+        wanted = fit({arm: (100 * runs[arm]).to_dict() for arm in ("imp", "worse", "equal")})
+        assert rows.loc["worse", "verdict"] == "worse"
+        assert rows.loc["equal", "verdict"] == "not worse"
+        assert set(rows["correction"]) == {"holm"} and set(rows["degrees"]) == {wanted.degrees}
+        for arm in ("worse", "equal"):
+            assert rows.loc[arm, "mean"] == pytest.approx(100 * (runs[arm] - runs["imp"]).mean())
+            half = t_quantile(wanted.degrees, 0.975) * wanted.error(arm)
+            assert rows.loc[arm, "upper"] - rows.loc[arm, "mean"] == pytest.approx(half)
             assert rows.loc[arm, "n"] == len(SEEDS)
-    assert found[~found["planned"]]["verdict"].isna().all()
+    others = found[~found["planned"]]
+    assert set(others["correction"]) == {"dunnett"} and set(others["verdict"]) == {
+        "worse",
+        "not worse",
+    }
+
+
+def test_one_spread_for_all_arms_makes_three_seeds_decide() -> None:
+    """With its own spread alone an arm has two degrees of freedom, with twelve arms 22."""
+    shifts = {f"arm{i}": 0.0 for i in range(11)}
+    found = contrasts(accuracies(**shifts, worse=-0.003).query("seed < 3"), ["worse"], 7, 0.5)
+    row = found[(found["arm"] == "worse") & (found["round"] == 7)].iloc[0]
+    assert row["degrees"] == 12 * 2 and row["p_spread"] > 0.01
+    assert row["lower_all"] < row["lower"] < row["mean"] < row["upper"] < row["upper_all"]
+
+
+def test_a_better_arm_suffices() -> None:
+    """Equality within ± the margin would call it no more than inconclusive."""
+    found = contrasts(accuracies(better=0.05), ["better"], 7, 0.5)
+    assert set(found["verdict"]) == {"better"}
+
+
+def test_claims_and_contrasts_cannot_contradict_each_other() -> None:
+    """Any accuracies: the claim on an arm says the contrast's verdict in other words."""
+    plan = Plan(planned=("a", "b"), suffices=(3, 7), bimodal_arm="b", bimodal_accuracy=(3, 7))
+    says = {"better": "supported", "not worse": "supported", "worse": "contradicted"}
+    loses = {"better": "contradicted", "not worse": "contradicted", "worse": "supported"}
+    for shift in (-0.05, -0.006, -0.002, 0.0, 0.002, 0.05):
+        table = accuracies(a=shift, b=-shift, c=0.01)
+        found = verdicts_of(contrasts(table, plan.planned, plan.planned_round, plan.margin))
+        weights = pd.DataFrame({"arm": ["imp"], "round": [7]})
+        study = Study("s", {"accuracy": table, "weight_statistics": weights})
+        for case in property_suffices(study, plan):
+            arm, round_, name = re.fullmatch(r"(\w), round (\d+), (.*)", case.name).groups()
+            contrast = found["s", int(round_), arm, WEIGHTS[name]]
+            (row,) = case_rows("s", "new: property X suffices", case)
+            assert row.verdict == says.get(contrast["verdict"], "inconclusive")
+            assert (row.lower, row.upper) == (contrast["lower"], contrast["upper"])
+            assert row.planned == ("planned" if contrast["planned"] else "post hoc")
+        for case in bimodal_nets_lose(study, plan):
+            round_, name = re.fullmatch(r"round (\d+), (.*)", case.name).groups()
+            contrast = found["s", int(round_), "b", WEIGHTS[name]]
+            (row,) = case_rows("s", "bimodal random nets lose", case)
+            assert row.verdict == loses.get(contrast["verdict"], "inconclusive")
 
 
 def test_one_seed_gives_no_interval_and_no_verdict_but_inconclusive() -> None:
     table = accuracies(worse=-0.05)
     found = contrasts(table[table["seed"] == 0], ["worse"], 7, 0.5)
     assert found["lower"].isna().all()
-    assert set(found[found["planned"]]["verdict"]) == {"inconclusive"}
+    assert set(found["verdict"]) == {"inconclusive"}
 
 
 def test_an_arm_that_is_not_applicable_has_rows_without_seeds_and_no_place_in_the_figure() -> None:

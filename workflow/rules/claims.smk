@@ -24,5 +24,6 @@ rule tabulate_claims:
         rounds=dict(sorted(config.get("claims", {}).items())),
         planned=PLAN.contrasts["arms"],
         margin=PLAN.contrasts["margin"],
+        planned_round=PLAN.contrasts["round"],
     script:
         "../scripts/tabulate_claims.py"

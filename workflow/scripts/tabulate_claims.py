@@ -13,7 +13,12 @@ def main(snakemake) -> None:
     found = {name: read_table(path) for name, path in snakemake.input.items()}
     tables = {name: found.get(name, nothing()) for name in TABLES}
     titles = params.titles
-    plan = Plan(**params.rounds, margin=params.margin, planned=params.planned)
+    plan = Plan(
+        **params.rounds,
+        margin=params.margin,
+        planned=params.planned,
+        planned_round=params.planned_round,
+    )
     rows, left_out = judge_claims(tables, plan, titles)
     write_claims(snakemake.output, rows, page(rows, left_out, plan, titles))
 

@@ -30,26 +30,28 @@ def change(
     """Spikes per layer, and accuracy of theta_0 with parts of the change added.
 
     `spectra` is change_spectra.csv, `accuracy` change_accuracy.csv (validation images). One column
-    per study and density, `count` of these at most. Top: singular values beyond the edge of
+    per study, arm and density, `count` densities at most. Top: singular values beyond the edge of
     Gaussian matrices on the same mask. Bottom: theta_0 plus the k leading directions of every
     layer's D, and levels of spikes and bulk. Mean over seeds, bars 95 % t-intervals.
     """
-    rows, studies = plotting.selected(spectra, titles, "trained")
-    curves, _ = plotting.selected(accuracy, titles, "trained")
-    columns = [
-        (study, number)
-        for study in studies
-        for number in plotting.spread(rows.loc[rows["study"] == study, "round"], count)
-    ]
+    rows = spectra[spectra["study"].isin(list(titles))]
+    curves = accuracy[accuracy["study"].isin(list(titles))]
+    if rows.empty:
+        raise ValueError(f"the table has no rows of studies {list(titles)}")
+    columns = []
+    for study in titles:
+        for arm, own in rows[rows["study"] == study].groupby("arm", sort=True):
+            columns += [(study, arm, number) for number in plotting.spread(own["round"], count)]
     names = []
-    for study, number in columns:
-        own = rows[(rows["study"] == study) & (rows["round"] == number)]
+    for study, arm, number in columns:
+        own = _of(rows, study, arm, number)
+        which = "" if arm == "imp" else f", {arm}"
         seeds = plotting.seed_range([own["seed"].nunique()])
-        names.append(f"{titles[study]}, density {own['density'].median():.2g}, {seeds}")
+        density = own["density"].median()
+        names.append(f"{titles[study]}{which}, density {density:.2g}, {seeds}")
     figure, axes = plotting.panels(names, 2)
-    for column, (study, number) in enumerate(columns):
-        here = (rows["study"] == study) & (rows["round"] == number)
-        axis, own = axes[0][column], rows[here]
+    for column, (study, arm, number) in enumerate(columns):
+        axis, own = axes[0][column], _of(rows, study, arm, number)
         for name, (colour, marker, label) in MATRICES.items():
             intervals = plotting.seed_intervals(own[own["matrix"] == name], "layer", "spikes")
             plotting.draw_intervals(
@@ -61,9 +63,7 @@ def change(
             axis, own.loc[own["name"] != "readout", "layer"],
             None if np.isnan(readout) else int(readout),
         )  # fmt: skip
-        axis, own = axes[1][column], curves[
-            (curves["study"] == study) & (curves["round"] == number)
-        ]  # fmt: skip
+        axis, own = axes[1][column], _of(curves, study, arm, number)
         ranked = plotting.seed_intervals(
             own[own["network"] == "rank"], "rank", "validation_accuracy"
         )
@@ -81,3 +81,7 @@ def change(
     handles, labels = plotting.entries([axes[0][0], axes[1][0]])
     plotting.legend(figure, handles, labels)
     return figure
+
+
+def _of(rows: pd.DataFrame, study: str, arm: str, round_: int) -> pd.DataFrame:
+    return rows[(rows["study"] == study) & (rows["arm"] == arm) & (rows["round"] == round_)]

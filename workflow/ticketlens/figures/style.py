@@ -1,7 +1,8 @@
 """The look that all figures share: one style, one colour scale for density, panels per study.
 
 Lines are means over seeds with 95 % t-intervals as bars. Axes follow the means and the single
-seeds: wide intervals (few seeds) run off them.
+seeds: wide intervals (few seeds) run off them, and end in
+arrowheads.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, ListedColormap, LogNorm
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
@@ -329,8 +331,32 @@ def legend(
         legend.remove()
 
 
+def mark_cut_intervals(figure: Figure) -> None:
+    """Put an arrowhead where a vertical interval runs off its panel.
+
+    Axes follow the means, so that a wide interval of few seeds may be cut; cut bars without a mark
+    would look like short ones.
+    """
+    for axis in figure.axes:
+        low, high = sorted(axis.get_ylim())
+        for container in axis.containers:
+            if not isinstance(container, ErrorbarContainer):
+                continue
+            for bars in container.lines[2]:
+                colour = bars.get_color()[0]
+                for segment in bars.get_segments():
+                    (x, bottom), (_, top) = segment[[0, -1]]
+                    for is_off, end, marker in ((top > high, high, "^"), (bottom < low, low, "v")):
+                        if is_off:
+                            axis.plot(
+                                [x], [end], marker, color=colour, ms=3.5, clip_on=False,
+                                scalex=False, scaley=False, zorder=5,
+                            )  # fmt: skip
+
+
 def save(figure: Figure, png: str | os.PathLike, pdf: str | os.PathLike) -> None:
     """Write a figure as PNG (at most 1,500 px wide) and PDF, and close it."""
+    mark_cut_intervals(figure)
     width = figure.get_size_inches()[0] * 1.05
     dpi = min(200, MAX_PIXELS / width)
     with replacing(png) as temporary:

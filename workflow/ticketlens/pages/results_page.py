@@ -1,8 +1,8 @@
-"""docs/results/README.md from its template: measured numbers are looked up in the tables beside it.
+"""The pages of docs/results from their templates: measured numbers are looked up in the tables beside it.
 
     python -m ticketlens.pages.results_page docs/results
 
-In the template (`README.md.j2`) the functions of `Numbers` write numbers with their intervals.
+In the templates (`README.md.j2`, `details.md.j2`) the functions of `Numbers` write numbers with their intervals.
 """
 
 from __future__ import annotations
@@ -116,6 +116,14 @@ class Numbers:
         row = self.row("contrasts", study=study, arm=arm, round=round, quantity=quantity)
         return self.interval(row["mean"], row["lower"], row["upper"], signed=True)
 
+    def change(self, arm: str, network: str, round: int = 7) -> float:
+        """Return the mean accuracy over seeds of theta_0 with a part of what training changed."""
+        rows = self.table("change_accuracy")
+        kept = (rows["arm"] == arm) & (rows["round"] == round) & (rows["network"] == network)
+        if not kept.any():
+            raise LookupError(f"{self.folder}: no change of {arm}, round {round}, {network}")
+        return float(rows.loc[kept, "validation_accuracy"].mean())
+
     def steps(self, round: int, study: str = "fcnet-normal") -> dict[str, str]:
         """Return the steps of the ladder since round 0, in ln q of the deep layers, by rung.
 
@@ -227,8 +235,8 @@ def _read(path: Path) -> pd.DataFrame:
     return read_table(path)
 
 
-def render(folder: Path) -> str:
-    """Return the page of a folder of published results from its template.
+def render(folder: Path, page: str = "README.md") -> str:
+    """Return a page of a folder of published results from its template, `page` with `.j2`.
 
     Raises LookupError for a number that the tables do not have, jinja2.UndefinedError for a name.
     """
@@ -236,7 +244,7 @@ def render(folder: Path) -> str:
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
-    template = environment.from_string((folder / "README.md.j2").read_text(encoding="utf-8"))
+    template = environment.from_string((folder / f"{page}.j2").read_text(encoding="utf-8"))
     return template.render(
         n=numbers,
         run=json.loads((folder / "run.json").read_text(encoding="utf-8")),
@@ -247,4 +255,5 @@ def render(folder: Path) -> str:
 
 if __name__ == "__main__":
     target = Path(sys.argv[1])
-    write_text(target / "README.md", render(target))
+    for template in sorted(target.glob("*.md.j2")):
+        write_text(target / template.stem, render(target, template.stem))

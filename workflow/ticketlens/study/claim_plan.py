@@ -15,8 +15,8 @@ WINDOWS = ("q_peak", "naive")
 class Plan:
     """Rounds of the claims (`claims` in the config; the defaults are the slides'), and margins.
 
-    Windows are (first, last) round. `margin`, in percentage points, and `planned`, the arms, are
-    those of `contrasts`: one definition of equality for the whole study.
+    Windows are (first, last) round. `margin`, in percentage points, `planned`, the arms, and
+    `planned_round` are those of `contrasts`: one definition for the whole study.
     """
 
     match: int = 7
@@ -32,8 +32,10 @@ class Plan:
     chi: int = 15
     signs: int = 3
     suffices: Sequence[int] = (7, 10)
+    backward: int = 7
     margin: float = 0.5
     planned: Sequence[str] = ()
+    planned_round: int = 7
 
 
 def problems(config: Mapping[str, Any]) -> Iterator[str]:

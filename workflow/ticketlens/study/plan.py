@@ -312,7 +312,7 @@ class Plan:
     @cached_property
     def claim_tables(self) -> dict[str, str]:
         """Tables that the claims are judged by, as far as there are studies that fill them."""
-        names = ("accuracy", "weight_statistics", "qmap", "ladder", "chi")
+        names = ("accuracy", "weight_statistics", "qmap", "ladder", "chi", "gradients")
         return {name: self.table(name) for name in names if name in self.tables}
 
     @cached_property

@@ -1,21 +1,28 @@
-"""Contrasts: each arm against the IMP ticket of the same seed and round, in percentage points."""
+"""Contrasts: each arm against the IMP ticket of the same seed and round, in percentage points.
+
+One family, one correction, one verdict. At each study, round and set of weights all arms share one
+spread (`pooled`). The planned arms, at their round, are judged with Holm's correction over them;
+every other arm with Dunnett's over all arms there, and is post hoc. The claim "property X suffices"
+reads these verdicts: it has none of its own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ticketlens.verdicts.inference import (
-    Comparison,
-    paired_difference,
-    planned_comparisons,
-    t_interval,
-)
+import numpy as np
+
+from ticketlens.verdicts.inference import holm, paired_difference, required_n, t_quantile
+from ticketlens.verdicts.pooled import Fit, dunnett_p, dunnett_quantile, fit
 
 if TYPE_CHECKING:
     import pandas as pd
 
 QUANTITIES = ("test_accuracy", "test_accuracy_best_validation")
+ALPHA = 0.05
+BETTER, NOT_WORSE, WORSE, INCONCLUSIVE = "better", "not worse", "worse", "inconclusive"
+SUFFICIENT = (BETTER, NOT_WORSE)
 
 
 def contrasts(
@@ -27,11 +34,16 @@ def contrasts(
 ) -> pd.DataFrame:
     """Return one row per study, quantity, round and arm: accuracy of the arm minus IMP's.
 
-    `accuracy` is accuracy.csv. `mean`, `lower`, `upper`: over seeds, with the unadjusted 95 %
-    t-interval. Only the `planned` arms at round `round_` have a verdict: they are the family, per
-    study and quantity, over which Holm's correction runs; equality is within ±`margin`. A diverged
-    run counts, at chance accuracy. An arm that is `not_applicable` (study, round, arm) has rows of
-    0 seeds, with that verdict.
+    `accuracy` is accuracy.csv. `mean`: over the arm's seeds, paired. `lower`, `upper`: its 95 %
+    interval with the spread `sd` pooled over arms on `degrees` degrees of freedom; `lower_all`,
+    `upper_all`: Dunnett's, which hold for all arms of the panel at once. `p_not_worse`, one-sided,
+    is of a difference of −`margin` or less; `p_difference`, two-sided, of none; both are corrected
+    as `correction` says: holm over the `planned` arms at round `round_`, dunnett elsewhere (where
+    `p_not_worse` is the two-sided one, so on the safe side). `p_spread` tests that arms have one
+    spread. `n_needed`: seeds that would show equality. A diverged run counts, at chance accuracy.
+    Verdicts: better (the difference is above 0), not worse (above −margin), worse (below 0, and not
+    shown to be above −margin), else inconclusive. An arm that is `not_applicable` (study, round,
+    arm) has rows of 0 seeds, with that verdict.
     Raises ValueError if an arm has a seed that IMP lacks, or if there is no arm at all.
     """
     import pandas as pd
@@ -40,27 +52,12 @@ def contrasts(
     for (study, number), runs in accuracy.groupby(["study", "round"], sort=True):
         arms = [arm for arm in dict.fromkeys(runs["arm"]) if arm != "imp"]
         for quantity in QUANTITIES if arms else ():
-            found = {arm: differences(study, runs, arm, quantity) for arm in arms}
             family = [arm for arm in planned if arm in arms] if number == round_ else []
-            judged = _judged({arm: found[arm] for arm in family}, margin)
-            for arm in arms:
-                interval = t_interval(found[arm])
-                rows.append(
-                    {
-                        "study": study,
-                        "round": number,
-                        "density": runs.loc[runs["arm"] == "imp", "density"].mean(),
-                        "arm": arm,
-                        "quantity": quantity,
-                        "mean": interval.mean,
-                        "lower": interval.lower,
-                        "upper": interval.upper,
-                        "n": interval.n,
-                        "margin": margin,
-                        "planned": arm in judged,
-                        **_verdict(judged.get(arm)),
-                    }
-                )
+            found = judged(study, runs, arms, quantity, family, margin)
+            density = runs.loc[runs["arm"] == "imp", "density"].mean()
+            for arm, columns in found.items():
+                labels = {"study": study, "round": number, "density": density, "arm": arm}
+                rows.append({**labels, "quantity": quantity, **columns})
     if not rows:
         raise ValueError("the table of accuracies has no arm but imp: nothing to compare")
     for study, number, arm in not_applicable:
@@ -70,7 +67,78 @@ def contrasts(
     return pd.DataFrame(rows)
 
 
-def differences(study: str, runs: pd.DataFrame, arm: str, quantity: str) -> Sequence[float]:
+def judged(
+    study: object,
+    runs: pd.DataFrame,
+    arms: Sequence[str],
+    quantity: str,
+    family: Sequence[str],
+    margin: float,
+) -> dict[str, dict[str, object]]:
+    """Return the columns of each arm at one study, round and quantity; `family` was planned."""
+    for arm in arms:
+        differences(study, runs, arm, quantity)  # raises for seeds that do not pair
+    values = {
+        arm: {int(seed): 100 * value for seed, value in own.set_index("seed")[quantity].items()}
+        for arm, own in runs.groupby("arm", sort=False)
+    }
+    found = fit(values)
+    equal = holm({arm: _above(found, arm, -margin) for arm in family}) if family else {}
+    different = holm({arm: _two_sided(found, arm) for arm in family}) if family else {}
+    rows: dict[str, dict[str, object]] = {}
+    for arm in arms:
+        if arm in family:
+            p_not_worse, p_difference = equal[arm].p_adjusted, different[arm].p_adjusted
+        else:
+            t = found.t(arm, -margin)
+            p_not_worse = dunnett_p(t, len(arms), found.degrees) if not t < 0 else 1.0
+            p_difference = dunnett_p(found.t(arm), len(arms), found.degrees)
+        half = t_quantile(found.degrees, 1 - ALPHA / 2) * found.error(arm)
+        wide = dunnett_quantile(len(arms), found.degrees) * found.error(arm)
+        mean = found.mean[arm]
+        rows[arm] = {
+            "mean": mean, "lower": mean - half, "upper": mean + half,
+            "lower_all": mean - wide, "upper_all": mean + wide, "n": found.n[arm],
+            "margin": margin, "planned": arm in family,
+            "verdict": _verdict(mean, p_not_worse, p_difference),
+            "correction": "holm" if arm in family else "dunnett",
+            "p_not_worse": p_not_worse, "p_difference": p_difference,
+            "sd": found.sd, "degrees": found.degrees, "p_spread": found.p_spread,
+            "n_needed": _seeds_needed(found, margin),
+        }  # fmt: skip
+    return rows
+
+
+def _verdict(mean: float, p_not_worse: float, p_difference: float) -> str:
+    """Return the one verdict; NaN p values (one seed) give inconclusive."""
+    if p_difference < ALPHA and mean > 0:
+        return BETTER
+    if p_not_worse < ALPHA:
+        return NOT_WORSE
+    return WORSE if p_difference < ALPHA and mean < 0 else INCONCLUSIVE
+
+
+def _above(found: Fit, arm: str, threshold: float) -> float:
+    """Return the one-sided p of a true difference of `threshold` or less."""
+    from scipy import special
+
+    return float(special.stdtr(found.degrees, -found.t(arm, threshold)))
+
+
+def _two_sided(found: Fit, arm: str) -> float:
+    """Return the two-sided p of no true difference."""
+    from scipy import special
+
+    return float(2 * special.stdtr(found.degrees, -abs(found.t(arm))))
+
+
+def _seeds_needed(found: Fit, margin: float) -> int | None:
+    return required_n(np.sqrt(2) * found.sd, margin) if found.sd > 0 else None
+
+
+def differences(
+    study: object, runs: pd.DataFrame, arm: str, quantity: str
+) -> Sequence[float] | np.ndarray:
     """Return arm − imp per seed, in percentage points, in ascending order of the seeds.
 
     Raises ValueError if the two do not have the same seeds.
@@ -84,11 +152,11 @@ def differences(study: str, runs: pd.DataFrame, arm: str, quantity: str) -> Sequ
         raise ValueError(f"{study}, arm {arm} against imp: {error}") from error
 
 
-def _judged(family: Mapping[str, Sequence[float]], margin: float) -> dict[str, Comparison]:
-    return planned_comparisons(family, margin) if family else {}
-
-
-def _verdict(found: Comparison | None) -> dict[str, object]:
-    """Return the columns of a planned contrast; empty for one that was not planned."""
-    keys = ("verdict", "p_difference", "p_equivalence", "sd", "n_needed")
-    return {key: getattr(found, key, None) for key in keys}
+def verdicts_of(table: pd.DataFrame) -> Mapping[tuple[str, int, str, str], Mapping[str, object]]:
+    """Return the rows of `contrasts` by (study, round, arm, quantity)."""
+    keys = ["study", "round", "arm", "quantity"]
+    return {
+        (row["study"], int(row["round"]), row["arm"], row["quantity"]): row
+        for row in table.to_dict("records")
+        if all(key in row for key in keys)
+    }

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ticketlens.verdicts.inference import t_interval
+from ticketlens.verdicts.inference import Interval, t_interval
 
 SUPPORTED, CONTRADICTED, INCONCLUSIVE = "supported", "contradicted", "inconclusive"
 LAYER_SHARE = 0.75  # 6 of 8 layers
@@ -37,7 +37,9 @@ class Number:
 
     `values` is indexed by seed; empty, or NaN throughout, if there is nothing to judge: `absent`
     then says why. `null` is what chance, or selection alone, would show, `n_needed` the seeds that
-    would show equality within the margin (accuracies only).
+    would show equality within the margin (accuracies only). `interval` replaces the t-interval over
+    these seeds where the verdict rests on another (contrasts of arms: one spread for all arms).
+    `planned` says whether the number was named before any run.
     """
 
     quantity: str
@@ -46,6 +48,8 @@ class Number:
     absent: str
     null: float = np.nan
     n_needed: Callable[[], int | None] = lambda: None
+    interval: Interval | None = None
+    planned: bool = True
 
     @property
     def is_absent(self) -> bool:
@@ -109,6 +113,26 @@ def within(first: int, last: int) -> Judge:
         remark = f"in {first}–{last} in {inside.sum()} of {len(inside)} seeds"
         remark += f"; never in seed {', '.join(never)}" if never else ""
         return Judgement(bool(inside.all()), not inside.any(), remark)
+
+    return judge
+
+
+def few(large: pd.DataFrame, chance: float, most: float) -> Judge:
+    """Judge the share of large values by their count over all seeds and layers, (seeds, layers).
+
+    These are independent draws, so that the count is binomial. Supported where the upper bound of
+    its 95 % interval (Clopper & Pearson 1934) is below `most`, contradicted where the lower one is
+    above `chance`.
+    """
+
+    def judge(values: pd.Series) -> Judgement:
+        from scipy import special
+
+        count, total = int(large.to_numpy().sum()), large.size
+        lower = special.betaincinv(count, total - count + 1, 0.025) if count else 0.0
+        upper = special.betaincinv(count + 1, total - count, 0.975) if count < total else 1.0
+        remark = f"{count} of {total} layers; share in [{lower:.2g}, {upper:.2g}]"
+        return Judgement(bool(upper < most), bool(lower > chance), remark)
 
     return judge
 

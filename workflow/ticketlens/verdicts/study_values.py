@@ -43,6 +43,11 @@ class Study:
         rows = self.rows("weight_statistics", round_, state=state)
         return rows.pivot(index="seed", columns="layer", values=column)
 
+    def gradients(self, column: str, round_: int, network: str) -> pd.Series:
+        """Return a column of gradients.csv at hidden layer 1 per seed, of the ticket or a null."""
+        rows = self.rows("gradients", round_, state="init", network=network)
+        return rows[rows["layer"] == 1].set_index("seed")[column].astype(float).sort_index()
+
     def accuracy(self, column: str, round_: int, arm: str = "imp") -> pd.Series:
         """Return accuracies per seed, in percent."""
         return 100 * self.rows("accuracy", round_, arm).set_index("seed")[column].sort_index()
@@ -69,8 +74,8 @@ class Study:
 
 def nothing() -> pd.DataFrame:
     """Return the rows of a table that no study fills, as residual networks have no ladder."""
-    columns = ("study", "seed", "round", "arm", "state", "layer", "rung", "mode", "q")
-    return pd.DataFrame(columns=[*columns, "chi_frobenius"], dtype=float)
+    columns = ("study", "seed", "round", "arm", "state", "layer", "rung", "mode", "q", "network")
+    return pd.DataFrame(columns=[*columns, "chi_frobenius", "log_loss"], dtype=float)
 
 
 def _means(rows: pd.DataFrame, column: str) -> pd.Series:
