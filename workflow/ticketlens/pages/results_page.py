@@ -1,8 +1,9 @@
-"""The pages of docs/results from their templates: measured numbers are looked up in the tables beside it.
+"""The pages of docs/results from their templates: numbers are looked up in the tables beside them.
 
     python -m ticketlens.pages.results_page docs/results
 
-In the templates (`README.md.j2`, `details.md.j2`) the functions of `Numbers` write numbers with their intervals.
+In the templates (`README.md.j2`, `details.md.j2`) the functions of `Numbers` write numbers with
+their intervals.
 """
 
 from __future__ import annotations
