@@ -4,11 +4,6 @@
 ALONE = {key: PLAN.studies_of_figure(key) for key in catalogue.FIGURES}
 
 
-def options_of_one(key):
-    """Params function: what a figure is told of the config of one study."""
-    return lambda wildcards: figure_options(PLAN.alone(wildcards.study), key, wildcards)
-
-
 use rule tabulate as tabulate_one_study with:
     """One kind of measurement of one study's IMP chains as one tidy table."""
     input:
@@ -64,7 +59,9 @@ for key, studies in ALONE.items():
             params:
                 code=code("plot", FIGURES=[key]),
                 entry=key,
-                options=options_of_one(key),
+                options=lambda wildcards, key=key: figure_options(
+                    PLAN.alone(wildcards.study), key, wildcards
+                ),
             script:
                 "../scripts/plot.py"
 
