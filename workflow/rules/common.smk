@@ -14,10 +14,6 @@ sys.path.insert(0, WORKFLOW)
 
 from snakemake.exceptions import WorkflowError
 
-from ticketlens.architecture import is_convolutional
-from ticketlens.files.idx import digest as idx_digest
-from ticketlens.files.image_folder import images_digest
-from ticketlens.files.sources import PUBLISHED
 from ticketlens.jobs import preflight
 from ticketlens.jobs.fingerprint import Fingerprints
 from ticketlens.study import catalogue, config as study_config, image_counts, material
@@ -25,8 +21,15 @@ from ticketlens.study.arms import not_applicable
 from ticketlens.study.entries import entries
 from ticketlens.study.options import figure_options, study_titles
 from ticketlens.study.plan import Plan
+from ticketlens.study.rules import (
+    any_arm_of,
+    any_of,
+    memory_to_train,
+    minutes_to_train,
+    source_digest,
+)
 from ticketlens.study.studies import dataset_split
-from ticketlens.tickets.recipe import ASIDE, SALIENCIES
+from ticketlens.tickets.recipe import SALIENCIES
 from ticketlens.verdicts.reference import TABLES as REFERENCE_TABLES
 
 # A graph of thousands of jobs is one large heap of living objects. Python's collector walks it again
@@ -104,18 +107,6 @@ def without_rate_limit():
         workflow.scheduler.job_rate_limiter = None
 
 
-def any_of(names):
-    """Regular expression that matches exactly these names (nothing if there are none)."""
-    return "|".join(names) or "(?!)"
-
-
-def any_arm_of(names):
-    """The same for arms. Cells of the factorial share a prefix: most matches fail at its letter."""
-    cells = [name.removeprefix("f-") for name in names if name not in config["arms"]]
-    own = any_of(name for name in names if name in config["arms"])
-    return f"{own}|f-(?:{any_of(cells)})" if cells else own
-
-
 def in_report(file):
     """Path of a file of workflow/report, from the working directory."""
     return os.path.relpath(f"{WORKFLOW}/report/{file}")
@@ -140,7 +131,7 @@ wildcard_constraints:
     study=any_of(config["studies"]),
     seed=r"0|[1-9]\d*",
     round=r"\d\d",
-    arm=any_arm_of(PLAN.with_factorial["arms"]),
+    arm=any_arm_of(PLAN.with_factorial["arms"], config["arms"]),
     state="init|trained",
 
 

@@ -5,18 +5,10 @@
 def dataset_files(wildcards):
     """Archive that the data set is made from, if it is one file; a folder cannot be an input.
 
-    Ancient, as `dataset_images` has its bytes: a copy with a newer time would train all anew.
+    Ancient, as the params have a digest of its bytes: a copy with a newer time would train all anew.
     """
     path = config["dataset"]["path"]
     return ancient(path) if os.path.isfile(path) else []
-
-
-def dataset_images(wildcards):
-    """Digest of the images or their archive: a rerun trigger."""
-    path, source = config["dataset"]["path"], config["dataset"]["source"]
-    if not os.path.exists(path) or source in PUBLISHED:
-        return ""
-    return idx_digest(path) if source == "idx" else images_digest(path)
 
 
 rule prepare_dataset:
@@ -40,7 +32,7 @@ rule prepare_dataset:
         name=config["dataset"]["name"],
         source=config["dataset"]["source"],
         path=lambda wildcards: config["dataset"]["path"],
-        files=dataset_images,
+        files=lambda wildcards: source_digest(config["dataset"]),
         split=dataset_split(config),
     script:
         "../scripts/prepare_dataset.py"

@@ -12,12 +12,6 @@ def arm_material(wildcards):
     return material.material(PLAN, *place, DATASET)
 
 
-def recipe(wildcards):
-    """An arm's entry in the config, without what is aside: a new round remakes no other."""
-    entry = PLAN.with_factorial["arms"][wildcards.arm]
-    return {key: value for key, value in entry.items() if key not in ASIDE}
-
-
 rule construct:
     """Make the ticket of an arm: its mask source's mask, its weight source's weights."""
     input:
@@ -27,14 +21,17 @@ rule construct:
     log:
         "<logs>/construct/{study}/seed{seed}/round{round}/{arm}.log",
     wildcard_constraints:
-        arm=any_arm_of([name for name, arm in PLAN.all_arms.items() if arm.mask not in SALIENCIES]),
+        arm=any_arm_of(
+            [name for name, arm in PLAN.all_arms.items() if arm.mask not in SALIENCIES],
+            config["arms"],
+        ),
     conda:
         "../../envs/analyse.yaml"
     resources:
         mem_mb=1000,
     params:
         code=code("construct"),
-        arm=recipe,
+        arm=lambda wildcards: PLAN.recipe(wildcards.arm),
     script:
         "../scripts/construct.py"
 
@@ -48,13 +45,15 @@ rule construct_with_saliency:
     log:
         "<logs>/construct/{study}/seed{seed}/round{round}/{arm}.log",
     wildcard_constraints:
-        arm=any_arm_of([name for name, arm in PLAN.all_arms.items() if arm.mask in SALIENCIES]),
+        arm=any_arm_of(
+            [name for name, arm in PLAN.all_arms.items() if arm.mask in SALIENCIES], config["arms"]
+        ),
     conda:
         "../../envs/train.yaml"
     resources:
         mem_mb=3000,
     params:
         code=code("construct_with_saliency"),
-        arm=recipe,
+        arm=lambda wildcards: PLAN.recipe(wildcards.arm),
     script:
         "../scripts/construct_with_saliency.py"

@@ -8,11 +8,6 @@ localrules:
     publish_runs,
 
 
-def compact_tables():
-    """Tables that are small enough to keep in a repository."""
-    return [n for n in PLAN.tables if n != "accuracy" and n not in catalogue.TOO_LARGE]
-
-
 rule check_results:
     """Compare this run with docs/results/: do means over seeds lie within the reference's spread?"""
     input:
@@ -59,12 +54,11 @@ rule publish:
     input:
         runs=rules.publish_runs.output.table,
         figures=PLAN.outputs["figures"],
-        tables=[f"<results>/tables/{name}.csv" for name in compact_tables()]
-        + ["<results>/claims.csv"],
+        tables=[f"<results>/tables/{name}.csv" for name in PLAN.compact] + ["<results>/claims.csv"],
         claims="<results>/claims.md",
     output:
         figures=[f"<results>/published/figures/{name}.png" for name in PLAN.figures],
-        tables=[f"<results>/published/tables/{name}.csv" for name in [*compact_tables(), "claims"]],
+        tables=[f"<results>/published/tables/{name}.csv" for name in [*PLAN.compact, "claims"]],
         claims="<results>/published/claims.md",
         reference="<results>/published/reference.csv",
     log:

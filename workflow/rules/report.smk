@@ -7,18 +7,17 @@ localrules:
     progress,
 
 
-def keys():
-    """Keys of the figures of the config, one for each kind."""
-    return dict.fromkeys(map(catalogue.key, PLAN.figures))
-
-
 rule index:
     """Front page: claims, key figures with captions, tables, the exact config, versions, run times."""
     input:
         figures=PLAN.outputs["figures"],
         tables=PLAN.outputs["tables"],
         claims="<results>/claims.csv",
-        captions=[in_report(f"{key}.rst") for key in keys() if has_caption(key)],
+        captions=[
+            in_report(f"{key}.rst")
+            for key in dict.fromkeys(map(catalogue.key, PLAN.figures))
+            if has_caption(key)
+        ],
         template=in_report("index.html.j2"),
     output:
         page="<results>/index.html",

@@ -2,17 +2,6 @@
 # Makes: trained networks with their history; theta_k for late rewinding.
 
 
-def memory_to_train(study):
-    """Memory of one training in MB: data and PyTorch, and the activations of its channels."""
-    spec = PLAN.specs[study]
-    return 2500 + (30 * spec.network.width if is_convolutional(spec) else 0)
-
-
-def minutes_to_train(study):
-    """Time limit of one training on a cluster; a GPU is assumed for convolutions."""
-    return 240 if is_convolutional(PLAN.specs[study]) else 60
-
-
 rule train:
     """Train a ticket by its own spec; an interrupted run goes on where it was."""
     input:
@@ -28,8 +17,8 @@ rule train:
         "../../envs/train.yaml"
     threads: lambda wildcards: PLAN.specs[wildcards.study].training.threads
     resources:
-        mem_mb=lambda wildcards: memory_to_train(wildcards.study),
-        runtime=lambda wildcards, attempt: attempt * minutes_to_train(wildcards.study),
+        mem_mb=lambda wildcards: memory_to_train(PLAN.specs[wildcards.study]),
+        runtime=lambda wildcards, attempt: attempt * minutes_to_train(PLAN.specs[wildcards.study]),
         gpu=lambda wildcards: int(PLAN.specs[wildcards.study].training.device == "cuda"),
     params:
         code=code("train"),

@@ -516,7 +516,6 @@ PREDICTORS = ("weight_statistics", "degrees", "qmap", "chi", "cmap", "jacobian",
 """Tables whose columns `verdicts.predictors` ranks arms by."""
 MIN_ARMS = 3
 """Fewer arms than that have no ranking to speak of."""
-TOO_LARGE = tuple(name for name, table in TABLES.items() if table.is_large)
 
 
 def tables() -> dict[str, Table]:

@@ -19,7 +19,7 @@ from ticketlens.study import catalogue, factorial, kinds
 from ticketlens.study.arms import arm_rounds, arm_seeds, donor_seed, recipes, shown_arms
 from ticketlens.study.studies import rounds, study_spec
 from ticketlens.tickets.construction import needs
-from ticketlens.tickets.recipe import Arm
+from ticketlens.tickets.recipe import ASIDE, Arm
 
 Config = Mapping[str, Any]
 Training = tuple[str, int, int, str]
@@ -114,6 +114,16 @@ class Plan:
     def all_arms(self) -> dict[str, Arm]:
         """Arms that rules can make: the cells of the factorial as well."""
         return recipes(self.with_factorial)
+
+    def recipe(self, arm: str) -> dict[str, Any]:
+        """Return an arm's entry without what is aside: a new round remakes no other."""
+        entry = self.with_factorial["arms"][arm]
+        return {key: value for key, value in entry.items() if key not in ASIDE}
+
+    @property
+    def compact(self) -> list[str]:
+        """Tables that are small enough to keep in a repository, `accuracy` apart."""
+        return [name for name in self.tables if not self.entries[name].is_large][1:]
 
     @cached_property
     def factorial(self) -> list[str]:
