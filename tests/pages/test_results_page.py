@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from ticketlens.files.csv_tables import check_unique, read_table
 from ticketlens.pages.results_page import Numbers, render
 from workflow_tools import REPOSITORY
 
@@ -154,3 +155,10 @@ def test_the_committed_pages_link_to_what_is_there(name: str) -> None:
     links = re.findall(r"\]\(([\w./-]+)\)", page)
     assert len(links) > 8
     assert [link for link in links if not (PUBLISHED / link).exists()] == []
+
+
+@pytest.mark.parametrize(
+    "table", sorted(PUBLISHED.rglob("*.csv")), ids=lambda path: str(path.relative_to(PUBLISHED))
+)
+def test_no_two_rows_of_a_published_table_have_the_same_keys(table: Path) -> None:
+    check_unique(table, read_table(table))

@@ -218,7 +218,8 @@ BAD = {
         "studies.convnet-normal: training.precision is 'bfloat16' with training.device 'auto'; "
         "allowed: cpu"
     ),
-    "studies: {convnet-normal: {training: {precision: bfloat16, device: cpu, sparse_below: 0.4}}}": (
+    "studies: {convnet-normal: "
+    "{training: {precision: bfloat16, device: cpu, sparse_below: 0.4}}}": (
         "studies.convnet-normal: training.precision is 'bfloat16' with training.sparse_below 0.4"
     ),
     "arms: {imp: null}": "missing key arms.imp",
