@@ -17,7 +17,8 @@ from workspace import Run, Use, overlay, prepare_images, snakemake, workspace, w
 
 TINY = {
     "networks": {
-        "fcnet": {"hidden_layers": 2, "width": 8}, "convnet": {"hidden_layers": 2, "width": 4},
+        "fcnet": {"hidden_layers": 2, "width": 8},
+        "convnet": {"hidden_layers": 2, "width": 4, "stride": 1},
     },
     "studies": {"fcnet-normal": {"seeds": [0]}, "convnet-normal": {"seeds": [0]}},
     "training": {"epochs": 1, "batch_size": 16}, "pruning": {"rounds": 1},

@@ -214,7 +214,11 @@ BAD = {
         "studies.fcnet-normal: training.precision is 'bfloat16' for a fully-connected network; "
         "allowed: float32"
     ),
-    "studies: {convnet-normal: {training: {precision: bfloat16}}}": (
+    "studies: {convnet-normal: {training: {precision: bfloat16, device: cpu}}}": (
+        "studies.convnet-normal: training.precision is 'bfloat16' with training.sparse_below 0.55; "
+        "allowed: 0"
+    ),
+    "studies: {convnet-normal: {training: {precision: bfloat16, device: auto, sparse_below: 0}}}": (
         "studies.convnet-normal: training.precision is 'bfloat16' with training.device 'auto'; "
         "allowed: cpu"
     ),
@@ -416,7 +420,9 @@ def test_merge_keys_and_anchors_are_no_repeated_keys(tmp_path) -> None:
 
 def test_a_message_about_every_study_still_fits_on_a_screen() -> None:
     found = problems(merged("{training: {epochs: 1}, pruning: {rewind_epoch: 1}}"))
-    inherit = [study for study in merged()["studies"].values() if "training" not in study]
+    inherit = [
+        study for study in merged()["studies"].values() if "epochs" not in study.get("training", {})
+    ]
     epochs = [line for line in found if "less than training.epochs" in line]
     assert len(epochs) == len(inherit) > 1
     assert len(found) < 12

@@ -26,7 +26,7 @@ OVERLAY = """
 dataset: {name: tiny, source: folder, path: images, validation: 15}
 networks:
   fcnet: {hidden_layers: 3, width: 12}
-  convnet: {hidden_layers: 2, width: 4}
+  convnet: {hidden_layers: 2, width: 4, stride: 1}
   resnet-fc: {hidden_layers: 3, width: 8}
   resnet-conv: {hidden_layers: 3, width: 4}
 studies:

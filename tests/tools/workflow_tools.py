@@ -31,7 +31,7 @@ TINY = """
 dataset: {name: tiny, source: folder, path: images, validation: 15}
 networks:
   fcnet: {hidden_layers: 2, width: 8}
-  convnet: {hidden_layers: 2, width: 4}
+  convnet: {hidden_layers: 2, width: 4, stride: 1}
 studies:
   fcnet-normal: {seeds: [0]}
   fcnet-orthogonal: null

@@ -8,6 +8,7 @@ localrules:
     convnet,
     resnet,
     arms,
+    conv_arms,
     bank,
 
 
@@ -45,6 +46,12 @@ rule arms:
     """All arms of all studies, trained."""
     input:
         PLAN.of_arms("trained.h5", config["studies"]),
+
+
+rule conv_arms:
+    """Arms of the convolutional studies, trained: no part of `all`."""
+    input:
+        PLAN.of_conv_arms("trained.h5"),
 
 
 rule bank:

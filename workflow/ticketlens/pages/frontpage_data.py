@@ -16,7 +16,7 @@ from typing import Any
 
 from ticketlens import checkpoint
 from ticketlens.spec import NetworkSpec
-from ticketlens.study.arms import arm_rounds, arm_seeds
+from ticketlens.study.arms import arm_rounds, arm_seeds, arms_of_all
 from ticketlens.study.studies import rounds, study_spec
 
 LABELS = {"cpu_capability": "kind of CPU"}
@@ -128,8 +128,8 @@ def summary(config: Mapping[str, Any]) -> str:
     made = [
         (name, study)
         for study in config["studies"]
-        for name in config["arms"]
-        if name != "imp" and arm_rounds(config, name, study) and arm_seeds(config, name, study)
+        for name in arms_of_all(config, study)
+        if arm_rounds(config, name, study) and arm_seeds(config, name, study)
     ]
     numbers = {number for name, study in made for number in arm_rounds(config, name, study)}
     arms = len({name for name, _ in made})

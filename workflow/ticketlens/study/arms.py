@@ -75,6 +75,14 @@ def arm_rounds(config: Config, name: str, study: str) -> list[int]:
     return sorted(number for number in wanted if number <= rounds(config, study))
 
 
+def arms_of_all(config: Config, study: str) -> list[str]:
+    """Return the arms of a study that `all` asks for: those of fully connected networks.
+
+    Convolutional arms are a target of their own, `conv_arms`.
+    """
+    return [] if is_convolutional(study_spec(config, study)) else list(recipes(config))
+
+
 def not_applicable(config: Config) -> list[tuple[str, int, str]]:
     """Return (study, round, arm) where `interventions` asks for an arm that cannot exist.
 

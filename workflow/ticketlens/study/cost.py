@@ -30,9 +30,9 @@ THROUGHPUT = {"linear": 5.5e10, "conv": 7e10}
 """Multiply-adds a second, by kind of hidden layer, at the full study's widths."""
 ATEN = 0.65
 """Throughput of linear layers with kernel `aten`, relative to `onednn`."""
-SPARSE = (0.19, 1.45)
-"""Time of a layer that trains sparse, relative to dense with `onednn`: a + b × density (the table
-of layers in docs/speed.md, from density 0.41 down, both shapes within 20 %)."""
+SPARSE = {"linear": (0.19, 1.45), "conv": (0.12, 1.4)}
+"""Time of a layer that trains sparse, relative to dense with `onednn`: a + b × density (the tables
+of layers in docs/speed.md, from density 0.41, convolutions 0.51, down; within 20 %)."""
 BFLOAT16 = {"amx": 0.1, "avx512": 0.95, "avx2": 3.0, "plain": 60.0}
 """Time of convolutions in bfloat16, by way (see `training.ways`), relative to float32."""
 STEP_OVERHEAD = 9e-4
@@ -112,8 +112,9 @@ def training_seconds(
     training, is_conv = spec.training, is_convolutional(spec)
     speed = THROUGHPUT["conv" if is_conv else "linear"]
     dense = 1 / ATEN if training.kernel == "aten" and not is_conv else 1.0
+    fixed, slope = SPARSE["conv" if is_conv else "linear"]
     forward = [
-        work * (SPARSE[0] + SPARSE[1] * density if density < training.sparse_below else dense)
+        work * (fixed + slope * density if density < training.sparse_below else dense)
         for work, density in zip(multiply_adds(spec), densities, strict=True)
     ]
     steps = training.epochs * (images.train // training.batch_size)

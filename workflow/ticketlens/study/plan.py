@@ -16,7 +16,14 @@ from typing import Any
 from ticketlens.architecture import is_convolutional, is_residual
 from ticketlens.spec import Spec
 from ticketlens.study import catalogue, factorial, kinds
-from ticketlens.study.arms import arm_rounds, arm_seeds, donor_seed, recipes, shown_arms
+from ticketlens.study.arms import (
+    arm_rounds,
+    arm_seeds,
+    arms_of_all,
+    donor_seed,
+    recipes,
+    shown_arms,
+)
 from ticketlens.study.studies import rounds, study_spec
 from ticketlens.tickets.construction import needs
 from ticketlens.tickets.recipe import ASIDE, Arm
@@ -136,8 +143,8 @@ class Plan:
         return {**self.config["measure"], **self.config["studies"][study].get("measure", {})}
 
     def made(self, study: str) -> Iterator[tuple[int, int, str]]:
-        """Yield (seed, round, arm) of all arms of a study but imp, arm by arm."""
-        for arm in self.arms:
+        """Yield (seed, round, arm) of the arms of a study that `all` asks for, but imp."""
+        for arm in arms_of_all(self.config, study):
             for number in arm_rounds(self.config, arm, study):
                 for seed in arm_seeds(self.config, arm, study):
                     yield seed, number, arm
@@ -170,6 +177,16 @@ class Plan:
             self.checkpoint(study, seed, number, arm, file)
             for study in studies
             for seed, number, arm in self.made(study)
+        ]
+
+    def of_conv_arms(self, file: str) -> list[str]:
+        """Return the paths of `file` on the arms that convolutional studies would have."""
+        return [
+            self.checkpoint(study, seed, number, arm, file)
+            for study in self.config["studies"]
+            for arm in set(self.arms) - set(arms_of_all(self.config, study))
+            for number in arm_rounds(self.config, arm, study)
+            for seed in arm_seeds(self.config, arm, study)
         ]
 
     def of_factorial(self, file: str) -> list[str]:
@@ -408,10 +425,9 @@ class Plan:
 
     def _rivals(self) -> Iterator[tuple[str, Training, Arm]]:
         """Yield (stage, training, recipe) of all arms, then of all cells of the factorial."""
-        for study, (name, arm) in product(self.config["studies"], self.arms.items()):
-            for number in arm_rounds(self.config, name, study):
-                for seed in arm_seeds(self.config, name, study):
-                    yield "arms", (study, seed, number, name), arm
+        for study in self.config["studies"]:
+            for seed, number, name in self.made(study):
+                yield "arms", (study, seed, number, name), self.arms[name]
         for study, cell in product(self.factorial, self.cells):
             for seed in () if cell.reason else self.config["studies"][study]["seeds"]:
                 yield "factorial", (study, seed, cell.round, cell.arm), self.all_arms[cell.arm]
