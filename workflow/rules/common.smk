@@ -58,6 +58,7 @@ BANK = "resources/tickets" if config["results"] == "results" else f"{config['res
 # Where chains are rebuilt from: the user's own bank, else the one that comes with the workflow.
 SHIPPED_BANK = shipped("resources/tickets")
 CHECKPOINT = "<results>/checkpoints/{study}/seed{seed}/round{round}"
+PLACE = "{study}/seed{seed}/round{round}/{arm}"
 
 
 FINGERPRINTS = Fingerprints(Path(WORKFLOW) / "scripts")

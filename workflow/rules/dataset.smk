@@ -2,15 +2,6 @@
 # Makes: resources/{dataset}.h5, split, shuffled and fingerprinted.
 
 
-def dataset_files(wildcards):
-    """Archive that the data set is made from, if it is one file; a folder cannot be an input.
-
-    Ancient, as the params have a digest of its bytes: a copy with a newer time would train all anew.
-    """
-    path = config["dataset"]["path"]
-    return ancient(path) if os.path.isfile(path) else []
-
-
 rule prepare_dataset:
     """Split images into train, validation and test; shuffle; normalisation constants."""
     input:

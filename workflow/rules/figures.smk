@@ -2,11 +2,6 @@
 # Makes: figures that read tables only, one rule for each entry: plot_{key}.
 
 
-def options_of(key):
-    """Params function: what a figure is told of the config."""
-    return lambda wildcards: figure_options(PLAN, key, wildcards)
-
-
 for key, figure in catalogue.FIGURES.items():
     # One rule serves all studies and states.
     picture = f"{key}-{{study}}-{{state}}" if figure.per_study else key

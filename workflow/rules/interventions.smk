@@ -6,12 +6,6 @@ localrules:
     construct,
 
 
-def arm_material(wildcards):
-    """Input function: files that the sources of an arm draw on, by their names in the library."""
-    place = (wildcards.study, wildcards.seed, wildcards.round, wildcards.arm)
-    return material.material(PLAN, *place, DATASET)
-
-
 rule construct:
     """Make the ticket of an arm: its mask source's mask, its weight source's weights."""
     input:

@@ -10,13 +10,6 @@ localrules:
     export_bank,
 
 
-def before(file):
-    """Input function: `file` of the same chain, one round earlier."""
-    return lambda wildcards: PLAN.checkpoint(
-        wildcards.study, wildcards.seed, int(wildcards.round) - 1, "imp", file
-    )
-
-
 rule init:
     """Draw theta_0: the dense ticket of round 0."""
     input:
