@@ -340,6 +340,16 @@ def _() -> bool:
     return len(rows) == 6 and bool((rows["lower"] > 0).all())
 
 
+@conclusion("chosen before training (three seeds), it is the other way round.")
+def _() -> bool:
+    dense = [NORMAL.change("imp", part, 0) for part in ("spikes", "bulk")]
+    masked = [
+        [NORMAL.change(arm, part) for part in ("spikes", "bulk")]
+        for arm in ("magnitude-at-init", "snip")
+    ]
+    return dense[0] > 3 * dense[1] and all(2 * spikes < bulk for spikes, bulk in masked)
+
+
 @conclusion("Across rates the gradient and the kernel *fall* where the gain rises.")
 def _() -> bool:
     rates = NORMAL.part("rates")

@@ -47,7 +47,7 @@ def change(
         own = _of(rows, study, arm, number)
         which = "" if arm == "imp" else f", {arm}"
         seeds = plotting.seed_range([own["seed"].nunique()])
-        density = own["density"].median()
+        density = _of(curves, study, arm, number)["density"].mean()
         names.append(f"{titles[study]}{which}, density {density:.2g}, {seeds}")
     figure, axes = plotting.panels(names, 2)
     for column, (study, arm, number) in enumerate(columns):
