@@ -174,6 +174,15 @@ class Library:
                 )
         return frozenset(found)
 
+    def by_text(self, node: Node) -> frozenset[Node]:
+        """Return what a definition names by a text alone, such as an entry of a catalogue."""
+        own = self.definition(node)
+        if not own.by_text:
+            return frozenset()
+        # Names in an entry are of its module, and begin with a dot: an absolute path is a text.
+        texts = (reference for reference in own.references if not reference.startswith("."))
+        return frozenset(target for text in texts for target in self.resolve(node[0], text)[0])
+
     def _when_imported(self, module: str) -> Iterable[Node]:
         """Yield what runs when a module is imported, besides its statements.
 
@@ -212,6 +221,7 @@ class Reached:
         self, library: Library, script: str, entries: Mapping[str, frozenset[str]]
     ) -> None:
         self.library, self.entries = library, entries
+        self.is_generic = library.files[script].name in GENERIC
         self.nodes: set[Node] = set()
         self.named: set[str] = set()
         self.by_key: list[Node] = []
@@ -230,6 +240,9 @@ class Reached:
 
     def _follow(self, node: Node) -> frozenset[Node]:
         found = self.library.targets(node)
+        if not self.is_generic:
+            # Only generic scripts import by text: for others an entry of a catalogue is words.
+            found -= self.library.by_text(node)
         module, name = node
         parsed = self.library.module(module) if module in self.library.files else None
         if parsed is None or name not in parsed.registries:
