@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -48,6 +50,9 @@ class _Layer:
 
     @classmethod
     def of(cls, layer: nn.Conv2d, is_first: bool) -> _Layer:
+        if layer.bias is None:
+            raise ValueError("training.precision is 'bfloat16' and a layer has no bias; allowed: "
+                             "layers with biases, or precision float32")  # fmt: skip
         kernel, stride = layer.kernel_size[0], layer.stride[0]
         outputs, inputs, area = layer.out_channels, layer.in_channels, kernel * kernel
         if is_first:
@@ -93,7 +98,7 @@ class Network:
                              "training.device cpu, or precision float32")  # fmt: skip
         self.way = way or chosen_way()
         self.library = library(self.way)
-        *convolutions, readout = model.layers
+        *convolutions, readout = cast("nn.ModuleList", model.layers)
         self.layers = [_Layer.of(layer, not index) for index, layer in enumerate(convolutions)]
         self.padding = convolutions[0].padding_mode
         self.activation = KINDS[
@@ -130,8 +135,9 @@ class Network:
         self._plan(images)
         self._pack(self.forward_weights, exchanged=False)
         return torch.cat(
-            [self._forward(part, self._room(len(part), False))[1].clone()
-             for part in images.split(EVALUATED)]
+            [self._forward(part, self._room(len(part), False))[1]
+             for part in (images[first : first + EVALUATED]
+                          for first in range(0, len(images), EVALUATED))]
         )  # fmt: skip
 
     def evaluate(self, images: Tensor, labels: Tensor) -> tuple[float, float]:
@@ -416,16 +422,16 @@ def check(spec: TrainingSpec) -> None:
         )
 
 
-def optimizer(spec: TrainingSpec, parameters: list[Tensor], way: str) -> Optimizer:
+def optimizer(spec: TrainingSpec, parameters: Sequence[Tensor], way: str) -> Optimizer:
     """Return the optimiser whose updates have the same bits on every machine.
 
     The formulas are those of `optimization.optimizer`. Raises ValueError for an unknown one.
     """
-    parameters = [parameter.detach() for parameter in parameters]
+    bare = [parameter.detach() for parameter in parameters]
     if spec.optimizer == "sgd":
-        return _sgd(spec, parameters, way)
+        return _sgd(spec, bare, way)
     if spec.optimizer == "adam":
-        return _adam(spec, parameters, way)
+        return _adam(spec, bare, way)
     raise ValueError(f"training.optimizer is {spec.optimizer!r}; allowed: ['adam', 'sgd']")
 
 
@@ -433,7 +439,7 @@ def _sgd(spec: TrainingSpec, parameters: list[Tensor], way: str) -> Optimizer:
     momenta = [torch.zeros_like(parameter) for parameter in parameters] if spec.momentum else []
 
     def update(gradients: list[Tensor], rate: float | Tensor) -> None:
-        slots = momenta or [None] * len(parameters)
+        slots: Sequence[Tensor | None] = momenta or [None] * len(parameters)
         for parameter, gradient, slot in zip(parameters, gradients, slots, strict=True):
             library(way).sgd(
                 parameter.numel(), at(parameter), at(gradient), at(slot), float(rate),

@@ -14,6 +14,8 @@
 
 /* Slots of a chunk, whose sums stay in the nearest cache: 128 pixels of 128 bytes. */
 enum { SLOT = 16, CHUNK = 8, PIXELS = SLOT * CHUNK };
+/* Pixels between one that is finished and one whose memory is asked for. */
+enum { AHEAD = 32 };
 
 typedef struct {
     int64_t taps;           /* of one block of inputs */
@@ -56,6 +58,10 @@ INLINE void finish_pixel(const target *t, const float *sums, int32_t to,
                          int32_t aside, int is_forward, int activation)
 {
     if (to < 0) return;
+    /* Lines that are written soon: without this, each waits for memory. */
+    if (t->to) __builtin_prefetch(t->to + ((ptrdiff_t)to + AHEAD) * BLOCK, 1);
+    if (t->derivative)
+        __builtin_prefetch(t->derivative + ((ptrdiff_t)aside + AHEAD) * BLOCK, is_forward);
     vector found[PARTS];
     for (int part = 0; part < PARTS; part++) {
         vector sum = load(sums + part * WIDTH);

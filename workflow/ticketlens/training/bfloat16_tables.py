@@ -48,13 +48,14 @@ class Layout:
 
     def place(self, plane: int, row: npt.ArrayLike, column: npt.ArrayLike) -> Table:
         """Return where the pixels at these rows and columns of a plane stand."""
-        rows = np.asarray(row) + self.pad
-        return np.asarray(plane * self.area + rows * self.pitch + column + self.pad, np.int32)
+        rows, columns = _int32(row) + self.pad, _int32(column) + self.pad
+        return _int32(plane * self.area + rows * self.pitch + columns)
 
     def of_pixel(self, y: npt.ArrayLike, x: npt.ArrayLike) -> Table:
         """Return where the pixels (y, x) of the map stand."""
-        s, y, x = self.stride, np.asarray(y), np.asarray(x)
-        return (self.place(0, y // s, x // s) + (y % s * s + x % s) * self.area).astype(np.int32)
+        s, rows, columns = self.stride, _int32(y), _int32(x)
+        plane = rows % s * s + columns % s
+        return _int32(self.place(0, rows // s, columns // s) + plane * self.area)
 
     def margins(self, padding: str) -> Table:
         """Return pairs (to, from) that fill the margins; none with zeros, which stay there."""
@@ -173,7 +174,7 @@ def first(pixels: int, grid: tuple[int, int], result: Layout, padding: str) -> C
     """
     y, x = _raster(grid)
     to = result.of_pixel(y, x)
-    slot, to, aside = _slots(np.arange(pixels), to, to)
+    slot, to, aside = _slots(_int32(np.arange(pixels)), to, to)
     offset = np.array([0, pixels, 0], np.int32)
     one = Pass(offset, np.array([0, 0, 1], np.int32), slot, to, aside)
     return Convolution(2 * pixels, np.empty(0, np.int32), (one,), result.margins(padding))
@@ -267,7 +268,8 @@ def _slots(base: Table, to: Table, aside: Table) -> tuple[Table, Table, Table]:
     first = np.asarray(base)[::SLOT]
     slot = np.concatenate([first, np.full(count // SLOT - len(first), first[-1])])
     nowhere = np.full(more, -1)
-    return _int32(slot), *(_int32(np.concatenate([one, nowhere])) for one in (to, aside))
+    to, aside = (_int32(np.concatenate([one, nowhere])) for one in (to, aside))
+    return _int32(slot), to, aside
 
 
 def _pixel_blocks(gradient: Layout) -> tuple[int, int, Table]:
@@ -287,4 +289,4 @@ def _raster(grid: tuple[int, int]) -> tuple[Table, Table]:
 
 
 def _int32(values: npt.ArrayLike) -> Table:
-    return np.ascontiguousarray(values, dtype=np.int32)
+    return np.asarray(values, dtype=np.int32, order="C")
