@@ -244,6 +244,9 @@ class Reached:
             # Only generic scripts import by text: for others an entry of a catalogue is words.
             found -= self.library.by_text(node)
         module, name = node
+        if self.library.definition(node).by_text and not self.is_generic:
+            # Only the generic scripts load what a text names; to others it is a name.
+            found -= self._by_text(node)
         parsed = self.library.module(module) if module in self.library.files else None
         if parsed is None or name not in parsed.registries:
             return found
@@ -253,6 +256,16 @@ class Reached:
             return found
         self.whole.append(node)
         return found | {(module, f"{name}[{key}]") for key in keys}
+
+    def _by_text(self, node: Node) -> set[Node]:
+        """Return what a definition names by text alone."""
+        own = self.library.definition(node)
+        resolved = [
+            (reference.startswith("."), self.library.resolve(node[0], reference)[0])
+            for reference in own.references
+        ]
+        by_name = {target for is_name, nodes in resolved if is_name for target in nodes}
+        return {target for is_name, nodes in resolved if not is_name for target in nodes} - by_name
 
     def _chosen(self, node: Node) -> set[Node]:
         """Return the entries of a registry that count."""
