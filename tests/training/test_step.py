@@ -51,6 +51,28 @@ def assert_same(one, other):
 
 @needs_onednn
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
+@pytest.mark.parametrize("strides", [1, [1, 2, 1]])
+def test_channels_last_are_the_gradients_of_float64_with_two_runs_alike(
+    make_ticket, strides, activation
+):
+    network = {**CONV, "hidden_layers": 3, "width": 16, "stride": strides, "activation": activation}
+    ticket = make_ticket(0.5, network=network, training={"kernel": "onednn-channels-last"})
+    model = build(ticket, "onednn-channels-last", masked=False)
+    exact = build(ticket, "aten", masked=False).double()
+    images, labels = batch(0, 37)
+    found = gradients_conv.gradients(model)
+    first, again = found(images, labels), found(images, labels)
+    _, logits, wanted = step._by_autograd(exact, list(exact.parameters()))(images.double(), labels)
+    torch.testing.assert_close(first[1].double(), logits, rtol=1e-5, atol=1e-5)
+    for one, other, true in zip(first[2], again[2], wanted, strict=True):
+        assert one.is_contiguous()
+        assert same_bits(one.numpy(), other.numpy())
+        scale = float(true.abs().max())
+        torch.testing.assert_close(one.double(), true, rtol=0, atol=1e-5 * scale)
+
+
+@needs_onednn
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
 @pytest.mark.parametrize(
     ("module", "network"),
     [

@@ -60,18 +60,32 @@ def onednn_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return torch.nn.functional.linear(x, weight, bias)
 
 
-KERNELS: dict[str, Linear] = {"aten": torch.nn.functional.linear, "onednn": onednn_linear}
+def onednn_channels_last(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """The same for linear layers; chains of convolutions train with their channels last.
+
+    See `training.gradients_conv`: other sums than with `onednn`, so a kernel of its own.
+    """
+    return onednn_linear(x, weight, bias)
+
+
+KERNELS: dict[str, Linear] = {
+    "aten": torch.nn.functional.linear,
+    "onednn": onednn_linear,
+}
+OF_CONVOLUTIONS: dict[str, Linear] = {"onednn-channels-last": onednn_channels_last}
+"""Kernels whose convolutions train with sums of their own; their linear layers are oneDNN's."""
 
 
 def linear_kernel(name: str) -> Linear:
     """Return the kernel `name`. Raises ValueError if it is unknown or this PyTorch lacks it."""
-    if name not in KERNELS:
-        raise ValueError(f"training.kernel is {name!r}; allowed: {sorted(KERNELS)}")
-    if name == "onednn" and not (
+    kernels = KERNELS | OF_CONVOLUTIONS
+    if name not in kernels:
+        raise ValueError(f"training.kernel is {name!r}; allowed: {sorted(kernels)}")
+    if name.startswith("onednn") and not (
         torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     ):
-        raise ValueError("training.kernel is 'onednn', which this PyTorch lacks; allowed: aten")
-    return KERNELS[name]
+        raise ValueError(f"training.kernel is {name!r}, which this PyTorch lacks; allowed: aten")
+    return kernels[name]
 
 
 class KernelLinear(nn.Linear):

@@ -30,6 +30,8 @@ THROUGHPUT = {"linear": 5.5e10, "conv": 7e10}
 """Multiply-adds a second, by kind of hidden layer, at the full study's widths."""
 ATEN = 0.65
 """Throughput of linear layers with kernel `aten`, relative to `onednn`."""
+CHANNELS_LAST = 0.8
+"""Time of convolutions in a chain with kernel `onednn-channels-last`, relative to `onednn`."""
 SPARSE = {"linear": (0.19, 1.45), "conv": (0.12, 1.4)}
 """Time of a layer that trains sparse, relative to dense with `onednn`: a + b × density (the tables
 of layers in docs/speed.md, from density 0.41, convolutions 0.51, down; within 20 %)."""
@@ -112,6 +114,8 @@ def training_seconds(
     training, is_conv = spec.training, is_convolutional(spec)
     speed = THROUGHPUT["conv" if is_conv else "linear"]
     dense = 1 / ATEN if training.kernel == "aten" and not is_conv else 1.0
+    if training.kernel == "onednn-channels-last" and spec.network.family == "convolutional":
+        dense = CHANNELS_LAST
     fixed, slope = SPARSE["conv" if is_conv else "linear"]
     forward = [
         work * (fixed + slope * density if density < training.sparse_below else dense)
