@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -98,7 +98,7 @@ class Network:
                              "training.device cpu, or precision float32")  # fmt: skip
         self.way = way or chosen_way()
         self.library = library(self.way)
-        *convolutions, readout = cast("nn.ModuleList", model.layers)
+        *convolutions, readout = cast("Iterable[Any]", model.layers)
         self.layers = [_Layer.of(layer, not index) for index, layer in enumerate(convolutions)]
         self.padding = convolutions[0].padding_mode
         self.activation = KINDS[
