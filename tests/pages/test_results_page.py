@@ -164,3 +164,12 @@ def test_no_two_rows_of_a_published_table_have_the_same_keys(table: Path) -> Non
     rows = read_table(table)
     if "seed" in rows.columns:  # one row is about one run
         check_unique(table, rows)
+
+
+def test_the_front_of_the_repository_has_the_answers_of_the_page() -> None:
+    page = (PUBLISHED / "README.md").read_text(encoding="utf-8")
+    section = re.search(r"## In one minute\n\n(.*?)\n\n## ", page, re.DOTALL)[1]
+    front = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert section.count("|") > 20
+    for part in section.replace("](figures/", "](docs/results/figures/").split("\n\n"):
+        assert part in front
