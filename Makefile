@@ -6,7 +6,7 @@ BIN := .venv/bin
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help doctor test-install quick report check-results reference test benchmark test-slurm test-report nightly lint setup clean
+.PHONY: help test-lowest doctor test-install quick report check-results reference test benchmark test-slurm test-report nightly lint setup clean
 
 help:
 	@echo "make quick   set up .venv, run everything on embedded data into results/quick/ (minutes)"
@@ -18,6 +18,7 @@ help:
 	@echo "make test-slurm   run the workflow on a SLURM of one node, started and stopped for it (Debian, root)"
 	@echo "make test-install   build the wheel, install it into an empty environment, look at a file with it"
 	@echo "make nightly set up .venv, then many random kills, minutes of fuzzing, all tests as on other CPUs"
+	@echo "make test-lowest  the tests of files with the lowest h5py and NumPy that pyproject.toml allows"
 	@echo "make doctor  ten lines about this machine for a bug report; CONFIG=... for your config"
 	@echo "make test-report   look at the report in headless Chromium (installs it on Debian, as root)"
 	@echo "make lint    set up .venv, run the linters alone"
@@ -87,6 +88,15 @@ test-install: setup
 	$(BIN)/python -c "import numpy as n; n.savez('build/test-install/m.npz', w=n.eye(9, dtype='f4') + 1)"
 	cd build/test-install && venv/bin/ticketlens look m.npz --out look && test -s look/index.html
 	cd build/test-install && venv/bin/python -c "from ticketlens.study import config; config.SCHEMA.read_text()"
+
+# Reading and writing of files with the lowest h5py and NumPy that pyproject.toml allows.
+LOWEST = $(shell sed -n 's/^    "\(h5py\|numpy\)>=\([0-9.]*\)",$$/\1==\2.*/p' pyproject.toml)
+FILE_TESTS := $(addprefix tests/,files/test_hdf5.py files/test_places.py root/test_checkpoint_damage.py tickets/test_bank.py)
+test-lowest:
+	rm -rf build/test-lowest
+	$(PYTHON) -m venv build/test-lowest
+	build/test-lowest/bin/python -m pip install --quiet --disable-pip-version-check $(LOWEST) scipy pandas pillow pytest hypothesis
+	build/test-lowest/bin/python -m pytest -p no:cacheprovider $(FILE_TESTS)
 
 lint: setup
 	$(BIN)/ruff check .
