@@ -289,7 +289,8 @@ def test_no_module_of_the_library_can_unpickle():
         lines = path.read_text(encoding="utf-8").splitlines()
         code = [line for line in lines if unsafe.search(line) and "import" in line.split()]
         assert code == [], path.name
-        assert not re.search(r"torch\.load\(|allow_pickle=True", "\n".join(lines)), path.name
+        runs_code = re.compile(r"torch\.load\((?!.*weights_only=True)|allow_pickle=True")
+        assert not [line for line in lines if runs_code.search(line)], path.name
 
 
 def test_a_default_spec_of_another_data_set_is_not_mistaken(original):

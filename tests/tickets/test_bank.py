@@ -224,6 +224,17 @@ def test_export_takes_what_init_drew_on_another_machine(orthogonal, monkeypatch,
     assert read_bank(tmp_path / "bank.h5").theta_0_sha256 == read_bank(packed).theta_0_sha256
 
 
+def test_a_stored_weight_near_zero_may_move_by_more_than_its_last_bit(orthogonal):
+    # Of 1.6e-10 and an uncertainty of 3e-13: thousands of float32 numbers are next to each other.
+    found = read_bank(orthogonal[2])
+    name, (index, values) = next(iter(found.border.items()))
+    for away in (1e-13, -1e-9):
+        moved = (values.astype(float) + away).astype(np.float32)
+        bank.theta_0(replace(found, border={name: (index, moved)}))
+    with pytest.raises(BankError, match="is not next to"):
+        bank.theta_0(replace(found, border={name: (index, values + np.float32(1e-6))}))
+
+
 def test_stored_weights_that_nobody_draws_are_refused(orthogonal):
     found = read_bank(orthogonal[2])
     name, (index, values) = next(iter(found.border.items()))

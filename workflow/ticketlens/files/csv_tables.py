@@ -98,7 +98,8 @@ def check_unique(path: str | os.PathLike, table: pd.DataFrame) -> None:
         first = ", ".join(f"{key} {table[is_double].iloc[0][key]}" for key in keys)
         raise ValueError(
             f"{path}: {sum(is_double)} of {len(table)} rows have the keys of another row, the "
-            f"first of them {first}; every row must be about something of its own"
+            f"first of them {first}; every row must be about something of its own (a column that "
+            "tells them apart belongs to OTHER_KEYS)"
         )
 
 

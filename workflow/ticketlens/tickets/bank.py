@@ -46,6 +46,7 @@ FORMAT_VERSION = 1
 MAX_ROUNDS = 99
 MAX_BORDER = 2**20  # weights of a layer
 BORDER = ("border", "border_values")
+LARGEST_UNCERTAINTY = 1e-8  # of a weight; about one step of float32 at 0.1
 
 Border = tuple[npt.NDArray[np.uint32], npt.NDArray[np.float32]]
 """Flat indices of weights, ascending, and their values in theta_0."""
@@ -243,8 +244,9 @@ def _with_border(
 ) -> Layer:
     weight = layer.weight.copy()
     drawn = weight.flat[index]
-    up, down = (np.nextafter(drawn, np.float32(limit)) for limit in (np.inf, -np.inf))
-    is_next = (values == drawn) | (values == up) | (values == down)
+    # One step of float32; a weight near 0, whose steps are small, may move by its uncertainty.
+    step = np.maximum(np.spacing(abs(drawn)), LARGEST_UNCERTAINTY)
+    is_next = abs(values.astype(float) - drawn) <= step  # False for NaN
     if not is_next.all():
         raise BankError(
             f"layer {layer.name}: the stored weight {values[~is_next][0]} is not next to the "
