@@ -184,6 +184,7 @@ def shelf(tmp_path: Path) -> Path:
     files["results/published/tables/chi.csv"] = files["results/published/figures/chi.png"] = ""
     files["bin/python"] = (
         "#!/bin/sh\n"
+        'if test "$2" = ticketlens.study.config_files; then echo results; exit; fi\n'
         'cd "$3" && test -s figures/chi.png && test ! -f figures/gone.png && test -f low-rate/x'
         " && test ! -f ../../broken && cp README.md.j2 README.md\n"
     )
