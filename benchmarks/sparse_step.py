@@ -1,9 +1,10 @@
 """The sparse training step against the dense one on real masks, and a `sparse_below` for this
 machine.
 
-Two tables: per layer shape and density the time of the layer's own work (forward and gradients),
+Three tables: per layer shape and density the time of the layer's own work (forward and gradients),
 from which `training.sparse_below` is suggested; and per level of a chain of the ticket bank the
-time of a whole step, summed to the chain's cost in dense trainings.
+time of a whole step, summed to the chain's cost in dense trainings; per level of a chain pruned by
+the magnitude of theta_0 the step of the ConvNet, over that of `onednn` dense.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ from ticketlens.networks import KernelLinear, linear_kernel
 from ticketlens.spec import NetworkSpec, TrainingSpec
 from ticketlens.tickets import bank
 from ticketlens.training import sparse
-from training_step import BATCH, step
+from training_step import BATCH, step, ticket
 
 BANK = ROOT / "resources" / "tickets" / "fcnet-normal" / "seed0.h5"
 DENSITIES = (0.8, 0.64, 0.51, 0.41, 0.33, 0.26, 0.21, 0.107, 0.055, 0.035)
 GAIN = 1.05
+CONVNET = NetworkSpec("convolutional", width=128, stride=(1, 2, 2, 1, 1, 1, 1, 1))
+QUICK_CONVNET = NetworkSpec("convolutional", hidden_layers=2, width=8, stride=(2, 1))
 
 
 def layer(
@@ -112,6 +115,31 @@ def measure_levels(
     return rows
 
 
+def measure_convnet(
+    network: NetworkSpec, levels: Sequence[int], groups: int
+) -> list[dict[str, float]]:
+    """Rows (round, density, dense_ms, channels_last_ms, sparse_ms, ratio) of whole steps.
+
+    `ratio` is dense_ms / sparse_ms; at round 0 nothing is sparse, and the step is that of the
+    kernel with channels last.
+    """
+    rows = []
+    for number in levels:
+        own = ticket(number, network)
+        jobs = {
+            "dense": step(own),
+            "channels_last": step(own, "onednn-channels-last"),
+            "sparse": step(own, "onednn-channels-last", below=0.55),
+        }
+        times = interleaved(jobs, groups, 1)
+        rows.append(
+            {"round": number, "density": own.layers[1].density,
+             **{f"{name}_ms": 1000 * value for name, value in medians(times).items()},
+             "ratio": median_ratio(times, "dense", "sparse")}
+        )  # fmt: skip
+    return rows
+
+
 def measure(quick: bool = False) -> tuple[dict[str, Any], str]:
     """Values for latest.json, and both tables."""
     torch.set_num_threads(1)
@@ -119,15 +147,20 @@ def measure(quick: bool = False) -> tuple[dict[str, Any], str]:
     layers = measure_layers((0.51, 0.035) if quick else DENSITIES, groups, calls)
     below = suggest(layers)
     levels = measure_levels(BANK, below, (0, 15) if quick else None, groups, calls)
+    convnet = measure_convnet(
+        QUICK_CONVNET if quick else CONVNET, (0, 15) if quick else (0, 3, 7, 10, 13, 15), groups
+    )
     cost = sum(1 / row["ratio"] for row in levels)
     values = {
         "suggested_sparse_below": below,
         "sparse_speedup": {f"{row['density']:.3f}": row["ratio"] for row in levels},
         "chain_in_dense_trainings": cost,
+        "convnet_step_speedup": {f"{row['density']:.3f}": row["ratio"] for row in convnet},
     }
     text = (
         f"{table(layers)}\nsuggested: training.sparse_below: {below}\n\n{table(levels)}\n"
-        f"sparse_below {below}: {len(levels)} levels cost {cost:.1f} dense trainings"
+        f"sparse_below {below}: {len(levels)} levels cost {cost:.1f} dense trainings\n\n"
+        f"{table(convnet)}"
     )
     return values, text
 
