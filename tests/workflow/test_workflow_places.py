@@ -43,7 +43,7 @@ CONFIGS = {
     "study": {"studies": {"another": {"network": "fcnet", "init": "normal", "seeds": [0]}}},
     "round": {},
     "arm": {
-        "arms": {"again": {"mask": "imp", "weights": "rewind", "rounds": [1]}},
+        "arms": {"again": {"mask": "imp", "weights": "fresh", "rounds": [1]}},
         "interventions": {"studies": ["fcnet-normal"]},
     },
 }
