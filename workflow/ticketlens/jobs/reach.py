@@ -174,15 +174,6 @@ class Library:
                 )
         return frozenset(found)
 
-    def by_text(self, node: Node) -> frozenset[Node]:
-        """Return what a definition names by a text alone, such as an entry of a catalogue."""
-        own = self.definition(node)
-        if not own.by_text:
-            return frozenset()
-        # Names in an entry are of its module, and begin with a dot: an absolute path is a text.
-        texts = (reference for reference in own.references if not reference.startswith("."))
-        return frozenset(target for text in texts for target in self.resolve(node[0], text)[0])
-
     def _when_imported(self, module: str) -> Iterable[Node]:
         """Yield what runs when a module is imported, besides its statements.
 
@@ -240,9 +231,6 @@ class Reached:
 
     def _follow(self, node: Node) -> frozenset[Node]:
         found = self.library.targets(node)
-        if not self.is_generic:
-            # Only generic scripts import by text: for others an entry of a catalogue is words.
-            found -= self.library.by_text(node)
         module, name = node
         if self.library.definition(node).by_text and not self.is_generic:
             # Only the generic scripts load what a text names; to others it is a name.
