@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from ticketlens.jobs.canonical import DefinitionError
 from ticketlens.jobs.fingerprint import fingerprint
 
+LIBRARY = Path(__file__).resolve().parents[2] / "workflow" / "ticketlens"
 Project = Callable[..., str]
 RUN = "from lens.main import run\n\nrun()\n"
 MAIN = """
@@ -256,6 +258,22 @@ def test_texts_of_log_calls_do_not_count_but_their_values_do(
     assert (project(masks=masks.replace(old, new)) != found) == counts
     assert project(masks=masks.replace("so {", "thus {")) == found
     assert project(masks=masks.replace("{size}", "{size + 1}")) != found
+
+
+def test_a_cast_counts_as_the_value_that_it_returns(project: Project) -> None:
+    masks = "from typing import cast\n\nSIZE = 4\n\ndef cut(size):\n    return SIZE * size\n"
+    typed = masks.replace("return SIZE * size", "return cast('int', SIZE * size)")
+    assert project(masks=typed) == project(masks=masks)
+    assert project(masks=typed.replace("'int'", "list[int]")) == project(masks=masks)
+    assert project(masks=typed.replace("SIZE * size", "size")) != project(masks=masks)
+
+
+def test_the_name_cast_is_that_of_typing() -> None:
+    for module in LIBRARY.rglob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and "cast" in [each.name for each in node.names]:
+                assert node.module == "typing", module
+            assert isinstance(node, ast.alias) or getattr(node, "name", "") != "cast", module
 
 
 def test_a_script_runs_its_main_block_and_a_module_does_not(project: Project) -> None:

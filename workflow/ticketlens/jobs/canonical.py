@@ -1,7 +1,8 @@
 """The canonical form of a definition: what it does, free of words, layout, and names of imports.
 
 Left out are comments, docstrings, annotations (those of fields say `ClassVar` and the like at
-most), import statements, and the literal texts of `log.…` calls. A name that stands for something
+most), what `cast(…)` tells a type checker, import statements, and the literal texts of `log.…`
+calls. A name that stands for something
 outside the definition, with the attributes that follow (`masks.prune`), becomes a blank; what it
 stands for is listed in order as a reference: `.name.rest` in the same module, else an absolute
 dotted path. So neither a module's path nor an import's form or alias is part of the form.
@@ -261,6 +262,9 @@ class _Form(ast.NodeTransformer):
     visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _comprehension
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
+        if self._is_cast(node):
+            self._name_texts([node.args[1]])
+            return self.visit(node.args[1])
         if self._is_log(node.func):
             node.args = [_silenced(argument) for argument in node.args]
         self._name_texts([*node.args, *(keyword.value for keyword in node.keywords)])
@@ -303,6 +307,11 @@ class _Form(ast.NodeTransformer):
             and function.value.id == "log"
             and self.path("log") is not None
         )
+
+    def _is_cast(self, node: ast.Call) -> bool:
+        """Whether a call is `cast(type, value)` of `typing`, which returns the value itself."""
+        is_name = isinstance(node.func, ast.Name) and node.func.id == "cast"
+        return is_name and len(node.args) == 2 and self.path("cast") is not None
 
     def _name_texts(self, values: Sequence[ast.expr]) -> None:
         for value in values:
