@@ -394,6 +394,8 @@ BAD = {
     "empty.pt": (b"", "PyTorch file"),
     "text.pt": (b"hello world", "PyTorch file"),
     "evil.pt": (pickle.dumps(Evil()), "could run code|PyTorch file"),
+    "page.pth": (b"<!DOCTYPE html><html>", "neither a zip nor a pickle"),
+    "pointer.pt": (b"version https://git-lfs.github.com/spec/v1\nsize 9\n", "git lfs pull"),
     "model.onnx": (b"\x08\x07", "suffix '.onnx'"),
 }  # fmt: skip
 
@@ -412,6 +414,17 @@ def test_a_pickled_module_is_refused_with_the_way_out(tmp_path):
     torch.save(sequential(), tmp_path / "module.pt")
     with pytest.raises(ForeignFileError, match=r"save `model.state_dict\(\)`"):
         exchange.read(tmp_path / "module.pt")
+
+
+def test_a_zip_with_compressed_weights_is_refused_not_read_as_other_weights(tmp_path):
+    """A memory-mapped torch.load takes compressed bytes for weights, without a word (2.13)."""
+    torch.save({"a.weight": torch.zeros(4, 4)}, tmp_path / "plain.pt")
+    new = zipfile.ZipFile(tmp_path / "zipped.pt", "w", zipfile.ZIP_DEFLATED)
+    with new, zipfile.ZipFile(tmp_path / "plain.pt") as old:
+        for member in old.infolist():
+            new.writestr(member.filename, old.read(member))
+    with pytest.raises(ForeignFileError, match=r"zipped.pt: .*compressed"):
+        exchange.read(tmp_path / "zipped.pt")
 
 
 def test_a_tensor_that_poses_as_a_large_one_is_refused(tmp_path):

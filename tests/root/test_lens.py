@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import replace
 
@@ -21,17 +22,21 @@ from ticketlens.measure.signal import measure
 from ticketlens.networks import build
 from ticketlens.seeds import stream
 from ticketlens.tables import large_spectra, signal, spectra
+from ticketlens.tables.gradients import gradient_rows
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.standard_normal((8, 3, 6, 6))
 WEIGHTS = {"degrees", "spectra", "spectral_densities", "weight_statistics"}
-SIGNAL = {"qmap", "chi", "cmap", "ladder", "decomposition", "jacobian", "isometry"}
+SIGNAL = {
+    "qmap", "chi", "cmap", "ladder", "decomposition", "jacobian", "isometry", "gradients",
+}  # fmt: skip
+DENSE = {"jacobian_spectrum", "ntk", "ntk_spectra"}
 
 
 def test_the_tables_are_those_of_the_workflow(make_ticket):
     ticket = make_ticket(0.5)
     tables = lens.look(ticket, IMAGES)
-    assert set(tables) == WEIGHTS | SIGNAL | {"jacobian_spectrum"}
+    assert set(tables) == WEIGHTS | SIGNAL | DENSE
     found = measure(ticket.layers, "tanh", IMAGES, stream(ticket.seed, "perturbation"))
     expected = pd.DataFrame(signal.qmap_rows(ticket, found.q))
     pd.testing.assert_frame_equal(tables["qmap"], expected, check_exact=True)
@@ -213,3 +218,72 @@ def test_the_command_says_in_one_line_what_is_wrong(tmp_path, capsys):
         assert main([*arguments, "--out", str(tmp_path / "out")]) == 1
         assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+class Written(nn.Module):
+    """Layers with a forward pass of its own: nothing in it is named after an activation."""
+
+    def __init__(self, phi) -> None:
+        super().__init__()
+        torch.manual_seed(2)
+        self.phi = phi
+        sizes = (108, 12, 12, 3)
+        self.linear = nn.ModuleList(nn.Linear(*own) for own in itertools.pairwise(sizes))
+
+    def forward(self, x):
+        first, second, readout = self.linear
+        return readout(self.phi(second(self.phi(first(x.flatten(1))))))
+
+
+@pytest.mark.parametrize(("name", "phi"), [("erf", torch.erf), ("relu", torch.relu)])
+def test_the_activation_of_a_module_is_found_by_running_it(name, phi):
+    model = Written(phi).train()
+    tables = lens.look(model, IMAGES)
+    assert any(note.startswith(f"activation: {name}") for note in tables["qmap"].attrs["notes"])
+    with torch.no_grad():
+        h = model.linear[1](phi(model.linear[0](torch.from_numpy(IMAGES).float().flatten(1))))
+    assert np.isclose(tables["qmap"]["q"][1], float((h**2).mean()), rtol=1e-5)
+    assert model.training, "the module is left as it was"
+
+
+@pytest.mark.parametrize(
+    "between", [nn.GELU(), nn.Sequential(nn.LayerNorm(12), nn.ReLU()), nn.Sigmoid(), nn.Dropout()]
+)
+def test_a_module_that_computes_something_else_than_a_chain_is_refused(between):
+    """Measured as a chain of relu or tanh, such a network would give wrong numbers in silence."""
+    torch.manual_seed(3)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(108, 12), nn.ReLU(), nn.Linear(12, 12), between,
+                          nn.Linear(12, 3))  # fmt: skip
+    with pytest.raises(ValueError, match="Sequential is not a chain of its layers"):
+        lens.look(model, IMAGES)
+    assert set(lens.look(model)) == WEIGHTS
+
+
+def test_without_images_any_convolution_is_measured_for_its_weights():
+    model = nn.Sequential(nn.Conv2d(4, 8, 3, groups=2, dilation=2), nn.ConvTranspose2d(8, 6, 3))
+    tables = lens.look(model)
+    assert set(tables) == WEIGHTS
+    wide = tables["degrees"][tables["degrees"]["direction"] == "in"]
+    assert list(wide["units"]) == [8, 6], "(out, in) of a transposed kernel, too"
+
+
+def test_labels_give_gradients_of_the_loss_and_alignment_by_array_or_folder(tmp_path, make_ticket):
+    ticket, labels = make_ticket(0.5), np.arange(len(IMAGES)) % 3
+    tables = lens.look(ticket, IMAGES, labels=labels)
+    expected = pd.DataFrame(gradient_rows(ticket, IMAGES, labels, draws=1))
+    pd.testing.assert_frame_equal(tables["gradients"], expected, check_exact=True)
+    assert np.isfinite(tables["ntk"]["label_alignment"]).all()
+    blind = lens.look(ticket, IMAGES)
+    assert np.isnan(blind["gradients"]["log_loss"]).all()
+    assert np.allclose(blind["gradients"]["log_logits"], expected["log_logits"])
+    with pytest.raises(ValueError, match="labels have shape"):
+        lens.look(ticket, IMAGES, labels=labels[:3])
+    folder = write_images(tmp_path / "classes")
+    assert np.isfinite(lens.look(ticket, folder)["ntk"]["label_alignment"]).all()
+
+
+def test_images_that_are_not_finite_and_no_layers_at_all_are_refused(make_ticket):
+    with pytest.raises(ValueError, match="not finite"):
+        lens.look(make_ticket(0.5), IMAGES * np.nan)
+    with pytest.raises(ValueError, match="no layers"):
+        lens.look([])

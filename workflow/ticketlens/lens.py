@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,25 +21,21 @@ import numpy as np
 import numpy.typing as npt
 
 from ticketlens import exchange
-from ticketlens.architecture import READOUT, is_convolutional, is_residual
+from ticketlens.architecture import READOUT
 from ticketlens.checkpoint import Checkpoint, Layer
 from ticketlens.exchange import Layers, OpenLayers
 from ticketlens.files.dataset import channel_moments, normalise
-from ticketlens.files.pictures import read_pictures
-from ticketlens.measure import graph
-from ticketlens.measure.layers import array, of_module
-from ticketlens.seeds import stream
-from ticketlens.spec import NetworkSpec, Spec
-from ticketlens.tables import columns, large_spectra, spectra, weights
+from ticketlens.files.pictures import read_labels, read_pictures
+from ticketlens.measure import modules
+from ticketlens.measure.layers import array, of_module, plain
+from ticketlens.spec import NetworkSpec
+from ticketlens.tables import look as look_tables
+from ticketlens.tables.look import Tables
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MAX_IMAGES = 200
-LADDER_IMAGES = 50
-JACOBIAN_IMAGES = 1
-ISOMETRY_IMAGES = 10
-Tables = dict[str, list[columns.Row]]
 Source = Any
 """A checkpoint, layers, a torch module, or a path of a file or folder that `exchange` reads."""
 
@@ -52,6 +46,7 @@ def look(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     *,
+    labels: Any = None,
     network: NetworkSpec | Mapping[str, Any] | None = None,
     masks: str | os.PathLike[str] | None = None,
     state: str | None = None,
@@ -61,19 +56,22 @@ def look(
 
     Always: weight_statistics, degrees, spectra, spectral_densities, over all layers (of a chain
     spectra leave the readout out). With `images` of a chain of layers also qmap, chi, cmap, ladder,
-    decomposition, jacobian, isometry and, fully connected, jacobian_spectrum.
+    decomposition, jacobian, isometry, gradients and, fully connected, jacobian_spectrum, ntk,
+    ntk_spectra.
     `images` are arrays (n, channels, height, width) or (n, features) as the network sees them, or a
     folder of images, normalised by its own channel mean and std unless `mean` and `std` (of pixels
-    from 0 to 1) are given. `network` says what a file of weights does not, e.g.
-    ``{"activation": "relu"}``; `masks` and `state` as in `exchange.read`.
+    from 0 to 1) are given. `labels` (n,) are for gradients of the loss and the kernel's alignment;
+    in a folder the classes are its sub-folders. `network` says what a file of weights does not,
+    e.g. ``{"activation": "relu"}``; a torch module is run on some images instead, to find its
+    activation and what else lies between its layers. `masks` and `state` as in `exchange.read`.
     What was assumed stands in the `attrs["notes"]` of every table. Raises ValueError, naming the
     layer, where a measurement that was asked for is not possible, or weights are off the mask.
     """
     import pandas as pd
 
     found, notes = measure(
-        layers_or_model, images, mean, std, network=network, masks=masks, state=state,
-        apply_mask=apply_mask,
+        layers_or_model, images, mean, std, labels=labels, network=network, masks=masks,
+        state=state, apply_mask=apply_mask,
     )  # fmt: skip
     frames = {name: pd.DataFrame(rows) for name, rows in found.items() if rows}
     for frame in frames.values():
@@ -87,6 +85,7 @@ def measure(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     *,
+    labels: Any = None,
     network: NetworkSpec | Mapping[str, Any] | None = None,
     masks: str | os.PathLike[str] | None = None,
     state: str | None = None,
@@ -94,25 +93,50 @@ def measure(
 ) -> tuple[Tables, list[str]]:
     """Return what `look` does as rows, and the notes; without pandas. Raises as `look`."""
     notes: list[str] = []
+    images = _as_arrays(images)
     opened = _opened(source, masks, state)
     if isinstance(opened, Checkpoint) and network is not None:
         opened = Layers(opened.layers, "init" if opened.kind == "ticket" else "trained", "ticket")
-    if network is None:
-        network = _network_of(source)
-    chain = _chain(opened, images, network, notes)
+    is_run = modules.is_module(source) and images is not None
+    said = {**modules.geometry(source), "activation": "tanh"} if is_run and not network else network
+    chain = _chain(opened, images, said, notes)
     found: Tables = {}
-    if chain is not None:
-        chain = dataclasses.replace(chain, layers=tuple(_held(chain.layers, apply_mask)))
-        _add(found, _weights_of_chain(chain))
+    if chain is None:
+        for number, layer in enumerate(_streamed(opened), start=1):
+            held = layer if layer.weight is None else plain((layer,), apply_mask)[0]
+            rows = look_tables.weights_of_layer(held, number, opened.state, opened.source)
+            look_tables.add(found, rows)
+    else:
+        chain = dataclasses.replace(chain, layers=plain(chain.layers, apply_mask))
         if images is not None:
             pixels = _images(images, chain, mean, std, notes)
-            _add(found, _signal(chain, pixels, notes))
-    else:
-        for number, layer in enumerate(_streamed(opened), start=1):
-            _add(found, _weights_of_layer(layer, number, opened, apply_mask))
+            classes = _labels(images, labels, len(pixels), chain.layers[-1], notes)
+            if is_run:
+                chain = _as_the_module_computes(source, opened, chain, pixels, network, notes)
+            look_tables.add(found, look_tables.signal_of_chain(chain, pixels, classes, notes))
+        found = {**look_tables.weights_of_chain(chain), **found}
     if isinstance(opened, (Layers, OpenLayers)):
         notes += _remarks(opened)
     return found, notes
+
+
+def _as_the_module_computes(
+    module: Any,
+    layers: Layers,
+    chain: Checkpoint,
+    images: npt.NDArray[np.float64],
+    network: NetworkSpec | Mapping[str, Any] | None,
+    notes: list[str],
+) -> Checkpoint:
+    """Return the chain of a module's layers, compared with the module on `images`."""
+    shape = chain.spec.dataset.shape
+
+    def make(said: Mapping[str, Any]) -> Checkpoint:
+        own = dataclasses.replace(network, **said) if isinstance(network, NetworkSpec) else said
+        return exchange.to_checkpoint(layers, own, shape)
+
+    said = {"activation": network.activation} if isinstance(network, NetworkSpec) else network
+    return modules.chain_of(module, images, make, said or {}, notes)
 
 
 # --- what is looked at ---------------------------------------------------------------------------
@@ -134,7 +158,7 @@ def _opened(
         return opened
     if isinstance(source, (Checkpoint, Layers, OpenLayers)):
         return source
-    if hasattr(source, "named_modules"):
+    if modules.is_module(source):
         return Layers(of_module(source), state or "trained", type(source).__name__)
     layers = tuple(source)
     for layer in layers:
@@ -143,6 +167,8 @@ def _opened(
                 f"{type(layer).__name__} is not a layer; allowed: a checkpoint, a sequence of "
                 "ticketlens.checkpoint.Layer, a torch module, or the path of a file"
             )
+    if not layers:
+        raise ValueError("no layers to look at")
     return Layers(layers, state or "init", "layers")
 
 
@@ -164,51 +190,6 @@ def _remarks(opened: Layers | OpenLayers) -> list[str]:
         more = "" if len(skipped) <= 6 else f" and {len(skipped) - 6} more"
         remarks.append(f"not measured: {names}{more}")
     return remarks
-
-
-def _network_of(source: Source) -> NetworkSpec | Mapping[str, Any] | None:
-    """Return what a torch module says of its own network: ours, or an nn.Sequential."""
-    if not hasattr(source, "named_modules"):
-        return None
-    names = {"Tanh": "tanh", "ReLU": "relu", "Hardtanh": "hard_tanh", "Identity": "linear"}
-    if hasattr(source, "preactivations") and hasattr(source, "activation"):
-        from ticketlens.networks import ACTIVATIONS
-
-        modules = list(source.layers)[:-1]
-        function = [name for name, phi in ACTIVATIONS.items() if phi is source.activation]
-        return None if not function else {"activation": function[0], **_geometry(modules)}
-    children = [child for _, child in source.named_children()]
-    if type(source).__name__ != "Sequential":
-        return None
-    used = {names[type(x).__name__] for x in children[:-1] if type(x).__name__ in names}
-    convolutions = [x for x in children if hasattr(x, "kernel_size") and hasattr(x, "groups")]
-    return {"activation": used.pop(), **_geometry(convolutions)} if len(used) == 1 else None
-
-
-def _geometry(modules: Sequence[Any]) -> dict[str, Any]:
-    """Return stride and padding of convolutions. Raises ValueError for what no family has."""
-    modules = [module for module in modules if hasattr(module, "groups")]
-    if not modules:
-        return {}
-    paddings = set()
-    for number, module in enumerate(modules):
-        side = module.kernel_size[0]
-        for what, is_allowed in (
-            ("is grouped", module.groups == 1),
-            ("is dilated", set(module.dilation) == {1}),
-            ("has another stride down than across", len(set(module.stride)) == 1),
-            ("is not padded by half its kernel", tuple(module.padding) == (side // 2,) * 2),
-            ("is padded otherwise", module.padding_mode in ("zeros", "circular")),
-        ):
-            if not is_allowed:
-                raise ValueError(
-                    f"convolution {number + 1} {what}: q, chi and Jacobians are measured on chains "
-                    "of plain convolutions only; without images weights and spectra are"
-                )
-        paddings.add(module.padding_mode)
-    if len(paddings) > 1:
-        raise ValueError(f"convolutions are padded in several ways: {sorted(paddings)}")
-    return {"stride": [module.stride[0] for module in modules], "padding": paddings.pop()}
 
 
 def _chain(
@@ -281,9 +262,7 @@ def _images(
                 f"stds {np.round(stds, 4).tolist()}; mean= and std= give those of the training"
             )
         return normalise(pixels, means, stds).astype(np.float64)
-    given = array(images)
-    assert given is not None
-    found = np.asarray(given, dtype=np.float64)
+    found = images
     if mean is not None and std is not None:
         if found.ndim != 4:
             raise ValueError(f"mean= and std= are of channels; images have shape {found.shape}")
@@ -294,7 +273,7 @@ def _images(
     wanted = (channels, height, width) if first.kind == "linear" else (channels, *found.shape[2:])
     if found.ndim != 4 or found.shape[1:] != wanted or len(found) < 2:
         raise ValueError(
-            f"images have shape {np.shape(given)}; allowed: (n, {channels}, {height}, {width}), "
+            f"images have shape {images.shape}; allowed: (n, {channels}, {height}, {width}), "
             "n at least 2"
         )
     if len(found) > MAX_IMAGES:
@@ -302,106 +281,35 @@ def _images(
     return found[:MAX_IMAGES]
 
 
-def _held(layers: Sequence[Layer], apply_mask: bool) -> Iterator[Layer]:
-    from ticketlens.measure.layers import plain
-
-    yield from plain(layers, apply_mask)
-
-
-# --- tables --------------------------------------------------------------------------------------
-
-
-def _add(found: Tables, more: Tables) -> None:
-    for name, rows in more.items():
-        found.setdefault(name, []).extend(rows)
-
-
-def _weights_of_chain(chain: Checkpoint) -> Tables:
-    found: Tables = {
-        "weight_statistics": weights.weight_statistics(chain),
-        "degrees": weights.degree_rows(chain),
-    }
-    for number, layer in columns.hidden(chain):
-        _add(found, _spectra(chain, number, layer))
+def _as_arrays(images: Any) -> Any:
+    """Return images as a float array, or the path of their folder. ValueError if not finite."""
+    if images is None or isinstance(images, (str, os.PathLike)):
+        return images
+    given = array(images)
+    found = np.asarray(given, dtype=np.float64)
+    if not np.isfinite(found).all():
+        raise ValueError("images have values that are not finite")
     return found
 
 
-def _spectra(checkpoint: Checkpoint, number: int, layer: Layer) -> Tables:
-    if not layer.mask.any() or min(layer.mask.shape[:2]) < 2:
-        return {}  # no spectrum to speak of
-    if large_spectra.is_large(layer):
-        statistics, densities = large_spectra.large_spectra_rows(checkpoint, number)
-    else:
-        single = dataclasses.replace(checkpoint, layers=(layer,))
-        statistics, densities = spectra.spectra_rows(single)
-        for row in (*statistics, *densities):
-            row["layer"] = number
-    return {"spectra": statistics, "spectral_densities": densities}
-
-
-def _weights_of_layer(
-    layer: Layer, number: int, opened: Checkpoint | Layers | OpenLayers, apply_mask: bool
-) -> Tables:
-    """Return the tables of one layer of a file that is not, or need not be, a chain."""
-    assert not isinstance(opened, Checkpoint)
-    kind = "ticket" if opened.state == "init" else "trained"
-    study = re.sub(r"[^A-Za-z0-9-]+", "-", Path(opened.source).stem).strip("-") or "file"
-    single = Checkpoint(kind, study, 0, 1, "imp", Spec(), (layer,), extra={"source": study})
-    key = {**columns.keys(single), "layer": number, "density": layer.density}
-    found: Tables = {
-        "degrees": [
-            {**key, "name": layer.name, **asdict(graph.degree_summary(layer.mask, direction))}
-            for direction in ("in", "out")
-        ]
-    }
-    if layer.weight is None:
-        return found
-    single = dataclasses.replace(single, layers=tuple(_held((layer,), apply_mask)))
-    found["weight_statistics"] = weights.weight_statistics(single)
-    if layer.name != READOUT:
-        _add(found, _spectra(single, 1, single.layers[0]))
-    for rows in found.values():
-        for row in rows:
-            row["layer"] = number
-    for name in ("spectra", "spectral_densities"):
-        for index, row in enumerate(found.get(name, ())):
-            keyed = {**key, "name": layer.name}
-            found[name][index] = keyed | {k: v for k, v in row.items() if k not in keyed}
-    return found
-
-
-def _signal(chain: Checkpoint, images: npt.NDArray[np.float64], notes: list[str]) -> Tables:
-    """Return the tables that need images. Raises ValueError for residual networks."""
-    from ticketlens.tables import jacobian, signal
-
-    if is_residual(chain.spec.network):
-        raise ValueError("networks with skips: their signal is measured by the workflow only")
-    rng = stream(chain.seed, "perturbation")
-    activation = chain.spec.network.activation
-    found: Tables = {}
-    few = images[:ISOMETRY_IMAGES]
-    if is_convolutional(chain.spec):
-        from ticketlens.measure.conv.signal import measure as measure_conv
-        from ticketlens.tables import jacobian_conv
-
-        measured = measure_conv(chain.layers, chain.spec, images, rng)
-        if len(chain.layers) > 2:
-            found["jacobian"] = jacobian_conv.jacobian_rows(chain, few)
-            found["isometry"] = jacobian_conv.isometry_rows(chain, few)
-    else:
-        from ticketlens.measure.signal import measure as measure_dense
-
-        measured = measure_dense(chain.layers, activation, images, rng)
-        if len(chain.layers) > 2:
-            statistics, spectrum = jacobian.jacobian_rows(chain, images[:JACOBIAN_IMAGES])
-            found["jacobian"], found["jacobian_spectrum"] = statistics, spectrum
-            found["isometry"] = jacobian.isometry_rows(chain, few)
-    found["qmap"] = signal.qmap_rows(chain, measured.q)
-    found["cmap"] = signal.cmap_rows(chain, measured)
-    if len(chain.layers) > 2:
-        found["chi"] = signal.chi_rows(chain, measured, images)
-    else:
-        notes.append("one hidden layer: chi and Jacobians belong to two or more")
-    found["ladder"] = signal.ladder_rows(chain, images[:LADDER_IMAGES])
-    found["decomposition"] = signal.decomposition_rows(chain, images[:LADDER_IMAGES])
-    return found
+def _labels(
+    images: Any, labels: Any, count: int, readout: Layer, notes: list[str]
+) -> npt.NDArray[np.int64] | None:
+    """Return the labels of the first `count` images, given or by the sub-folders of a folder."""
+    classes = len(readout.mask)
+    if labels is None and isinstance(images, (str, os.PathLike)):
+        labels = read_labels(images, MAX_IMAGES)
+        if labels is not None and labels.max() >= classes:
+            labels = None
+        elif labels is not None:
+            notes.append("labels: the sub-folders of the images, numbered by name")
+    if labels is None:
+        notes.append(f"no labels of {classes} classes: gradients are those of the logits alone")
+        return None
+    found = np.asarray(array(labels))
+    if found.ndim != 1 or found.dtype.kind not in "iu" or len(found) < count:
+        raise ValueError(
+            f"labels have shape {found.shape} of {found.dtype}; allowed: one whole number for each "
+            "image"
+        )
+    return found[:count].astype(np.int64)

@@ -29,16 +29,11 @@ def read_pictures(
     the first, for files that are no images, and for fewer than two.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise PictureError(f"{folder}: no such folder")
-    names = [name for name in folder_names(folder) if name.lower().endswith(SUFFIXES)]
-    if len(names) < 2:
-        raise PictureError(f"{folder}: {len(names)} images ({', '.join(SUFFIXES)}); at least 2")
-    chosen = np.unique(np.linspace(0, len(names) - 1, min(limit, len(names))).round().astype(int))
+    names = _chosen(folder, limit)
     height, width, channels = shape
-    found = np.empty((len(chosen), height, width, channels), np.uint8)
-    for place, index in enumerate(chosen):
-        path = folder / names[index]
+    found = np.empty((len(names), height, width, channels), np.uint8)
+    for place, name in enumerate(names):
+        path = folder / name
         try:
             with Image.open(path, formats=("PNG", "JPEG")) as image:
                 if image.size != (width, height):
@@ -53,3 +48,33 @@ def read_pictures(
             raise PictureError(f"{path}: not a readable image ({error})") from error
         found[place] = pixels.reshape(height, width, channels)
     return found
+
+
+def read_labels(
+    folder: str | os.PathLike[str], limit: int = MAX_IMAGES
+) -> npt.NDArray[np.int64] | None:
+    """Return the labels of the images that `read_pictures` takes, or None where there are none.
+
+    The folder that an image lies in is its class, numbered by name, as torchvision's ImageFolder
+    has them; images in one folder alone have no labels.
+    """
+    known = sorted({Path(name).parent.name for name in _names(folder)})
+    if "" in known or len(known) < 2:
+        return None
+    own = [Path(name).parent.name for name in _chosen(Path(folder), limit)]
+    return np.array([known.index(name) for name in own], np.int64)
+
+
+def _names(folder: str | os.PathLike[str]) -> list[str]:
+    if not Path(folder).is_dir():
+        raise PictureError(f"{folder}: no such folder")
+    return [name for name in folder_names(Path(folder)) if name.lower().endswith(SUFFIXES)]
+
+
+def _chosen(folder: Path, limit: int) -> list[str]:
+    """Return at most `limit` names of images, spread evenly over all."""
+    names = _names(folder)
+    if len(names) < 2:
+        raise PictureError(f"{folder}: {len(names)} images ({', '.join(SUFFIXES)}); at least 2")
+    chosen = np.unique(np.linspace(0, len(names) - 1, min(limit, len(names))).round().astype(int))
+    return [names[index] for index in chosen]

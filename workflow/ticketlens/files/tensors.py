@@ -27,12 +27,14 @@ from ticketlens.files.hdf5 import printable
 MAX_ENTRIES = 2**31  # of one tensor
 MAX_INFLATED = 2**31  # bytes of one tensor in a compressed .npz
 MAX_HEADER = 2**24  # bytes of a safetensors header; a language model of 10⁵ tensors has some 10⁷
+MAX_PICKLE = 2**26  # bytes of names and sizes in a PyTorch file
 MAX_TENSORS = 10**5
 MAX_DEPTH = 8  # of dictionaries within dictionaries
 TYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4",
     "I16": "<i2", "I8": "i1", "U8": "u1", "U16": "<u2", "U32": "<u4", "U64": "<u8", "BOOL": "?",
 }  # fmt: skip
+LFS = b"version https://git-lfs"
 TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".th")
 
 
@@ -68,6 +70,11 @@ def open_tensors(path: str | os.PathLike[str]) -> TensorFile:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
+    with open(path, "rb") as file:
+        if file.read(len(LFS)) == LFS:
+            raise ForeignFileError(
+                f"{path}: a pointer of Git LFS, not the file itself; `git lfs pull` fetches that"
+            )
     suffix = path.suffix.lower()
     if suffix == ".safetensors":
         found = _safetensors(path)
@@ -256,10 +263,11 @@ def _npz_loader(path: Path, member: str) -> Callable[[], npt.NDArray[Any]]:
 def _torch(path: Path) -> TensorFile:
     import torch
 
+    is_zip = _check_torch_file(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of protocols: what matters becomes an error below
-            state = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
     except MemoryError:
         raise
     except Exception as error:  # whatever a stranger's bytes make of the unpickler
@@ -280,9 +288,35 @@ def _torch(path: Path) -> TensorFile:
     return TensorFile(path, tuple(found), metadata if isinstance(metadata, Mapping) else {})
 
 
-def _is_zip(path: Path) -> bool:
+def _check_torch_file(path: Path) -> bool:
+    """Return whether the file is a zip (PyTorch's form since 1.6), not a plain pickle.
+
+    Refuses what is neither, and zips that PyTorch did not write: with compressed members, of which
+    a memory-mapped `torch.load` takes the compressed bytes for weights (PyTorch 2.13), or with a
+    pickle of a size that no state dict has.
+    """
     with open(path, "rb") as file:
-        return file.read(4) == b"PK\x03\x04"
+        start = file.read(8)
+    if start[:1] == b"\x80":
+        return False
+    if start[:4] != b"PK\x03\x04":
+        raise _bad(path, "not a PyTorch file (neither a zip nor a pickle)")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                if member.compress_type != zipfile.ZIP_STORED:
+                    raise _bad(
+                        path,
+                        f"its member {member.filename} is compressed, which PyTorch never does; "
+                        "torch.load and torch.save it again",
+                    )
+                if member.filename.endswith("data.pkl") and member.file_size > MAX_PICKLE:
+                    raise _bad(path, f"its pickle has {member.file_size} bytes")
+    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
+        if isinstance(error, ForeignFileError):
+            raise
+        raise _bad(path, f"not a whole PyTorch file ({error})") from error
+    return True
 
 
 def _flat(path: Path, value: Any, prefix: str, depth: int) -> Iterator[tuple[str, Any]]:

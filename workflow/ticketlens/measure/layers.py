@@ -103,6 +103,11 @@ def _layers_of(model: Any) -> Iterator[Layer]:
         weight, mask = _weight_and_mask(module)
         if weight is None or weight.ndim not in (2, 4):
             continue
+        if getattr(module, "transposed", False):
+            if module.groups > 1:
+                continue
+            weight = weight.swapaxes(0, 1)  # (in, out, k, k)
+            mask = None if mask is None else mask.swapaxes(0, 1)
         weight = np.array(weight, dtype=np.float32, order="C")
         if not np.isfinite(weight).all():
             raise ValueError(f"layer {name}: weights are not finite in float32")

@@ -1,0 +1,160 @@
+"""What a torch module says of its own network, and whether it computes what a chain computes.
+
+A list of layers says nothing of what lies between them. A module can be asked: its outputs on a few
+images are compared with those of the chain of its layers. So norms, pooling, skips and unknown
+activations are found whatever they are called, and an activation need not be told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ticketlens.checkpoint import Checkpoint
+
+PROBES = 8
+TOLERANCE = 1e-3
+TOLERANCE_OF_HALVES = 5e-2
+NAMES = {"Tanh": "tanh", "ReLU": "relu", "Hardtanh": "hard_tanh", "Identity": "linear"}
+
+
+def is_module(source: Any) -> bool:
+    """Whether `source` is a torch module, without importing torch."""
+    return hasattr(source, "named_modules")
+
+
+def activations_of(module: Any) -> tuple[str, ...]:
+    """Return the activations that a module may have: its own if it is a network of ours, else all.
+
+    Those that its submodules are named after come first.
+    """
+    from ticketlens.networks import ACTIVATIONS
+
+    if hasattr(module, "preactivations") and hasattr(module, "activation"):
+        own = [name for name, phi in ACTIVATIONS.items() if phi is module.activation]
+        if own:
+            return tuple(own)
+    kinds = [type(child).__name__ for child in module.modules()]
+    said = [NAMES[kind] for kind in kinds if kind in NAMES]
+    return tuple(dict.fromkeys([*said, *ACTIVATIONS]))
+
+
+def geometry(module: Any) -> dict[str, Any]:
+    """Return stride and padding of a module's convolutions. ValueError for what no family has."""
+    found = [child for child in module.modules() if hasattr(child, "groups")]
+    found = [child for child in found if hasattr(child, "kernel_size")]
+    if not found:
+        return {}
+    paddings = set()
+    for number, one in enumerate(found, start=1):
+        side = one.kernel_size[0]
+        padding = one.padding
+        if isinstance(padding, str):  # "same" is half the kernel, without strides
+            padding = (side // 2,) * 2 if padding == "same" else (0,) * len(one.kernel_size)
+        for what, is_allowed in (
+            ("is grouped", one.groups == 1),
+            ("is dilated", set(one.dilation) == {1}),
+            ("is transposed", not getattr(one, "transposed", False)),
+            ("has another stride down than across", len(set(one.stride)) == 1),
+            ("is not padded by half its kernel", tuple(padding) == (side // 2,) * 2),
+            ("is padded otherwise", one.padding_mode in ("zeros", "circular")),
+        ):
+            if not is_allowed:
+                raise ValueError(
+                    f"convolution {number} {what}: q, chi and Jacobians are measured on chains "
+                    "of plain convolutions only; without images weights and spectra are"
+                )
+        paddings.add(one.padding_mode)
+    if len(paddings) > 1:
+        raise ValueError(f"convolutions are padded in several ways: {sorted(paddings)}")
+    return {"stride": [one.stride[0] for one in found], "padding": paddings.pop()}
+
+
+def chain_of(
+    module: Any,
+    images: npt.NDArray[np.floating[Any]],
+    make: Callable[[Mapping[str, Any]], Checkpoint],
+    said: Mapping[str, Any],
+    notes: list[str],
+) -> Checkpoint:
+    """Return the chain of a module's layers that computes what the module computes on `images`.
+
+    `make` turns a network into that chain; `said` is what the user says of it. Of the activations
+    that are possible the one is taken whose logits are nearest to the module's. Raises ValueError
+    if none is near: something else lies between the layers.
+    """
+    network = {**geometry(module), **said}
+    names = (said["activation"],) if "activation" in said else activations_of(module)
+    chains = [make({**network, "activation": name}) for name in names]
+    expected, problem = _outputs(module, images[:PROBES])
+    if expected is None:
+        notes.append(
+            f"the module could not be run on the images ({problem}), so that its layers are taken "
+            f"as a chain with activation {names[0]}, unchecked"
+        )
+        return chains[0]
+    errors = [_error(chain, images[:PROBES], expected) for chain in chains]
+    best = int(np.argmin(errors))
+    is_half = any(str(one.dtype) in ("torch.float16", "torch.bfloat16") for one in _floats(module))
+    if not errors[best] <= (TOLERANCE_OF_HALVES if is_half else TOLERANCE):
+        raise ValueError(
+            f"{type(module).__name__} is not a chain of its layers: with activation "
+            f"{names[best]} its outputs would be others, by {errors[best]:.2g} of their size. A "
+            "norm, pooling, skip or another activation lies between; without images weights and "
+            "spectra are measured"
+        )
+    if "activation" not in said:
+        notes.append(f"activation: {names[best]}, with which the layers give the module's outputs")
+    return chains[best]
+
+
+def _floats(module: Any) -> Iterable[Any]:
+    return (one for one in module.parameters() if one.is_floating_point())
+
+
+def _outputs(
+    module: Any, images: npt.NDArray[np.floating[Any]]
+) -> tuple[npt.NDArray[np.float64] | None, str]:
+    """Return a module's outputs (samples, classes) as it evaluates, or None and why not."""
+    import torch
+
+    problem = ""
+    own = next(iter(_floats(module)), torch.zeros(0))
+    states = [(one, one.training) for one in module.modules()]
+    x = torch.from_numpy(np.ascontiguousarray(images)).to(own.device, own.dtype)
+    try:
+        module.eval()
+        for given in (x, x.flatten(1)):
+            try:
+                with torch.no_grad():
+                    found = module(given)
+                return found.detach().cpu().double().numpy().reshape(len(images), -1), ""
+            except Exception as error:  # whatever a stranger's forward pass raises
+                problem = problem or f"{type(error).__name__}: {error}".splitlines()[0][:120]
+    finally:
+        for one, training in states:
+            one.training = training
+    return None, problem
+
+
+def _error(
+    chain: Checkpoint,
+    images: npt.NDArray[np.floating[Any]],
+    expected: npt.NDArray[np.float64],
+) -> float:
+    """Return |logits − expected| / |expected| of a chain (∞ for another shape)."""
+    import torch
+
+    from ticketlens.networks import build
+
+    with torch.no_grad():
+        x = torch.from_numpy(np.ascontiguousarray(images)).double()
+        found = build(chain, masked=False).double()(x).numpy()
+    if found.shape != expected.shape:
+        return float("inf")
+    size = float(np.linalg.norm(expected))
+    distance = float(np.linalg.norm(found - expected))
+    return distance / size if size else distance
