@@ -18,6 +18,7 @@ from core_tools import write_images
 from ticketlens import exchange, lens
 from ticketlens.__main__ import main
 from ticketlens.checkpoint import Layer, write
+from ticketlens.figures.look import FIGURES
 from ticketlens.measure.signal import measure
 from ticketlens.networks import build
 from ticketlens.seeds import stream
@@ -203,9 +204,9 @@ def test_the_command_writes_tables_figures_and_one_page(tmp_path, make_ticket, c
     assert main([*arguments, "--out", str(out)]) == 0
     names = {path.name for path in out.iterdir()}
     assert {f"{name}.csv" for name in WEIGHTS | SIGNAL} < names
-    assert {"q.png", "chi.png", "spectra.png", "degrees.png", "outliers.png", "weights.png"} < names
+    assert {f"{name}.png" for name in FIGURES} < names
     page = (out / "index.html").read_text(encoding="utf-8")
-    assert page.count("data:image/png;base64,") == 6 and "<b>mine" not in page
+    assert page.count("data:image/png;base64,") == len(FIGURES) and "<b>mine" not in page
     assert not re.findall(r"(?:src|href)=['\"](?!data:)", page)  # nothing outside it
     assert "kept weights" in capsys.readouterr().out
     table = pd.read_csv(out / "qmap.csv")

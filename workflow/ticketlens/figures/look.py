@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ticketlens.figures.jacobian import NETWORKS
 from ticketlens.figures.style import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION
 
 MAX_PANELS = 6
@@ -108,6 +109,41 @@ def chi(tables: Mapping[str, pd.DataFrame]) -> Figure:
     return figure
 
 
+def gradients(tables: Mapping[str, pd.DataFrame]) -> Figure:
+    """Gradients of the logits at every layer, of the network and of its nulls."""
+    rows = tables["gradients"]
+    figure, axis = plt.subplots(figsize=(6, 3), layout="constrained")
+    for name, own, colour, label in _against_nulls(rows):
+        line = "o-" if name == "ticket" else "--"
+        axis.plot(own["layer"], own["log_logits"], line, color=colour, label=label)
+    axis.set(xlabel="layer (0: pixels)", ylabel=r"$\ln G_l$ of the logits")
+    figure.legend(loc="outside right upper", fontsize="x-small")
+    return figure
+
+
+def kernel(tables: Mapping[str, pd.DataFrame]) -> Figure:
+    """Eigenvalues of the centred tangent kernel as shares of its trace, and those of the nulls."""
+    rows = tables["ntk_spectra"]
+    figure, axis = plt.subplots(figsize=(6, 3), layout="constrained")
+    for name, own, colour, label in _against_nulls(rows):
+        kept = own[own["share"] > 1e-12]
+        line = "o-" if name == "ticket" else "--"
+        axis.plot(kept["rank"], kept["share"], line, color=colour, label=label, ms=3)
+    axis.set(xlabel="rank", ylabel="share of the trace", xscale="log", yscale="log")
+    figure.legend(loc="outside right upper", fontsize="x-small")
+    return figure
+
+
+def _against_nulls(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame, str, str]]:
+    """Return (name, rows, colour, label) of the nulls that there are, the network itself last."""
+    found = [
+        (name, rows[rows["network"] == name], colour, label)
+        for name, (colour, _, label) in NETWORKS.items()
+        if name != "ticket" and (rows["network"] == name).any()
+    ]
+    return [*found, ("ticket", rows[rows["network"] == "ticket"], "black", "network")]
+
+
 FIGURES: dict[str, tuple[str, Callable[[Mapping[str, pd.DataFrame]], Figure], str]] = {
     "weights": ("weight_statistics", weights, "Scale of the kept weights; 1 at zero: one peak"),
     "degrees": ("degrees", degrees, "Degrees: above 1, units differ more than chance"),
@@ -115,5 +151,7 @@ FIGURES: dict[str, tuple[str, Callable[[Mapping[str, pd.DataFrame]], Figure], st
     "outliers": ("spectra", outliers, "What lies beyond the null's edge is not the mask's doing"),
     "q": ("ladder", q, "Length q of the signal, measured and predicted"),
     "chi": ("chi", chi, "chi: growth of perturbations from layer to layer"),
+    "gradients": ("gradients", gradients, "Gradients of the logits, and those of the nulls"),
+    "ntk": ("ntk_spectra", kernel, "Eigenvalues of the tangent kernel, and those of the nulls"),
 }
 """Per figure: the table that it needs, the function, a caption."""

@@ -11,7 +11,7 @@ from ticketlens.checkpoint import Checkpoint, Layer
 from ticketlens.measure.conv import gradients as gradients_conv
 from ticketlens.measure.gradients import Gradients
 from ticketlens.tables.columns import Row
-from ticketlens.tables.gradients import rows_of
+from ticketlens.tables.gradients import Nulls, rows_of
 
 NULL_DRAWS = 1  # a convolution's products are dear
 
@@ -21,13 +21,14 @@ def gradient_rows(
     images: npt.NDArray[np.floating],
     labels: npt.NDArray[np.integer],
     draws: int = NULL_DRAWS,
+    nulls: Nulls | None = None,
 ) -> list[Row]:
     """Return the rows of `tables.gradients`, of any family."""
 
     def measure(layers: Sequence[Layer]) -> Gradients:
         return gradients_conv.backward(layers, checkpoint.spec, images, labels)
 
-    return rows_of(checkpoint, measure, draws)
+    return rows_of(checkpoint, measure, draws, nulls)
 
 
 def measure_gradients(

@@ -22,7 +22,7 @@ LADDER_IMAGES = 50
 JACOBIAN_IMAGES = 1
 ISOMETRY_IMAGES = 10
 GRADIENT_IMAGES = 20
-KERNEL_IMAGES = 50
+KERNEL_IMAGES = 40
 Tables = dict[str, list[columns.Row]]
 
 
@@ -148,6 +148,8 @@ def _backward(
     chain: Checkpoint, images: npt.NDArray[np.float64], labels: npt.NDArray[np.int64] | None
 ) -> Tables:
     """Return gradients, and the tangent kernel of a fully connected network."""
+    from ticketlens.measure.jacobian import null_networks
+
     is_conv = is_convolutional(chain.spec)
     if is_conv:
         from ticketlens.tables.gradients_conv import gradient_rows
@@ -156,13 +158,15 @@ def _backward(
 
     known = np.zeros(len(images), np.int64) if labels is None else labels
     few = _spread(len(images), GRADIENT_IMAGES)
-    found: Tables = {"gradients": gradient_rows(chain, images[few], known[few], draws=1)}
+    is_ticket = chain.kind == "ticket"
+    nulls = null_networks(chain.layers, chain.spec, chain.seed, chain.round) if is_ticket else {}
+    found: Tables = {"gradients": gradient_rows(chain, images[few], known[few], nulls=nulls)}
     if not is_conv:
         from ticketlens.tables.ntk import ntk_rows
 
         classes, counts = np.unique(known, return_counts=True)
         per_class = min(max(1, KERNEL_IMAGES // len(classes)), int(counts.min()))
-        found["ntk"], found["ntk_spectra"] = ntk_rows(chain, images, known, per_class)
+        found["ntk"], found["ntk_spectra"] = ntk_rows(chain, images, known, per_class, nulls)
     for name, column in (("gradients", "log_loss"), ("ntk", "label_alignment")):
         for row in found.get(name, ()) if labels is None else ():
             row[column] = float("nan")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
-from ticketlens.checkpoint import Checkpoint
+from ticketlens.checkpoint import Checkpoint, Layer
 from ticketlens.measure import ntk
 from ticketlens.measure.jacobian import null_networks
 from ticketlens.tables.columns import Row, keys
+from ticketlens.tables.gradients import Nulls
 
 PER_CLASS = 10
 
@@ -18,19 +21,24 @@ def ntk_rows(
     images: npt.NDArray[np.floating],
     labels: npt.NDArray[np.integer],
     per_class: int = PER_CLASS,
+    nulls: Nulls | None = None,
 ) -> tuple[list[Row], list[Row]]:
     """Return (statistics, spectrum) of K on `per_class` images of every class.
 
     Fewer where a class has fewer. Column `network`: the ticket itself, and for tickets one draw of
-    each null (the first of `isometry`). The spectrum has one row per eigenvalue of the centred
-    kernel, as its share of the trace.
+    each null (the first of `isometry`, or `nulls`). The spectrum has one row per eigenvalue of the
+    centred kernel, as its share of the trace.
     """
     _, counts = np.unique(labels, return_counts=True)
     chosen = ntk.balanced(labels, min(per_class, int(counts.min())))
-    networks = {"ticket": checkpoint.layers}
+    networks: dict[str, Sequence[Layer]] = {"ticket": checkpoint.layers}
     if checkpoint.kind == "ticket":
-        networks |= null_networks(
-            checkpoint.layers, checkpoint.spec, checkpoint.seed, checkpoint.round
+        networks |= (
+            nulls
+            if nulls is not None
+            else null_networks(
+                checkpoint.layers, checkpoint.spec, checkpoint.seed, checkpoint.round
+            )
         )
     statistics, spectrum = [], []
     for name, layers in networks.items():
