@@ -56,8 +56,8 @@ def _chain(spec: Spec) -> str:
 
 
 def _compressed(spec: Spec) -> str:
-    """Return what `training.sparse` calls what it compresses; nothing where all trains dense."""
-    return f"sparse-{_chain(spec)}" if spec.training.sparse_below else ""
+    """Return what `training.sparse` calls what it compresses, whether or not the study does."""
+    return f"sparse-{_chain(spec)}"
 
 
 def _names(values: Iterable[str]) -> frozenset[str]:

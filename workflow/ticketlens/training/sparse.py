@@ -224,7 +224,7 @@ def compressed(
                 f"training.sparse_below is {training.sparse_below:g}, and {name} is {value!r}; "
                 f"allowed: {', '.join(allowed)}, or sparse_below 0"
             )
-    kind = "sparse-convolutions" if masks[0].ndim == 4 else "sparse-linear-layers"
+    kind = COMPRESSIBLE[masks[0].ndim == 4]
     try:
         return COMPRESSED[kind](model, masks, training.sparse_below, network.activation)
     except compiled.CompilerError as error:
@@ -253,6 +253,9 @@ def _compressed_layers(
             layer.bias.copy_(dense.bias.detach())
     return found
 
+
+COMPRESSIBLE = ("sparse-linear-layers", "sparse-convolutions")
+"""Kinds of hidden layers; a text in `compressed` would count the entry of the other kind, too."""
 
 # `study.entries` has the same names.
 COMPRESSED: dict[str, Callable[..., nn.Module]] = {
