@@ -21,6 +21,7 @@ from core_tools import write_images
 from ticketlens.study.config import checked
 from workflow_tools import REPOSITORY, clone, environment, run, shared, snakemake_with
 
+CORES = "2"
 TARGETS = ("all", "bank", "factorial", "cost", "progress", "publish", "check_results")
 OVERLAY = """
 dataset: {name: tiny, source: folder, path: images, validation: 15}
@@ -31,23 +32,33 @@ networks:
   resnet-conv: {hidden_layers: 3, width: 4}
 studies:
   fcnet-normal: {seeds: [0]}
-  fcnet-orthogonal:
+  fcnet-late:
     network: fcnet
     init: orthogonal
     seeds: [0]
     training: {device: cpu, sparse_below: 1.0, optimizer: adam, schedule: cosine}
-    pruning: {rounds: 1, criterion: magnitude-increase, scope: global}
-  fcnet-late: {network: fcnet, init: normal, seeds: [0], pruning: {rounds: 1, rewind_epoch: 1}}
-  convnet-normal: {seeds: [0], pruning: {rounds: 1}}
+    pruning: {criterion: magnitude-increase, scope: global, rewind_epoch: 1}
+  convnet-normal: {seeds: [0], pruning: {rounds: 0}}
   resnet-fc-normal: {seeds: [0], pruning: {rounds: 0}, training: {epochs: 1}}
   resnet-conv-normal:
     {network: resnet-conv, init: normal, seeds: [0], pruning: {rounds: 0}, training: {epochs: 1}}
 training: {epochs: 2, batch_size: 9}
-pruning: {rounds: 2}
-measure: {images: 10, ladder_images: 6, spectrum_images: 2, isometry_images: 4}
+pruning: {rounds: 1}
+measure: {images: 10, ladder_images: 6, spectrum_images: 2, isometry_images: 4, arms: [signal]}
+interventions: {rounds: [1]}
+contrasts: {round: 1}
+arms: {uniform-bimodal: {rounds: [1]}, small-bimodal: {rounds: [1]},
+       uniform-gaussian: {rounds: [1]},
+       imp-fresh: {rounds: [1]}, uniform-density: null, imp-matched: null, rewire: null,
+       small-gaussian: null, uniform-wide: null, uniform-matched: null, uniform-fresh: null,
+       imp-wide: null, imp-sign-kept: null, in-degree-sign-redrawn: null, imp-degree: null,
+       uniform-degree: null, grasp: null, synflow: null, imp-other-seed: null, one-shot: null,
+       magnitude-at-init: null, bare-erk: {mask: erk, weights: rewind, seeds: [0]}}
+experiments: {std_experiment: {round: 1}}
+factorial: {rounds: [1], masks: [imp, synflow-shuffled], weights: [rewind, fresh]}
 claims:
-  {match: 1, mean: [1, 2], std: 2, q_rise: 1, q_fall: 2, q_peak: [1, 1], naive: [1, 2], bimodal: 2,
-   bimodal_accuracy: [2], chi: 2, signs: 2, suffices: [2]}
+  {match: 1, mean: [1, 2], std: 1, q_rise: 1, q_fall: 2, q_peak: [1, 1], naive: [1, 2], bimodal: 1,
+   bimodal_accuracy: [1], chi: 1, signs: 1, suffices: [1]}
 """
 BANKED = """
 results: results/banked
@@ -84,6 +95,7 @@ def save():
         "script": os.path.basename(sys.argv[0]).split(".", 1)[-1],
         "wildcards": dict(job.wildcards.items()),
         "code": job.params.get("code"),
+        "entry": job.params.get("entry"),
         "ran": sorted(
             (os.path.relpath(code.co_filename, PACKAGE), code.co_firstlineno, code.co_name)
             for code in seen
@@ -104,12 +116,16 @@ if os.environ.get("TICKETLENS_RECORD"):
 
 @dataclass(frozen=True)
 class Ran:
-    """What one job ran: (module file, first line, name) of every function of the library."""
+    """What one job ran: (module file, first line, name) of every function of the library.
+
+    `entry` is its entry of the catalogue, if its script is a generic one.
+    """
 
     rule: str
     script: str
     wildcards: Mapping[str, str]
     code: str
+    entry: str | None
     ran: tuple[tuple[str, int, str], ...]
 
 
@@ -129,10 +145,10 @@ def build(folder: Path) -> None:
     (folder / "banked.yaml").write_text(BANKED, encoding="utf-8")
     (folder / "workflow/sitecustomize.py").write_text(RECORDER, encoding="utf-8")
     record = environment() | {"TICKETLENS_RECORD": "1"}
-    finish(folder, *TARGETS, "--cores", "2", env=record)
+    finish(folder, *TARGETS, "--cores", CORES, env=record)
     shutil.copytree(folder / "results/quick/tickets", folder / "resources/tickets")
     finish(
-        folder, "results/banked/tables/accuracy.csv", "results/banked/qmap.png", "--cores", "2",
+        folder, "results/banked/tables/accuracy.csv", "results/banked/qmap.png", "--cores", CORES,
         overlays=("banked.yaml",), env=record,
     )  # fmt: skip
 

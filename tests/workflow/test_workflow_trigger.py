@@ -1,0 +1,275 @@
+"""The rerun trigger on a finished run: exact to the definition, and sound for what jobs really ran.
+
+Soundness by a profiler: every function that a job of any kind called belongs to its digest. A
+profiler sees no constants, so the constants that these functions load are looked up in their
+bytecode, and must belong to the digest, too.
+"""
+
+from __future__ import annotations
+
+import dis
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from types import CodeType
+
+import pytest
+
+import every_kind
+from every_kind import Ran
+from ticketlens.jobs.fingerprint import closure
+from ticketlens.jobs.reach import Library, Node, Reached
+from ticketlens.study.entries import entries
+from ticketlens.study.plan import Plan
+from workflow_tools import Job, copy_run, jobs, script_rules
+
+pytestmark = pytest.mark.workflow
+PLAN = Plan(every_kind.config(), "<results>")
+CATALOGUES = {"measure.py": "MEASUREMENTS", "tabulate.py": "TABLES", "plot.py": "FIGURES"}
+AFTER_FIGURES = {"index", "publish", "check_results", "tabulate_claims"}
+CONVOLUTIONAL = ("convnet-normal", "resnet-conv-normal")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return every_kind.every_kind(tmp_path_factory)
+
+
+@pytest.fixture
+def edited(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run, free to edit."""
+    return copy_run(finished, tmp_path / "edited")
+
+
+def library(root: Path, module: str) -> Path:
+    return root / "workflow/ticketlens" / f"{module}.py"
+
+
+def replace(file: Path, old: str, new: str) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert text.count(old) == 1, f"{file.name} has {old!r} {text.count(old)} times"
+    file.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def append(file: Path, text: str) -> None:
+    with open(file, "a", encoding="utf-8") as opened:
+        opened.write(text)
+
+
+def planned(root: Path, *overlays: str) -> list[Job]:
+    """The jobs of `all` that a dry run plans."""
+    return jobs(every_kind.finish(root, "-n", "all", overlays=overlays))
+
+
+def changed(planned: list[Job]) -> list[Job]:
+    """The jobs that run for their own sake, not because of their inputs."""
+    return [job for job in planned if job.is_changed]
+
+
+# --- the table: an edit, and what it plans -------------------------------------------------------
+
+
+def test_a_finished_run_plans_nothing(finished: Path) -> None:
+    assert planned(finished) == []
+
+
+def test_a_module_in_another_room_plans_nothing(edited: Path) -> None:
+    old, new = library(edited, "files/hdf5"), library(edited, "training/hdf5")
+    old.rename(new)
+    for file in edited.glob("workflow/**/*.py"):
+        text = file.read_text(encoding="utf-8")
+        moved = text.replace("ticketlens.files.hdf5", "ticketlens.training.hdf5")
+        moved = re.sub(
+            r"^from ticketlens\.files import hdf5$", "from ticketlens.training import hdf5",
+            moved, flags=re.MULTILINE,
+        )  # fmt: skip
+        file.write_text(moved, encoding="utf-8")
+    assert "files.hdf5" not in "".join(file.read_text() for file in edited.glob("workflow/**/*.py"))
+    assert planned(edited) == []
+
+
+def test_appended_entries_plan_nothing(edited: Path) -> None:
+    """A family, a criterion, initial weights, sources of masks, weights and images."""
+    additions = {
+        "architecture": "def small(network, image_shape, classes):\n"
+        "    return fully_connected(network, image_shape, classes)\n\n\n"
+        'FAMILIES["small"] = small\n',
+        "networks": 'FAMILIES["small"] = FullyConnected\n',
+        "tickets/pruning": "def last(trained, initial, rng):\n    return trained\n\n\n"
+        'CRITERIA["last"] = last\n',
+        "tickets/initialization": "def flat(shape, init, rng):\n"
+        "    return rng.uniform(-1, 1, shape.shape)\n\n\n"
+        'SCHEMES["flat"] = (flat, gaussian_bias)\n',
+        "tickets/mask_sources": "def mine(material, rng):\n    return imp(material, rng)\n\n\n"
+        'MASKS["mine"] = mine\n',
+        "tickets/weight_sources": "def mine(masks, material, rng):\n"
+        '    return rewind(masks, material, rng)\n\n\nWEIGHTS["mine"] = mine\n',
+        "files/sources": 'def npz(path):\n    return folder(path)\n\n\nSOURCES["npz"] = npz\n',
+    }
+    for module, text in additions.items():
+        append(library(edited, module), f"\n\n{text}")
+    assert planned(edited) == []
+
+
+def test_a_line_of_erk_counts_plans_what_hangs_on_the_arms_that_use_it(edited: Path) -> None:
+    replace(library(edited, "tickets/mask_sources"), "np.floor(ideal)", "np.floor(ideal + 0)")
+    again = planned(edited)
+    erk = {name for name, arm in PLAN.arms.items() if arm.mask == "erk"}
+    assert {job.rule for job in changed(again)} == {"construct"}
+    assert len(changed(again)) == len(erk) == 2
+    of_arms = [name for job in again for name in job.outputs if "/round0" in name]
+    assert of_arms and all(name.split("/")[-2] in erk for name in of_arms)
+
+
+def test_a_line_of_convolutional_plans_jobs_of_convolutional_studies(edited: Path) -> None:
+    replace(library(edited, "networks"), ".mean(dim=(2, 3))", ".mean(dim=(3, 2))")
+    again = planned(edited)
+    assert "train" in {job.rule for job in changed(again)}
+    single = [name for job in again for name in job.outputs if "/round0" in name]
+    assert single and all(any(f"/{study}/" in name for study in CONVOLUTIONAL) for name in single)
+    assert changed(again) and all("study" in job.wildcards for job in changed(again))
+
+
+def test_a_line_of_the_chi_figure_plans_that_figure_and_the_index(edited: Path) -> None:
+    file = library(edited, "figures/signal")
+    text = file.read_text(encoding="utf-8")
+    head = re.search(r"^def chi\(.*?\n    \"\"\".*?\"\"\"\n", text, flags=re.MULTILINE | re.DOTALL)
+    replace(file, head[0], f"{head[0]}    table = table.copy()\n")
+    again = planned(edited)
+    assert {job.rule for job in again} == {"plot_chi", "index"}
+    assert [job.rule for job in changed(again)] == ["plot_chi"]
+
+
+def test_code_that_no_job_calls_and_log_messages_plan_nothing(edited: Path) -> None:
+    append(library(edited, "verdicts/inference"), "\n\ndef unused():\n    return 1\n")
+    replace(library(edited, "verdicts/inference"), "def bootstrap_interval(", "def bootstrap_(")
+    replace(library(edited, "training/loop"), "%s: resumed at epoch", "%s: goes on at epoch")
+    assert planned(edited) == []
+
+
+@pytest.mark.parametrize("key", ["rate: 0.3", "readout_rate: 0.2", "criterion: random"])
+def test_another_pruning_begins_with_the_first_pruning(finished: Path, key: str) -> None:
+    file = finished.parent / f"{key.split(':')[0]}.yaml"
+    file.write_text(f"pruning: {{{key}}}\n", encoding="utf-8")
+    again = planned(finished, str(file))
+    assert {job.rule for job in changed(again)} >= {"prune"}
+    assert {"init", "prepare_dataset"}.isdisjoint(job.rule for job in again)
+    assert not [name for job in again for name in job.outputs if "/round00/" in name]
+
+
+# --- soundness -----------------------------------------------------------------------------------
+
+
+@cache
+def reach(
+    root: Path, script: str, study: str | None, arm: str | None, entry: str | None
+) -> Reached:
+    """What the digest of a job covers."""
+    chosen = dict(entries(PLAN.specs, PLAN.all_arms, "folder", study, arm))
+    if entry is not None:
+        chosen[CATALOGUES[script]] = frozenset([entry])
+    workflow = root / "workflow"
+    return closure(workflow / "scripts" / script, workflow / "ticketlens", chosen)
+
+
+def of_job(root: Path, job: Ran) -> Reached:
+    wildcards = job.wildcards
+    return reach(root, job.script, wildcards.get("study"), wildcards.get("arm"), job.entry)
+
+
+def lines(reached: Reached, without: Node | None = None) -> Mapping[str, list[tuple[int, int]]]:
+    """Lines of definitions in reach, by file within the package."""
+    found = defaultdict(list)
+    package = reached.library.package
+    for node in reached.nodes - {without}:
+        file = reached.library.file(node[0])
+        if file is not None and file.is_relative_to(package):
+            spans = reached.library.definition(node).spans
+            found[file.relative_to(package).as_posix()] += spans
+    return found
+
+
+def missing(job: Ran, covered: Mapping[str, list[tuple[int, int]]]) -> list[str]:
+    """Functions that the job ran and its digest does not cover."""
+    return [
+        f"{job.rule}: {file}:{line} {name}"
+        for file, line, name in job.ran
+        if not any(first <= line <= last for first, last in covered[file])
+    ]
+
+
+def test_every_function_that_a_job_ran_belongs_to_its_digest(finished: Path) -> None:
+    records = every_kind.records(finished)
+    assert {job.rule for job in records} >= {rule.name for rule in script_rules()} - NOT_RUN
+    functions = 0
+    for job in records:
+        reached = of_job(finished, job)
+        assert reached.digest() == job.code, f"{job.rule} {dict(job.wildcards)}"
+        assert missing(job, lines(reached)) == []
+        functions += len(job.ran)
+    assert functions > 5000
+
+
+# Rules of a target that this run does not make.
+NOT_RUN = frozenset(("rebuild_imp",))
+
+
+def test_a_name_taken_out_of_a_digest_is_noticed(finished: Path) -> None:
+    job = next(job for job in every_kind.records(finished) if job.rule == "prune")
+    reached = of_job(finished, job)
+    node = ("ticketlens.tickets.pruning", "remove_lowest")
+    assert node in reached.nodes
+    assert "remove_lowest" in str(missing(job, lines(reached, without=node)))
+
+
+def test_every_constant_that_a_job_loaded_belongs_to_its_digest(finished: Path) -> None:
+    seen: set[tuple[str, tuple[str, int, str]]] = set()
+    checked = 0
+    for job in every_kind.records(finished):
+        reached = of_job(finished, job)
+        for ran in job.ran:
+            if (job.code, ran) in seen:
+                continue
+            seen.add((job.code, ran))
+            for node in constants(reached.library, *ran):
+                assert node in reached.nodes, f"{job.rule}: {ran} loads {node}"
+                checked += 1
+    assert checked > 500
+
+
+def test_every_definition_in_reach_changes_the_digest(finished: Path) -> None:
+    """Constants and defaults included: the colour of each is part of it."""
+    for job in {job.rule: job for job in every_kind.records(finished)}.values():
+        reached = of_job(finished, job)
+        for node in reached.nodes:
+            if reached.library.definition(node).own:
+                less = Reached.__new__(Reached)
+                less.__dict__ |= vars(reached) | {"nodes": reached.nodes - {node}}
+                same = [
+                    other
+                    for other in reached.nodes - {node}
+                    if reached.library.colour(other) == reached.library.colour(node)
+                ]
+                assert same or less.digest() != reached.digest(), f"{job.rule}: {node}"
+
+
+def constants(own: Library, file: str, line: int, name: str) -> Iterator[Node]:
+    """Definitions of the package that a function loads by a global name, from its bytecode."""
+    module = "ticketlens." + file.removesuffix(".py").replace("/", ".")
+    code = code_at(own.package / file, line, name)
+    for instruction in dis.get_instructions(code) if code else ():
+        if instruction.opname == "LOAD_GLOBAL":
+            yield from own.resolve(module, f".{instruction.argval}")[0][:1]
+
+
+@cache
+def code_at(file: Path, line: int, name: str) -> CodeType | None:
+    pending = [compile(file.read_text(encoding="utf-8"), str(file), "exec")]
+    while pending:
+        code = pending.pop()
+        if (code.co_firstlineno, code.co_name) == (line, name):
+            return code
+        pending += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+    return None
