@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from ticketlens.pages import frontpage_data
 from ticketlens.pages.frontpage import Page, Picture, caption, duration, number, render, tally
-from ticketlens.study import catalogue
+from ticketlens.study.catalogue import figures
+from ticketlens.study.catalogue.tables import TABLES
 from ticketlens.study.config import checked
 from workflow_tools import REPOSITORY, rules
 
@@ -72,7 +73,7 @@ def test_every_figure_and_table_is_there_with_its_caption_and_links() -> None:
     for picture in PICTURES:
         assert picture.caption in found.text and f"{picture.name}.pdf" in found.links
     assert "tables/accuracy.csv" in found.links
-    assert catalogue.TABLES["accuracy"].about in found.text
+    assert TABLES["accuracy"].about in found.text
     assert "Histograms of the kept weights (init), fcnet-normal" in found.text
 
 
@@ -222,13 +223,13 @@ def test_every_figure_of_the_report_has_its_own_caption_category_and_labels() ->
     }
     assert {figure for figure, *_ in found} == drawn
     for figure, text, category, arguments in found:
-        key = catalogue.key(figure)
-        assert key in catalogue.FIGURES, f"{figure}: an entry in catalogue.FIGURES is missing"
+        key = figures.key(figure)
+        assert key in figures.FIGURES, f"{figure}: an entry in figures.FIGURES is missing"
         assert (REPOSITORY / "workflow/report" / Path(text).name).stem == key
         assert (REPOSITORY / "workflow/report" / Path(text).name).is_file()
-        assert category == catalogue.entry(figure).category
+        assert category == figures.entry(figure).category
         assert arguments.startswith(f'"{key}"')
 
 
 def test_categories_of_the_catalogue_have_an_order() -> None:
-    assert {entry.category for entry in catalogue.FIGURES.values()} == set(catalogue.CATEGORIES)
+    assert {entry.category for entry in figures.FIGURES.values()} == set(figures.CATEGORIES)

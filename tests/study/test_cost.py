@@ -19,10 +19,12 @@ from ticketlens.spec import NetworkSpec, Spec, TrainingSpec
 from ticketlens.study import cost
 from ticketlens.study.arms import arm_rounds, recipes
 from ticketlens.study.config import checked
-from ticketlens.study.cost import estimate, multiply_adds, report, training_seconds, trainings
+from ticketlens.study.cost import estimate, multiply_adds, report, training_seconds
 from ticketlens.study.factorial import cells
 from ticketlens.study.image_counts import Images, count_images
 from ticketlens.study.plan import Plan
+from ticketlens.study.selection import Selection
+from ticketlens.study.trainings import trainings
 from workflow_tools import overlay, plan, tiny_clone
 
 CONFIG_FOLDER = Path(__file__).resolve().parents[2] / "config"
@@ -79,7 +81,7 @@ def test_layers_that_train_sparse_cost_less_the_fewer_weights_they_have() -> Non
 
 def test_stages_do_not_count_a_training_twice() -> None:
     table = config()
-    found = Counter((stage, key[0]) for key, stage in trainings(table).items())
+    found = Counter((stage, key[0]) for key, stage in trainings(Selection(table)).items())
     assert found["chains", "fcnet-normal"] == 8 * 16
     assert found["donors", "fcnet-normal"] == 8 * 10, "rounds 0 to 9 make the masks of round 10"
     at_rounds = [len(arm_rounds(table, name, "fcnet-normal")) for name in recipes(table)]
@@ -93,7 +95,9 @@ def test_a_study_from_the_bank_trains_its_arms_alone() -> None:
     table = config()
     table["studies"]["fcnet-normal"]["tickets"] = "bank"
     table["arms"]["shot"] = {"mask": "one-shot", "weights": "rewind", "rounds": [7]}
-    stages = Counter(stage for key, stage in trainings(table).items() if key[0] == "fcnet-normal")
+    stages = Counter(
+        stage for key, stage in trainings(Selection(table)).items() if key[0] == "fcnet-normal"
+    )
     assert stages["chains"] == stages["donors"] == 0
     places = sum(len(arm_rounds(table, name, "fcnet-normal")) for name in recipes(table))
     assert stages["arms"] == 8 * places + 8, "one-shot needs round 0, trained"
@@ -180,7 +184,7 @@ def test_what_needs_an_unknown_number_of_images_is_unknown(tmp_path: Path) -> No
 def test_the_documents_have_the_numbers_of_the_estimate(tmp_path: Path) -> None:
     """README: core-hours of `all`, and the ConvNet's; docs: trainings, submissions, throughputs."""
     table = config() | {"results": str(tmp_path)}
-    stages = Counter(trainings(table).values())
+    stages = Counter(trainings(Selection(table)).values())
     lines = [line for line in estimate(table) if line.stage != "factorial"]
     whole = sum(line.core_hours for line in lines)
     convnet = sum(line.core_hours for line in lines if line.study == "convnet-normal")
@@ -217,7 +221,7 @@ def test_the_count_is_snakemakes_own(tmp_path: Path) -> None:
     for name in (CONFIG_FOLDER / "config.yaml", folder / "tiny.yaml", folder / overlays[0]):
         update_config(merged, yaml.safe_load(Path(name).read_text("utf-8")))
     made = Plan(checked(merged), "results")
-    counted = {made.checkpoint(*training, "trained.h5") for training in made.trainings}
+    counted = {made.checkpoint(*training, "trained.h5") for training in trainings(made)}
     assert counted == planned
 
 

@@ -21,9 +21,12 @@ import pytest
 import yaml
 
 from core_tools import write_images
-from ticketlens.study import catalogue
+from ticketlens.study.catalogue.figures import FIGURES
+from ticketlens.study.catalogue.measurements import MEASUREMENTS
+from ticketlens.study.catalogue.tables import TABLES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+CATALOGUE = {"MEASUREMENTS": MEASUREMENTS, "TABLES": TABLES, "FIGURES": FIGURES}
 PARTS = ("Snakefile", "workflow", "config", "envs", "profiles", "slurm", "resources")
 # What a clone does not have: prepared data, downloads, caches. The ticket bank stays behind, too.
 NOT_CLONED = ("__pycache__", "*.h5", "cifar10", "*.zip")
@@ -221,7 +224,7 @@ class Rule:
 
 
 LOOP = re.compile(
-    r"^for key, \w+ in catalogue\.(\w+)\.items\(\):$.*?^    rule:\n(        name:\n            "
+    r"^for key, \w+ in (\w+)\.items\(\):$.*?^    rule:\n(        name:\n            "
     r'f"(\w+)_\{key\}"\n.*?)(?=^    \S|\Z)',
     re.DOTALL | re.MULTILINE,
 )
@@ -255,14 +258,14 @@ def _of_entries(registry: str, body: str, verb: str) -> list[Rule]:
     """The rules that a loop over the entries of a registry of the catalogue makes."""
     body = textwrap.indent(body, "    ")
     rules = []
-    for key, entry in getattr(catalogue, registry).items():
+    for key, entry in CATALOGUE[registry].items():
         text = body.replace("{entry.environment}", getattr(entry, "environment", ""))
         rules.append(_rule(f"{verb}_{key}", text, entry.about, {registry: [key]}))
     return rules
 
 
 def _rule(name: str, text: str, about: str, entries: Mapping[str, Sequence[str]]) -> Rule:
-    functions = [getattr(catalogue, name)[key].function for name, (key,) in entries.items()]
+    functions = [CATALOGUE[name][key].function for name, (key,) in entries.items()]
     return Rule(
         name,
         text,

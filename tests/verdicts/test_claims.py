@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from snakemake.utils import update_config
 
 from ticketlens.pages.claims_page import page, write_claims
-from ticketlens.study import catalogue
 from ticketlens.study.arms import arm_rounds
+from ticketlens.study.catalogue import figures
 from ticketlens.study.claim_plan import Plan
 from ticketlens.study.config import ConfigError, checked, schema
 from ticketlens.study.studies import rounds
@@ -546,5 +546,5 @@ def test_a_study_of_each_shipped_config_has_the_rounds_of_all_claims(name: str) 
 
 def test_every_figure_that_a_claim_names_is_in_the_catalogue() -> None:
     rows, _ = judge_claims(tables(arms=losing(0, 0)), PLAN, ["s"])
-    named = {catalogue.key(name.removesuffix(".png")) for name in rows["figure"]}
-    assert named <= set(catalogue.FIGURES) and len(named) == 11
+    named = {figures.key(name.removesuffix(".png")) for name in rows["figure"]}
+    assert named <= set(figures.FIGURES) and len(named) == 11

@@ -94,8 +94,8 @@ OVERLAYS = tuple(f"mine{number}.yaml" for number in range(len(CONFIGS) + 1))
 def test_the_page_has_an_example_of_each_kind_and_each_is_read() -> None:
     assert [name.removeprefix("workflow/ticketlens/") for name, _ in CODE] == [
         "architecture.py", "networks.py", "tickets/initialization.py", "tickets/pruning.py",
-        "files/sources.py", "tables/weights.py", "study/catalogue.py", "figures/weights.py",
-        "study/catalogue.py",
+        "files/sources.py", "tables/weights.py", "study/catalogue/measurements.py",
+        "figures/weights.py", "study/catalogue/figures.py",
     ]  # fmt: skip
     assert PAGE.count("```python") == len(CODE), "a block without its file is never run"
     assert len(SECTIONS) == 6 and len(CONFIGS) == 5

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from ticketlens.study import catalogue
+from ticketlens.study.catalogue.figures import FIGURES
 from ticketlens.study.config import checked
 from ticketlens.study.studies import rounds
 from workflow_tools import REPOSITORY, clone, rules, run, tiny_clone
@@ -208,7 +208,7 @@ def test_what_no_image_can_give_is_said_before_the_first_job(fresh: Path) -> Non
 
 def test_every_rule_is_listed_with_a_docstring_of_its_own(fresh: Path) -> None:
     listed = dict(re.findall(r"^(\w+) \((.+\.|.+\?)\)$", snakemake(fresh, "--list"), re.MULTILINE))
-    more = {key for key, figure in catalogue.FIGURES.items() if not figure.by_request}
+    more = {key for key, figure in FIGURES.items() if not figure.by_request}
     more |= {name for name in listed if name.endswith("_of_one_study")}
     assert set(listed) - more == {rule.name for rule in rules()} - more
     assert {"chi", "plot_chi_of_one_study"} <= set(listed)

@@ -5,7 +5,6 @@ import gc
 import json
 import os.path
 import sys
-from functools import cache
 from pathlib import Path
 
 # The folder `workflow`, wherever the entry point stands: a root Snakefile, a module's importer.
@@ -16,18 +15,17 @@ from snakemake.exceptions import WorkflowError
 
 from ticketlens.jobs import preflight
 from ticketlens.jobs.fingerprint import Fingerprints
-from ticketlens.study import catalogue, config as study_config, image_counts, material
+from ticketlens.study import image_counts, material
 from ticketlens.study.arms import not_applicable
-from ticketlens.study.entries import entries
+from ticketlens.study.catalogue import figures as pictures
+from ticketlens.study.catalogue.figures import FIGURES
+from ticketlens.study.catalogue.measurements import MEASUREMENTS
+from ticketlens.study.catalogue.tables import made_as
+from ticketlens.study.config import ConfigError, check_files, checked, export_environment
 from ticketlens.study.options import figure_options, study_titles
 from ticketlens.study.plan import Plan
-from ticketlens.study.rules import (
-    any_arm_of,
-    any_of,
-    memory_to_train,
-    minutes_to_train,
-    source_digest,
-)
+from ticketlens.study.rules import Code, any_arm_of, any_of, memory_to_train, minutes_to_train
+from ticketlens.study.rules import source_digest
 from ticketlens.study.studies import dataset_split
 from ticketlens.tickets.recipe import SALIENCIES
 from ticketlens.verdicts.reference import TABLES as REFERENCE_TABLES
@@ -36,11 +34,11 @@ from ticketlens.verdicts.reference import TABLES as REFERENCE_TABLES
 # and again and finds nothing: at its default pace, a quarter of a dry run of the full study.
 gc.set_threshold(100_000, 50, 100)
 
-study_config.export_environment()
+export_environment()
 try:
-    study_config.check_files(workflow.configfiles)
-    config = study_config.checked(config)
-except study_config.ConfigError as error:
+    check_files(workflow.configfiles)
+    config = checked(config)
+except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
 
@@ -59,31 +57,7 @@ BANK = "resources/tickets" if config["results"] == "results" else f"{config['res
 SHIPPED_BANK = shipped("resources/tickets")
 CHECKPOINT = "<results>/checkpoints/{study}/seed{seed}/round{round}"
 PLACE = "{study}/seed{seed}/round{round}/{arm}"
-
-
-FINGERPRINTS = Fingerprints(Path(WORKFLOW) / "scripts")
-
-
-@cache
-def entries_of(study, arm):
-    """Entries of registries that jobs of a study and arm use (of all, where they have none)."""
-    return entries(PLAN.specs, PLAN.all_arms, config["dataset"]["source"], study, arm)
-
-
-def code(script, **chosen):
-    """Params function: digest of a script and of the definitions that it reaches; a rerun trigger.
-
-    Registries count by the entries that the study's spec and the arm name, catalogues by `chosen`:
-    names of entries, or "{table}".
-    """
-
-    @cache
-    def digest(study, arm, table):
-        made_as = {"{table}": table and catalogue.made_as(table)}
-        own = {name: [made_as.get(key, key) for key in keys] for name, keys in chosen.items()}
-        return FINGERPRINTS(script, {**entries_of(study, arm), **own})
-
-    return lambda wildcards: digest(*map(wildcards.get, ("study", "arm", "table")))
+code = Code(PLAN, Fingerprints(Path(WORKFLOW) / "scripts"))
 
 
 def ready():
@@ -94,7 +68,7 @@ def ready():
     try:
         preflight.check(config["results"])
         image_counts.check(config)
-    except (preflight.PreflightError, study_config.ConfigError) as error:
+    except (preflight.PreflightError, ConfigError) as error:
         raise WorkflowError(str(error)) from None
 
 
@@ -108,19 +82,14 @@ def without_rate_limit():
         workflow.scheduler.job_rate_limiter = None
 
 
-def in_report(file):
-    """Path of a file of workflow/report, from the working directory."""
-    return os.path.relpath(f"{WORKFLOW}/report/{file}")
-
-
-def in_reference(file):
-    """Path of a file of the reference results, from the working directory."""
-    return os.path.relpath(f"{WORKFLOW}/../docs/results/{file}")
+def of_workflow(path):
+    """Path of a file, given from the folder `workflow`, from the working directory."""
+    return os.path.relpath(os.path.join(WORKFLOW, path))
 
 
 def has_caption(key):
     """Whether a figure has a caption, a file of workflow/report."""
-    return os.path.isfile(f"{WORKFLOW}/report/{key}.rst")
+    return os.path.isfile(of_workflow(f"report/{key}.rst"))
 
 
 def documented(name, text):

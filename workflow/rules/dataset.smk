@@ -5,7 +5,9 @@
 rule prepare_dataset:
     """Split images into train, validation and test; shuffle; normalisation constants."""
     input:
-        archive=dataset_files,
+        # If it is one file; a folder cannot be an input. Ancient, as the params have a digest of its
+        # bytes: a copy with a newer time would train all anew.
+        archive=[ancient(path) for path in [config["dataset"]["path"]] if os.path.isfile(path)],
     output:
         dataset=DATASET,
     log:

@@ -1,8 +1,8 @@
-# Needs: tidy tables; the entries of the catalogue (workflow/ticketlens/study/catalogue.py).
+# Needs: tidy tables; the entries of the catalogue (workflow/ticketlens/study/catalogue).
 # Makes: figures that read tables only, one rule for each entry: plot_{key}.
 
 
-for key, figure in catalogue.FIGURES.items():
+for key, figure in FIGURES.items():
     # One rule serves all studies and states.
     picture = f"{key}-{{study}}-{{state}}" if figure.per_study else key
     logged = f"{key}/{{study}}-{{state}}" if figure.per_study else key
@@ -20,7 +20,7 @@ for key, figure in catalogue.FIGURES.items():
                 f"<results>/{picture}.png",
                 caption=f"../report/{key}.rst" if has_caption(key) else None,
                 category=figure.category,
-                labels=catalogue.labels(key, "{study}" if figure.per_study else "all"),
+                labels=pictures.labels(key, "{study}" if figure.per_study else "all"),
             ),
             pdf=f"<results>/{picture}.pdf",
         log:
@@ -30,7 +30,7 @@ for key, figure in catalogue.FIGURES.items():
         params:
             code=code("plot", FIGURES=[key]),
             entry=key,
-            options=options_of(key),
+            options=lambda wildcards, key=key: figure_options(PLAN, key, wildcards),
         script:
             "../scripts/plot.py"
 

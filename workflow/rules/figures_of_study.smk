@@ -1,7 +1,7 @@
 # Needs: the measurements, or the trained networks, of one study.
 # Makes: figures of one study, results/{study}/{figure}.png; targets by plain name: `snakemake chi`.
 
-ALONE = {key: PLAN.studies_of_figure(key) for key in catalogue.FIGURES}
+ALONE = {key: PLAN.studies_of_figure(key) for key in FIGURES}
 
 
 use rule tabulate as tabulate_one_study with:
@@ -45,7 +45,7 @@ for key, studies in ALONE.items():
             input:
                 **{
                     argument: f"<results>/{{study}}/tables/{table}.csv"
-                    for argument, table in catalogue.FIGURES[key].reads.items()
+                    for argument, table in FIGURES[key].reads.items()
                 },
             output:
                 png=f"<results>/{{study}}/{key}.png",
@@ -68,7 +68,7 @@ for key, studies in ALONE.items():
         documented(f"plot_{key}_of_one_study", f"The figure {key} of one study alone.")
 
 
-for key in [key for key, figure in catalogue.FIGURES.items() if not figure.by_request]:
+for key in [key for key, figure in FIGURES.items() if not figure.by_request]:
 
     rule:
         name:

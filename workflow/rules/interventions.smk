@@ -9,7 +9,7 @@ localrules:
 rule construct:
     """Make the ticket of an arm: its mask source's mask, its weight source's weights."""
     input:
-        unpack(arm_material),
+        unpack(material.of_arm(PLAN, DATASET)),
     output:
         ticket="<results>/checkpoints/{study}/seed{seed}/round{round}/{arm}/ticket.h5",
     log:
@@ -33,7 +33,7 @@ rule construct:
 rule construct_with_saliency:
     """Make the ticket of an arm whose mask needs gradients: SNIP, GraSP, SynFlow."""
     input:
-        unpack(arm_material),
+        unpack(material.of_arm(PLAN, DATASET)),
     output:
         ticket="<results>/checkpoints/{study}/seed{seed}/round{round}/{arm}/ticket.h5",
     log:

@@ -3,7 +3,7 @@
 # measure_{key}.
 
 
-for key, entry in catalogue.MEASUREMENTS.items():
+for key, entry in MEASUREMENTS.items():
     of_state = "{state}" if entry.state == "both" else entry.state
     of_log = f"{os.sep}{{state}}.log" if entry.state == "both" else ".log"
 
@@ -13,7 +13,7 @@ for key, entry in catalogue.MEASUREMENTS.items():
         input:
             **({"ticket": f"{CHECKPOINT}/{{arm}}/ticket.h5"} if entry.with_ticket else {}),
             **({"dataset": DATASET} if entry.images else {}),
-            checkpoint=measured_checkpoint(entry),
+            checkpoint=material.measured(PLAN, entry),
         output:
             **{
                 table: f"<results>/measurements/{table}/{PLACE}/{of_state}.{PLAN.entries[table].suffix}"
@@ -31,7 +31,7 @@ for key, entry in catalogue.MEASUREMENTS.items():
             code=code("measure", MEASUREMENTS=[key]),
             entry=key,
             own_images=lambda wildcards: wildcards.study not in PLAN.banked,
-            images=counts_of_images(entry),
+            images=lambda wildcards, entry=entry: PLAN.images(entry, wildcards.study),
         script:
             "../scripts/measure.py"
 

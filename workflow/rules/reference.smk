@@ -12,8 +12,8 @@ rule check_results:
     """Compare this run with docs/results/: do means over seeds lie within the reference's spread?"""
     input:
         tables=[f"<results>/tables/{name}.csv" for name in REFERENCE_TABLES if name in PLAN.tables],
-        reference=in_reference("reference.csv"),
-        config=in_reference("config.yaml"),
+        reference=of_workflow("../docs/results/reference.csv"),
+        config=of_workflow("../docs/results/config.yaml"),
     output:
         table="<results>/check.csv",
         page="<results>/check.md",

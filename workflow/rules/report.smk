@@ -14,11 +14,11 @@ rule index:
         tables=PLAN.outputs["tables"],
         claims="<results>/claims.csv",
         captions=[
-            in_report(f"{key}.rst")
-            for key in dict.fromkeys(map(catalogue.key, PLAN.figures))
+            of_workflow(f"report/{key}.rst")
+            for key in dict.fromkeys(map(pictures.key, PLAN.figures))
             if has_caption(key)
         ],
-        template=in_report("index.html.j2"),
+        template=of_workflow("report/index.html.j2"),
     output:
         page="<results>/index.html",
     log:

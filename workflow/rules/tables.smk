@@ -16,7 +16,7 @@ rule tabulate:
         "../../envs/analyse.yaml"
     params:
         code=code("tabulate", TABLES=["{table}"]),
-        entry=lambda wildcards: catalogue.made_as(wildcards.table),
+        entry=lambda wildcards: made_as(wildcards.table),
         options={},
     script:
         "../scripts/tabulate.py"

@@ -35,8 +35,8 @@ rule init:
 rule prune:
     """Remove the share of kept weights that the criterion ranks lowest."""
     input:
-        trained=before("trained.h5"),
-        ticket=before("ticket.h5"),
+        trained=material.of_round_before(PLAN, "trained.h5"),
+        ticket=material.of_round_before(PLAN, "ticket.h5"),
     output:
         mask="<results>/checkpoints/{study}/seed{seed}/round{round}/imp/mask.h5",
     log:

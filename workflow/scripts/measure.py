@@ -6,7 +6,7 @@ from ticketlens.checkpoint import read
 from ticketlens.files.csv_tables import write_rows
 from ticketlens.files.dataset import labelled_images_of
 from ticketlens.jobs.joblog import job_log
-from ticketlens.study.catalogue import MEASUREMENTS
+from ticketlens.study.catalogue.measurements import MEASUREMENTS
 
 
 def main(snakemake) -> None:

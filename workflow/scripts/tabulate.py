@@ -4,7 +4,7 @@ from importlib import import_module
 
 from ticketlens.files.csv_tables import read_table, write_csv, write_rows
 from ticketlens.jobs.joblog import job_log
-from ticketlens.study.catalogue import TABLES
+from ticketlens.study.catalogue.tables import TABLES
 
 
 def main(snakemake) -> None:

@@ -7,7 +7,7 @@ from ticketlens.files.atomic import write_text
 from ticketlens.jobs.joblog import job_log
 from ticketlens.pages import frontpage_data
 from ticketlens.pages.frontpage import Page, Picture, caption, render
-from ticketlens.study.catalogue import key
+from ticketlens.study.catalogue.figures import key
 
 
 def main(snakemake) -> None:

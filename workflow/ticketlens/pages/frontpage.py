@@ -16,7 +16,8 @@ import yaml
 from jinja2 import Environment, StrictUndefined
 
 from ticketlens.pages.frontpage_data import RunTime, studies, summary
-from ticketlens.study import catalogue
+from ticketlens.study.catalogue import figures, tables
+from ticketlens.study.catalogue.kinds import Figure
 
 # A word and a sign for each verdict: colour only underlines it.
 SIGNS = {"supported": "✓", "contradicted": "✗", "inconclusive": "?"}
@@ -33,14 +34,14 @@ class Picture:
     caption: str
 
     @property
-    def entry(self) -> catalogue.Figure:
+    def entry(self) -> Figure:
         """Its category, and whether it is a key figure."""
-        return catalogue.entry(self.name)
+        return figures.entry(self.name)
 
     @property
     def title(self) -> str:
         """Its title; of one study, with the study's name."""
-        found = catalogue.wildcards(self.name)
+        found = figures.wildcards(self.name)
         title = self.entry.title.format_map({"state": "", **found})
         return f"{title}, {found['study']}" if found else title
 
@@ -72,7 +73,7 @@ def render(page: Page, template: str) -> str:
         titles=named,
         key=[picture for picture in page.pictures if picture.entry.is_key],
         sections=sections(page.pictures),
-        tables={name: catalogue.about_table(name) for name in page.tables},
+        tables={name: tables.about_table(name) for name in page.tables},
         claims=grouped(page.claims),
         tally=tally(page.claims),
         claim_studies=[name for name in named if any(r["study"] == name for r in page.claims)],
@@ -85,14 +86,14 @@ def render(page: Page, template: str) -> str:
 
 def caption(text: str, figure: str) -> str:
     """Return a caption with the wildcards of its figure filled in, as Snakemake's report does."""
-    snakemake = SimpleNamespace(wildcards=SimpleNamespace(**catalogue.wildcards(figure)))
+    snakemake = SimpleNamespace(wildcards=SimpleNamespace(**figures.wildcards(figure)))
     # Captions are the project's own text; what they fill in is escaped by the page.
     return Environment(undefined=StrictUndefined).from_string(text).render(snakemake=snakemake)
 
 
 def sections(pictures: Sequence[Picture]) -> dict[str, list[Picture]]:
     """Return the figures that are no key figures by category, in the catalogue's order."""
-    found: dict[str, list[Picture]] = {name: [] for name in catalogue.CATEGORIES}
+    found: dict[str, list[Picture]] = {name: [] for name in figures.CATEGORIES}
     for picture in pictures:
         if not picture.entry.is_key:
             found.setdefault(picture.entry.category, []).append(picture)

@@ -17,6 +17,7 @@ from typing import Any
 from ticketlens.pages.frontpage_data import in_words
 from ticketlens.study.plan import Plan
 from ticketlens.study.studies import rounds
+from ticketlens.study.trainings import donors
 
 # Logs of a running job grow every 20 s; an epoch that takes longer is waited for.
 SILENT_SECONDS = 180.0
@@ -89,7 +90,7 @@ def chains(config: Mapping[str, Any], results: str | Path, now: datetime) -> lis
     found, plan = [], Plan(config, str(results))
     for study, entry in config["studies"].items():
         last = rounds(config, study) if study in plan.trained else -1
-        last_rounds = dict.fromkeys(entry["seeds"], last) | plan.donors(study)
+        last_rounds = dict.fromkeys(entry["seeds"], last) | donors(plan, study)
         found += [
             _chain(plan, Path(results), study, seed, last, now)
             for seed, last in last_rounds.items()

@@ -24,7 +24,7 @@ from ticketlens.files.atomic import write_text
 from ticketlens.files.csv_tables import read_table
 from ticketlens.ladder import RUNGS
 from ticketlens.pages.frontpage import caption
-from ticketlens.study import catalogue
+from ticketlens.study.catalogue import figures
 from ticketlens.verdicts import ladder_steps
 from ticketlens.verdicts.inference import Interval, t_interval, t_quantile
 from ticketlens.verdicts.reference import CONFIDENCE
@@ -75,8 +75,8 @@ class Numbers:
         path = Path("figures", f"{name}.png")
         if not (self.folder / path).exists():
             raise LookupError(f"{self.folder} has no {path.as_posix()}")
-        title = catalogue.entry(name).title.format(**catalogue.wildcards(name))
-        text = (CAPTIONS / f"{catalogue.key(name)}.rst").read_text(encoding="utf-8")
+        title = figures.entry(name).title.format(**figures.wildcards(name))
+        text = (CAPTIONS / f"{figures.key(name)}.rst").read_text(encoding="utf-8")
         in_italics = caption(text, name).strip().replace("*", r"\*")
         return f"![{title}]({(self.below / path).as_posix()})\n\n*{in_italics}*"
 

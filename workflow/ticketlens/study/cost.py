@@ -21,7 +21,8 @@ from ticketlens.architecture import READOUT, is_convolutional, layer_shapes
 from ticketlens.spec import Spec
 from ticketlens.study.factorial import cells
 from ticketlens.study.image_counts import Images, count_images, prepared_file
-from ticketlens.study.plan import Plan, Training
+from ticketlens.study.plan import Plan
+from ticketlens.study.trainings import trainings
 
 Config = Mapping[str, Any]
 
@@ -139,11 +140,6 @@ def densities(spec: Spec, round_: int) -> list[float]:
     ]
 
 
-def trainings(config: Config) -> dict[Training, str]:
-    """Return the stage of every training by (study, seed, round, arm), each once."""
-    return Plan(config, config["results"]).trainings
-
-
 def measured_seconds(results: str | os.PathLike, study: str) -> tuple[float, int]:
     """Return the median core-seconds of a study's finished trainings, and their number (0: NaN)."""
     found = []
@@ -163,7 +159,7 @@ def estimate(config: Config, way: str = "amx") -> list[Line]:
     """Return one line per stage and study, trainings first; `way` computes bfloat16."""
     results, images = config["results"], count_images(config)
     plan = Plan(config, results)
-    runs = plan.trainings
+    runs = trainings(plan)
     lines = []
     for stage, study in product(STAGES[:-1], config["studies"]):
         keys = [key for key, own in runs.items() if own == stage and key[0] == study]

@@ -1,11 +1,33 @@
-"""What tickets are made from: the files behind a rewound ticket, an arm and the bimodal law."""
+"""What jobs read: the files behind a ticket, an arm, a measurement and the bimodal law."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from ticketlens.study.arms import arm_rounds, arm_seeds, donor_seed
+from ticketlens.study.catalogue.kinds import Measurement
 from ticketlens.study.plan import Plan
 from ticketlens.tickets.construction import needs
 from ticketlens.tickets.recipe import Arm
+
+Wildcards = Mapping[str, str]
+FILES = {"init": "ticket.h5", "trained": "trained.h5"}
+"""Name of a checkpoint's file by its state."""
+
+
+def of_round_before(plan: Plan, file: str) -> Callable[[Wildcards], str]:
+    """Return the input function of a file of the same chain, one round earlier."""
+    return lambda wildcards: plan.checkpoint(
+        wildcards["study"], wildcards["seed"], int(wildcards["round"]) - 1, "imp", file
+    )
+
+
+def measured(plan: Plan, entry: Measurement) -> Callable[[Wildcards], str]:
+    """Return the input function of the checkpoint that a measurement is about."""
+    return lambda wildcards: plan.checkpoint(
+        *(wildcards[name] for name in ("study", "seed", "round", "arm")),
+        FILES[wildcards.get("state", entry.state)],
+    )
 
 
 def theta(plan: Plan, study: str, seed: int | str) -> str:
@@ -21,23 +43,26 @@ def survivors(plan: Plan, arm: Arm, study: str, seed: int | str, number: int | s
     return plan.checkpoint(study, seed, source, "imp", file)
 
 
-def material(
-    plan: Plan, study: str, seed: int | str, number: int | str, name: str, dataset: str
-) -> dict[str, str]:
-    """Return the files that the sources of an arm draw on, by their names in the library.
+def of_arm(plan: Plan, dataset: str) -> Callable[[Wildcards], dict[str, str]]:
+    """Return the input function of a ticket: what its sources draw on, by name in the library.
 
     `dataset` is the prepared data set.
     """
-    arm, donor = plan.all_arms[name], donor_seed(plan.config, int(seed))
-    places = {
-        "ticket": plan.checkpoint(study, seed, number, "imp", "ticket.h5"),
-        "theta": theta(plan, study, seed),
-        "donor": plan.checkpoint(study, donor, number, "imp", "ticket.h5"),
-        "dense": plan.checkpoint(study, seed, 0, "imp", "trained.h5"),
-        "survivors": survivors(plan, arm, study, seed, number),
-        "dataset": dataset,
-    }
-    return {name: places[name] for name in needs(arm)}
+
+    def files(wildcards: Wildcards) -> dict[str, str]:
+        study, seed, number = (wildcards[name] for name in ("study", "seed", "round"))
+        arm, donor = plan.all_arms[wildcards["arm"]], donor_seed(plan.config, int(seed))
+        places = {
+            "ticket": plan.checkpoint(study, seed, number, "imp", "ticket.h5"),
+            "theta": theta(plan, study, seed),
+            "donor": plan.checkpoint(study, donor, number, "imp", "ticket.h5"),
+            "dense": plan.checkpoint(study, seed, 0, "imp", "trained.h5"),
+            "survivors": survivors(plan, arm, study, seed, number),
+            "dataset": dataset,
+        }
+        return {name: places[name] for name in needs(arm)}
+
+    return files
 
 
 def bimodal_material(plan: Plan) -> dict[str, str]:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ticketlens.architecture import layer_shapes
-from ticketlens.study import catalogue
 from ticketlens.study.arms import arm_labels
-from ticketlens.study.kinds import Figure
+from ticketlens.study.catalogue.figures import FIGURES
+from ticketlens.study.catalogue.kinds import Figure
 from ticketlens.study.plan import Plan
 from ticketlens.tickets.initialization import is_normal
 
@@ -21,7 +21,7 @@ Option = Callable[[Plan, Figure, Wildcards], Any]
 
 def figure_options(plan: Plan, key: str, wildcards: Wildcards) -> dict[str, Any]:
     """Return the arguments of a figure's function besides its tables."""
-    figure = catalogue.FIGURES[key]
+    figure = FIGURES[key]
     own = {name: OPTIONS[name](plan, figure, wildcards) for name in figure.options}
     return own | dict(figure.fixed)
 

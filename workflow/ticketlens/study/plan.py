@@ -1,153 +1,38 @@
-"""What a config makes: its studies by kind, and the files, tables, figures and trainings.
+"""What a config makes: files, tables and figures (`selection` has its studies and arms).
 
-The rules, `cost` and `progress` ask here, so that they cannot disagree. A `Plan` reads nothing but
-a checked config; its paths begin with `root`, the results folder (or what stands for it).
+The rules, `cost` and `progress` ask here and in `trainings`, so that they cannot disagree. A `Plan`
+reads nothing but a checked config; its paths begin with `root`, the results folder (or what stands
+for it).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 from typing import Any
 
-from ticketlens.architecture import is_convolutional, is_residual
-from ticketlens.spec import Spec
-from ticketlens.study import catalogue, factorial, kinds
-from ticketlens.study.arms import (
-    arm_rounds,
-    arm_seeds,
-    arms_of_all,
-    donor_seed,
-    recipes,
-    shown_arms,
-)
-from ticketlens.study.studies import rounds, study_spec
-from ticketlens.tickets.construction import needs
-from ticketlens.tickets.recipe import ASIDE, Arm
+from ticketlens.study.arms import arm_rounds, arm_seeds, arms_of_all, shown_arms
+from ticketlens.study.catalogue import tables
+from ticketlens.study.catalogue.figures import EXPERIMENTS, FIGURES
+from ticketlens.study.catalogue.kinds import Figure, Table
+from ticketlens.study.selection import Selection
+from ticketlens.study.studies import rounds
 
-Config = Mapping[str, Any]
-Training = tuple[str, int, int, str]
-"""Study, seed, round, arm."""
 STATES = ("init", "trained")
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Selection):
     """What a checked config makes; `root` is what the paths of results begin with."""
 
-    config: Config
     root: str
 
     @cached_property
-    def entries(self) -> dict[str, kinds.Table]:
+    def entries(self) -> dict[str, Table]:
         """Entries of all tables that there can be."""
-        return catalogue.tables()
-
-    # --- studies and arms ------------------------------------------------------------------------
-
-    @cached_property
-    def specs(self) -> dict[str, Spec]:
-        """Specs by study, data set apart: thousands of jobs ask for them."""
-        return {study: study_spec(self.config, study) for study in self.config["studies"]}
-
-    @cached_property
-    def trained(self) -> list[str]:
-        """Studies whose chains are trained; those of the others come from the ticket bank."""
-        studies = self.config["studies"].items()
-        return [name for name, study in studies if study.get("tickets") != "bank"]
-
-    @cached_property
-    def banked(self) -> list[str]:
-        """Studies whose tickets come from the ticket bank."""
-        return [name for name in self.config["studies"] if name not in self.trained]
-
-    @cached_property
-    def late(self) -> list[str]:
-        """Trained studies that rewind to theta_k, not to theta_0."""
-        return [name for name in self.trained if self.specs[name].pruning.rewind_epoch]
-
-    @cached_property
-    def residual(self) -> list[str]:
-        """Studies of networks with skips."""
-        return [name for name, spec in self.specs.items() if is_residual(spec.network)]
-
-    def of_kind(self, *, convolutional: bool, residual: bool) -> list[str]:
-        """Return the studies by the kind of their hidden layers, with or without skips."""
-        return [
-            name
-            for name, spec in self.specs.items()
-            if is_convolutional(spec) == convolutional and is_residual(spec.network) == residual
-        ]
-
-    def of_networks(self, networks: kinds.Networks) -> list[str]:
-        """Return the studies of networks that a measurement or table is about."""
-        if networks == "all":
-            return list(self.config["studies"])
-        if networks == "chains":
-            return [name for name in self.config["studies"] if name not in self.residual]
-        if networks == "blocks":
-            return self.residual
-        if networks == "conv or blocks":
-            dense = self.of_networks("dense")
-            return [name for name in self.config["studies"] if name not in dense]
-        return self.of_kind(
-            convolutional=networks in ("conv", "conv blocks"),
-            residual=networks in ("dense blocks", "conv blocks"),
-        )
-
-    def trained_of(self, networks: kinds.Networks) -> list[str]:
-        """Return the studies of these networks whose chains are trained."""
-        return [study for study in self.of_networks(networks) if study in self.trained]
-
-    @cached_property
-    def arms(self) -> dict[str, Arm]:
-        """Arms that `all` asks for, by name, imp left out."""
-        return recipes(self.config)
-
-    @cached_property
-    def cells(self) -> list[factorial.Cell]:
-        """Combinations of the factorial, those included that cannot be."""
-        return factorial.cells(self.config)
-
-    @cached_property
-    def with_factorial(self) -> Config:
-        """The config with the cells of the factorial among its arms."""
-        return factorial.with_factorial(self.config)
-
-    @cached_property
-    def all_arms(self) -> dict[str, Arm]:
-        """Arms that rules can make: the cells of the factorial as well."""
-        return recipes(self.with_factorial)
-
-    def recipe(self, arm: str) -> dict[str, Any]:
-        """Return an arm's entry without what is aside: a new round remakes no other."""
-        entry = self.with_factorial["arms"][arm]
-        return {key: value for key, value in entry.items() if key not in ASIDE}
-
-    @property
-    def compact(self) -> list[str]:
-        """Tables that are small enough to keep in a repository, `accuracy` apart."""
-        return [name for name in self.tables if not self.entries[name].is_large][1:]
-
-    @cached_property
-    def factorial(self) -> list[str]:
-        """The study of the factorial, if there is one."""
-        study = factorial.factorial_study(self.config) if self.cells else None
-        return [] if study is None else [study]
-
-    def measure(self, study: str) -> dict[str, Any]:
-        """Return the config's `measure` with what a study changes."""
-        return {**self.config["measure"], **self.config["studies"][study].get("measure", {})}
-
-    def made(self, study: str) -> Iterator[tuple[int, int, str]]:
-        """Yield (seed, round, arm) of the arms of a study that `all` asks for, but imp."""
-        for arm in arms_of_all(self.config, study):
-            for number in arm_rounds(self.config, arm, study):
-                for seed in arm_seeds(self.config, arm, study):
-                    yield seed, number, arm
+        return tables.tables()
 
     # --- files -----------------------------------------------------------------------------------
 
@@ -184,7 +69,8 @@ class Plan:
         return [
             self.checkpoint(study, seed, number, arm, file)
             for study in self.config["studies"]
-            for arm in set(self.arms) - set(arms_of_all(self.config, study))
+            for arm in self.arms
+            if arm not in arms_of_all(self.config, study)
             for number in arm_rounds(self.config, arm, study)
             for seed in arm_seeds(self.config, arm, study)
         ]
@@ -290,7 +176,7 @@ class Plan:
     @cached_property
     def shown(self) -> dict[str, list[str]]:
         """Arms of each experiment that are made, by experiment."""
-        return {name: shown_arms(self.config, name) for name in catalogue.EXPERIMENTS}
+        return {name: shown_arms(self.config, name) for name in EXPERIMENTS}
 
     @cached_property
     def bimodal(self) -> list[str]:
@@ -304,14 +190,14 @@ class Plan:
         return [
             table
             for table in self.over_checkpoints
-            if table in catalogue.PREDICTORS
+            if table in tables.PREDICTORS
             and any(self._can_rank(study) for study in self.with_arms(table))
         ]
 
     def _can_rank(self, study: str) -> bool:
         """Whether some round of a study has enough arms, IMP among them, to rank."""
         made = Counter((number, seed) for seed, number, _ in self.made(study))
-        return any(1 + count >= catalogue.MIN_ARMS for count in made.values())
+        return any(1 + count >= tables.MIN_ARMS for count in made.values())
 
     @cached_property
     def tables(self) -> list[str]:
@@ -327,6 +213,11 @@ class Plan:
             if not table.by_request
             and conditions.get(name, not table.kind or name in self.over_checkpoints)
         ]
+
+    @property
+    def compact(self) -> list[str]:
+        """Tables that are small enough to keep in a repository, `accuracy` apart."""
+        return [name for name in self.tables if not self.entries[name].is_large][1:]
 
     @cached_property
     def outputs(self) -> dict[str, list[str]]:
@@ -358,7 +249,7 @@ class Plan:
         """Figures that `all` asks for, by the names of their files."""
         return [
             name
-            for key, figure in catalogue.FIGURES.items()
+            for key, figure in FIGURES.items()
             if self._is_drawn(figure)
             for name in self.pictures(key)
         ]
@@ -376,12 +267,12 @@ class Plan:
 
         Figures of arms compare them, and those of one study and state have it in their names.
         """
-        figure = catalogue.FIGURES[key]
+        figure = FIGURES[key]
         if figure.per_study or figure.experiment or figure.arm != "imp" or figure.by_request:
             return []
         return [study for study in self.config["studies"] if self.alone(study)._is_drawn(figure)]
 
-    def _is_drawn(self, figure: kinds.Figure) -> bool:
+    def _is_drawn(self, figure: Figure) -> bool:
         if figure.by_request or not set(figure.reads.values()) <= set(self.tables):
             return False
         studies = set(self.of_networks(figure.networks))
@@ -393,7 +284,7 @@ class Plan:
 
     def pictures(self, key: str) -> list[str]:
         """Return the names of the files of a figure: one, or one a study and state."""
-        figure = catalogue.FIGURES[key]
+        figure = FIGURES[key]
         if not figure.per_study:
             return [key]
         return [
@@ -401,51 +292,3 @@ class Plan:
             for state in STATES
             for study in (self.config["studies"] if state == "init" else self.trained)
         ]
-
-    # --- trainings -------------------------------------------------------------------------------
-
-    @cached_property
-    def trainings(self) -> dict[Training, str]:
-        """Stage of every training, each once; one that several stages need is the first one's."""
-        found: dict[Training, str] = {}
-        for study in self.trained:
-            last = rounds(self.config, study)
-            for seed, number in product(self.config["studies"][study]["seeds"], range(last + 1)):
-                found[study, seed, number, "imp"] = "chains"
-        for stage, (study, seed, number, name), arm in self._rivals():
-            for key in _sources(arm, study, seed, number):
-                found.setdefault(key, stage)
-            if "donor" in needs(arm) and study in self.trained:
-                # The mask of round r is made of the network of round r - 1.
-                for before in range(number):
-                    donor = donor_seed(self.config, seed)
-                    found.setdefault((study, donor, before, "imp"), "donors")
-            found.setdefault((study, seed, number, name), stage)
-        return found
-
-    def _rivals(self) -> Iterator[tuple[str, Training, Arm]]:
-        """Yield (stage, training, recipe) of all arms, then of all cells of the factorial."""
-        for study in self.config["studies"]:
-            for seed, number, name in self.made(study):
-                yield "arms", (study, seed, number, name), self.arms[name]
-        for study, cell in product(self.factorial, self.cells):
-            for seed in () if cell.reason else self.config["studies"][study]["seeds"]:
-                yield "factorial", (study, seed, cell.round, cell.arm), self.all_arms[cell.arm]
-
-    def donors(self, study: str) -> dict[int, int]:
-        """Return the chains that a study's arms need for their masks alone: last round by seed."""
-        found: dict[int, int] = {}
-        for seed, number, name in self.made(study) if study in self.trained else ():
-            donor = donor_seed(self.config, seed)
-            is_beyond = donor not in self.config["studies"][study]["seeds"]
-            if is_beyond and number > 0 and "donor" in needs(self.arms[name]):
-                found[donor] = max(found.get(donor, 0), number - 1)
-        return dict(sorted(found.items()))
-
-
-def _sources(arm: Arm, study: str, seed: int, number: int) -> Iterator[Training]:
-    """Yield the trained IMP networks that an arm is made from."""
-    if "dense" in needs(arm):
-        yield study, seed, 0, "imp"
-    if "survivors" in needs(arm) and arm.source_state == "trained":
-        yield study, seed, number if arm.source_round is None else arm.source_round, "imp"

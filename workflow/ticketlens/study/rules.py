@@ -1,9 +1,10 @@
-"""What rules need besides paths: patterns of names, and what a training demands of a machine."""
+"""What rules need besides paths: rerun triggers, patterns of names, needs of a training."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from ticketlens.architecture import READOUT, is_convolutional, layer_shapes
@@ -11,6 +12,44 @@ from ticketlens.files import idx
 from ticketlens.files.image_folder import images_digest
 from ticketlens.files.sources import PUBLISHED
 from ticketlens.spec import Spec
+from ticketlens.study.catalogue.tables import made_as
+from ticketlens.study.entries import Entries, entries
+from ticketlens.study.plan import Plan
+
+Wildcards = Mapping[str, str]
+
+
+class Code:
+    """Params functions: the digest of a script and of what it reaches, the trigger of a rerun.
+
+    `fingerprint` makes it (see `jobs.fingerprint.Fingerprints`). Registries count by the entries
+    that the study's spec and the arm name, all of them where a job has no study or arm.
+    """
+
+    def __init__(self, plan: Plan, fingerprint: Callable[[str, Entries], str]) -> None:
+        self.plan, self.fingerprint = plan, fingerprint
+        self.entries = cache(self._entries)
+
+    def __call__(self, script: str, **chosen: list[str]) -> Callable[[Wildcards], str]:
+        """Return the function of a script; `chosen` are its entries of the catalogue.
+
+        An entry "{table}" is that of the table that the wildcards name.
+        """
+
+        @cache
+        def digest(study: str | None, arm: str | None, table: str | None) -> str:
+            named = {"{table}": made_as(table)} if table else {}
+            own = {
+                registry: frozenset(named.get(key, key) for key in keys)
+                for registry, keys in chosen.items()
+            }
+            return self.fingerprint(script, {**self.entries(study, arm), **own})
+
+        return lambda wildcards: digest(*map(wildcards.get, ("study", "arm", "table")))
+
+    def _entries(self, study: str | None, arm: str | None) -> Entries:
+        source = self.plan.config["dataset"]["source"]
+        return entries(self.plan.specs, self.plan.all_arms, source, study, arm)
 
 
 def any_of(names: Iterable[str]) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ticketlens.architecture import READOUT
 from ticketlens.files.csv_tables import read_table
-from ticketlens.study.catalogue import MIN_ARMS
+from ticketlens.study.catalogue.tables import MIN_ARMS
 from ticketlens.verdicts.contrasts import QUANTITIES
 from ticketlens.verdicts.inference import t_interval
 
