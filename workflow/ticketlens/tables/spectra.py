@@ -7,10 +7,9 @@ import numpy as np
 from ticketlens import random_matrix
 from ticketlens.checkpoint import Checkpoint
 from ticketlens.seeds import stream
+from ticketlens.tables import large_spectra
 from ticketlens.tables.columns import Row, hidden, keys
-
-NULL_DRAWS = 19  # a layer of the null itself has an outlier with probability 1/(draws + 1) = 5 %
-EIGENVALUES = np.linspace(0, 8, 161)
+from ticketlens.tables.large_spectra import EIGENVALUES, NULL_DRAWS
 
 
 def spectra_rows(checkpoint: Checkpoint) -> tuple[list[Row], list[Row]]:
@@ -19,11 +18,16 @@ def spectra_rows(checkpoint: Checkpoint) -> tuple[list[Row], list[Row]]:
     Eigenvalues are in units of the layer's own second moment times the number of columns, so that
     Marchenko–Pastur has variance 1. The null keeps the mask and redraws Gaussian weights of the
     same second moment; outliers lie beyond the largest eigenvalue of all its draws. A convolution
-    is its (out, in·k²) matrix.
+    is its (out, in·k²) matrix. Large layers have rows from `large_spectra`.
     """
     statistics_rows, density_rows = [], []
     centres = (EIGENVALUES[1:] + EIGENVALUES[:-1]) / 2
     for number, layer in hidden(checkpoint):
+        if large_spectra.is_large(layer):
+            statistics, densities = large_spectra.large_spectra_rows(checkpoint, number)
+            statistics_rows += statistics
+            density_rows += densities
+            continue
         matrix, mask = _matrix(layer.weight), _matrix(layer.mask)
         values, vectors = np.linalg.eigh(_gram(matrix))
         rng = stream(checkpoint.seed, "spectrum-null", checkpoint.round, layer.name)
