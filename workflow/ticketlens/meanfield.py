@@ -30,13 +30,16 @@ import math
 from collections.abc import Callable
 from fractions import Fraction
 from numbers import Real
+from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
 from ticketlens.theory import gaussian
 from ticketlens.theory.activations import Activation, get
+from ticketlens.theory.arguments import Array, Values
 
 __all__ = [
     "NoFixedPoint",
@@ -69,9 +72,7 @@ class NoFixedPoint(ValueError):
 # --- Gaussian averages ---------------------------------------------------------------------------
 
 
-def expectation(
-    f: Callable[[np.ndarray], np.ndarray], q: ArrayLike, strip: float = np.pi / 2
-) -> float | np.ndarray:
+def expectation(f: Callable[[Array], Array], q: ArrayLike, strip: float = np.pi / 2) -> Values:
     """E f(sqrt(q) z) for standard normal z and a smooth f.
 
     f: vectorised function of an array, analytic within the distance `strip` of the real axis
@@ -85,12 +86,12 @@ def expectation(
     return _like(gaussian.expectation(f, _length(q), strip), q)
 
 
-def second_moment(q: ArrayLike, activation: str = "tanh") -> float | np.ndarray:
+def second_moment(q: ArrayLike, activation: str = "tanh") -> Values:
     """E phi(sqrt(q) z)^2, the mean square of the activations at length q."""
     return _like(get(activation).second_moment(_length(q)), q)
 
 
-def derivative_moment(q: ArrayLike, k: int, activation: str = "tanh") -> float | np.ndarray:
+def derivative_moment(q: ArrayLike, k: int, activation: str = "tanh") -> Values:
     """mu_k = E phi'(sqrt(q) z)^(2k), a moment of the squared slopes (k = 1: chi / sigma_w^2).
 
     At q = 0 this is the limit q -> 0+ (for ReLU 1/2, not phi'(0)^2).
@@ -103,7 +104,7 @@ def derivative_moment(q: ArrayLike, k: int, activation: str = "tanh") -> float |
 
 def gaussian_second_moment(
     mean: ArrayLike, variance: ArrayLike, activation: str = "tanh"
-) -> float | np.ndarray:
+) -> Values:
     """E phi(h)^2 under h ~ N(mean, variance), elementwise.
 
     mean, variance: shapes that broadcast, for example (samples, neurons) with one mean (the bias)
@@ -120,9 +121,7 @@ def gaussian_second_moment(
 # --- The length map ------------------------------------------------------------------------------
 
 
-def q_map(
-    q: ArrayLike, sigma_w: float, sigma_b: float, activation: str = "tanh"
-) -> float | np.ndarray:
+def q_map(q: ArrayLike, sigma_w: float, sigma_b: float, activation: str = "tanh") -> Values:
     """V(q), the mean square of the next layer's pre-activations (Poole et al. 2016).
 
     q: shape (...). Returns shape (...).
@@ -167,7 +166,7 @@ def q_fixed_point(sigma_w: float, sigma_b: float, activation: str = "tanh") -> f
 
 def residual_q_map(
     q: ArrayLike, sigma_w: float, sigma_b: float, activation: str = "tanh"
-) -> float | np.ndarray:
+) -> Values:
     """q after a block of two layers with a skip across both: h' = h + W2 phi(W1 phi(h) + b1) + b2.
 
     q1 = V(q), q' = q + V(q1): the pre-activation form. It has no fixed point; q grows with depth.
@@ -180,7 +179,7 @@ def residual_q_map(
 
 def dense_q(
     stem: float, sigma_w: float, sigma_b: float, count: int, activation: str = "tanh"
-) -> np.ndarray:
+) -> Array:
     """Return q of every hidden layer of a wide dense residual network: (1 + 2·count,).
 
     `stem` is q of the trunk before the first of `count` blocks; then q inside each block and of the
@@ -188,8 +187,8 @@ def dense_q(
     """
     q = [float(stem)]
     for _ in range(count):
-        q.append(q_map(q[-1], sigma_w, sigma_b, activation))
-        q.append(residual_q_map(q[-2], sigma_w, sigma_b, activation))
+        q.append(cast(float, q_map(q[-1], sigma_w, sigma_b, activation)))
+        q.append(cast(float, residual_q_map(q[-2], sigma_w, sigma_b, activation)))
     return np.array(q)
 
 
@@ -198,7 +197,7 @@ def dense_q(
 
 def c_map(
     c: ArrayLike, q: ArrayLike, sigma_w: float, sigma_b: float, activation: str = "tanh"
-) -> float | np.ndarray:
+) -> Values:
     """C(c | q), the correlation of two inputs after one layer (Poole et al. 2016).
 
     Both inputs have length q. C(1) = 1; the slope there is chi(q) q / V(q), which is chi at q*.
@@ -234,7 +233,7 @@ def c_fixed_point(sigma_w: float, sigma_b: float, activation: str = "tanh") -> f
 
 def chi(
     sigma_w: float, sigma_b: float, activation: str = "tanh", q: ArrayLike | None = None
-) -> float | np.ndarray:
+) -> Values:
     """chi_1 = sigma_w^2 E phi'(sqrt(q) z)^2 at q, by default at q* (Poole et al. 2016).
 
     At q* it is the slope of the correlation map at c = 1: chi > 1 makes c = 1 unstable (chaos),
@@ -249,9 +248,7 @@ def chi(
     return _like(w2 * phi.derivative_moment(_length(q), 1), q)
 
 
-def residual_chi(
-    q: ArrayLike, sigma_w: float, sigma_b: float, activation: str = "tanh"
-) -> float | np.ndarray:
+def residual_chi(q: ArrayLike, sigma_w: float, sigma_b: float, activation: str = "tanh") -> Values:
     """1 + chi(q) chi(V(q)): the mean squared singular value of the block of `residual_q_map`.
 
     Always above one: a residual network of this form is never critical.
@@ -294,7 +291,7 @@ def critical_sigma_w(sigma_b: float, activation: str = "tanh") -> float:
 
     # chi = 1 and q = V(q) together give sigma_w^2 = 1/mu_1(q) and
     # sigma_b^2 = q - E phi^2 / mu_1: the critical line is explicit in q.
-    def bias_excess(q):
+    def bias_excess(q: float) -> float:
         return float(phi.poincare_gap(q)) / float(phi.derivative_moment(q, 1)) - b2
 
     high = b2
@@ -340,7 +337,7 @@ def _fixed_distance(sigma_w: float, sigma_b: float, phi: Activation) -> tuple[fl
 
     # C(c) is a power series in c with non-negative coefficients, so (1 - C)/(1 - c) increases with
     # c, from 1 - C(0) <= 1 to chi. It equals one at c* and nowhere else.
-    def excess(distance):
+    def excess(distance: float) -> float:
         if distance == 0:
             return chi_excess
         return w2 * float(phi.pair_gap(q, distance)) / (length * distance) - 1
@@ -367,7 +364,7 @@ def _variances(sigma_w: float, sigma_b: float) -> tuple[float, float]:
     return float(sigma_w) * float(sigma_w), float(sigma_b) * float(sigma_b)
 
 
-def _length(q: ArrayLike, name: str = "q") -> np.ndarray:
+def _length(q: ArrayLike, name: str = "q") -> Array:
     q = np.asarray(q, dtype=float)
     good = (q >= 0) & (q <= _LARGEST_Q)  # false for NaN
     if not np.all(good):
@@ -377,7 +374,7 @@ def _length(q: ArrayLike, name: str = "q") -> np.ndarray:
     return q
 
 
-def _correlation(c: ArrayLike) -> np.ndarray:
+def _correlation(c: ArrayLike) -> Array:
     c = np.asarray(c, dtype=float)
     good = np.abs(c) <= 1
     if not np.all(good):
@@ -385,10 +382,10 @@ def _correlation(c: ArrayLike) -> np.ndarray:
     return c
 
 
-def _first(values: np.ndarray, good: np.ndarray) -> float:
+def _first(values: Array, good: npt.NDArray[np.bool_]) -> float:
     return float(values[~good].flat[0]) if values.ndim else float(values)
 
 
-def _like(result: np.ndarray, *arguments: ArrayLike) -> float | np.ndarray:
+def _like(result: Array, *arguments: ArrayLike) -> Values:
     """A float if all arguments were scalars, else an array."""
     return float(result) if all(np.ndim(a) == 0 for a in arguments) else np.asarray(result)

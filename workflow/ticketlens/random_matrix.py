@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import cast
 
 import numpy as np
 from numpy.polynomial import chebyshev
@@ -23,14 +24,12 @@ from numpy.typing import ArrayLike
 from ticketlens.meanfield import derivative_moment
 from ticketlens.theory import free_probability as free
 from ticketlens.theory import slope_laws
-from ticketlens.theory.arguments import finite, points, positive
-from ticketlens.theory.marchenko_pastur import (  # noqa: F401 - part of what users call here
-    Result,
-    marchenko_pastur_atom,
-    marchenko_pastur_cdf,
-    marchenko_pastur_density,
-    marchenko_pastur_edges,
-)
+from ticketlens.theory.arguments import Array, finite, points, positive
+from ticketlens.theory.marchenko_pastur import Result
+from ticketlens.theory.marchenko_pastur import marchenko_pastur_atom as marchenko_pastur_atom
+from ticketlens.theory.marchenko_pastur import marchenko_pastur_cdf as marchenko_pastur_cdf
+from ticketlens.theory.marchenko_pastur import marchenko_pastur_density as marchenko_pastur_density
+from ticketlens.theory.marchenko_pastur import marchenko_pastur_edges as marchenko_pastur_edges
 
 # First moment of the S-transform of W Wᵀ / sigma_w², S(m) = 1 + s1 m + ...
 WEIGHTS = {"gaussian": -1.0, "orthogonal": 0.0}
@@ -46,7 +45,7 @@ class UnknownLawError(ValueError):
 # ---------------------------------------------------------------- input
 
 
-def _layers(q_per_layer, sigma_w, weights):
+def _layers(q_per_layer: ArrayLike, sigma_w: ArrayLike, weights: str) -> tuple[Array, Array]:
     """Checked q `(layers,)` and sigma_w broadcast to `(layers,)`."""
     q = np.atleast_1d(finite("q_per_layer", q_per_layer, "finite and >= 0", lambda a: a >= 0))
     if q.ndim != 1 or q.size == 0:
@@ -61,7 +60,9 @@ def _layers(q_per_layer, sigma_w, weights):
     return q, np.broadcast_to(sigma, q.shape)
 
 
-def _product(q_per_layer, sigma_w, weights, activation):
+def _product(
+    q_per_layer: ArrayLike, sigma_w: ArrayLike, weights: str, activation: str
+) -> free.Product:
     q, sigma = _layers(q_per_layer, sigma_w, weights)
     if activation not in slope_laws.ACTIVATIONS:
         raise UnknownLawError(
@@ -76,7 +77,9 @@ def _product(q_per_layer, sigma_w, weights, activation):
     return free.product(q, log_scale, weights == "orthogonal", activation)
 
 
-def _continuous_product(q_per_layer, sigma_w, weights, activation):
+def _continuous_product(
+    q_per_layer: ArrayLike, sigma_w: ArrayLike, weights: str, activation: str
+) -> free.Product:
     prod = _product(q_per_layer, sigma_w, weights, activation)
     if not prod.has_continuous_part:
         atoms = ", ".join(f"mass {w:.6g} at s² = {x:.6g}" for x, w in _atoms(prod))
@@ -92,18 +95,18 @@ def _continuous_product(q_per_layer, sigma_w, weights, activation):
 
 def s_transform_gaussian(m: ArrayLike, sigma_w: float = 1.0) -> Result:
     """S-transform of W Wᵀ, square Gaussian W: 1 / (sigma_w² (1 + m))."""
-    return 1 / (positive("sigma_w", sigma_w) ** 2 * (1 + np.asarray(m)))
+    return cast(Result, 1 / (positive("sigma_w", sigma_w) ** 2 * (1 + np.asarray(m))))
 
 
 def s_transform_orthogonal(m: ArrayLike, sigma_w: float = 1.0) -> Result:
     """S-transform of W Wᵀ = sigma_w² 1: 1 / sigma_w², whatever m."""
-    return 1 / positive("sigma_w", sigma_w) ** 2 + 0 * np.asarray(m)
+    return cast(Result, 1 / positive("sigma_w", sigma_w) ** 2 + 0 * np.asarray(m))
 
 
 def s_transform_zero_one(m: ArrayLike, one: float) -> Result:
     """S-transform of a slope that is 1 with probability `one`, else 0: (1 + m) / (one + m)."""
-    one = finite("one", one, "a probability > 0", lambda a: (a > 0) & (a <= 1))
-    return (1 + np.asarray(m)) / (one + np.asarray(m))
+    share = finite("one", one, "a probability > 0", lambda a: (a > 0) & (a <= 1))
+    return cast(Result, (1 + np.asarray(m)) / (share + np.asarray(m)))
 
 
 # ---------------------------------------------------------------- the Jacobian
@@ -147,7 +150,7 @@ def jacobian_atoms(
     return _atoms(_product(q_per_layer, sigma_w, weights, activation))
 
 
-def _atoms(prod):
+def _atoms(prod: free.Product) -> tuple[tuple[float, float], ...]:
     pairs = ((0.0, prod.zero_mass), (float(np.exp(prod.log_scale)), prod.top_mass))
     return tuple((where, mass) for where, mass in pairs if mass > 0)
 
@@ -170,11 +173,11 @@ def jacobian_support(
 
 
 @lru_cache(maxsize=64)
-def _log_edges(prod):
+def _log_edges(prod: free.Product) -> tuple[float, float]:
     return free.log_edges(prod)
 
 
-def _log_density(log_s2, prod):
+def _log_density(log_s2: Array, prod: free.Product) -> Array:
     lower, upper = _log_edges(prod)
     inside = (log_s2 > lower) & (log_s2 < upper)
     density = np.zeros(log_s2.shape)
@@ -242,22 +245,22 @@ class _Integral:
 
     lower: float
     upper: float
-    boundaries: np.ndarray
-    coefficients: np.ndarray
-    mass: np.ndarray
+    boundaries: Array
+    coefficients: Array
+    mass: Array
 
-    def log_s2(self, u):
+    def log_s2(self, u: Array) -> Array:
         if np.isneginf(self.lower):
             return self.upper - u**2
         return (self.upper + self.lower) / 2 + (self.upper - self.lower) / 2 * np.cos(u)
 
-    def variable(self, log_s2):
+    def variable(self, log_s2: Array) -> Array:
         if np.isneginf(self.lower):
             return np.sqrt(np.maximum(self.upper - log_s2, 0))
         inner = np.clip(log_s2, self.lower, self.upper)
         return 2 * np.arctan2(np.sqrt(self.upper - inner), np.sqrt(inner - self.lower))
 
-    def above(self, u):
+    def above(self, u: Array) -> Array:
         """Mass of the continuous part at values above those of u."""
         u = np.minimum(u, self.boundaries[-1])
         panel = np.clip(np.searchsorted(self.boundaries, u) - 1, 0, len(self.boundaries) - 2)
@@ -271,7 +274,7 @@ _PANELS, _DEGREE, _HALVINGS = 16, 14, 12
 
 
 @lru_cache(maxsize=64)
-def _integral(prod):
+def _integral(prod: free.Product) -> _Integral:
     lower, upper = _log_edges(prod)
     shape = _Integral(lower, upper, np.zeros(0), np.zeros(0), np.zeros(0))
     end = np.pi
@@ -279,7 +282,7 @@ def _integral(prod):
         # Downwards from the edge until what is left is negligible; for a power law that is
         # density × order. Near dynamical isometry all of the mass lies very close to the edge.
         order = max(1.0, free.order_at_zero(prod))
-        spans = 2.0 ** np.arange(-40, 5)
+        spans = cast(Array, 2.0 ** np.arange(-40, 5))
         left = _log_density(upper - spans, prod) * np.minimum(spans, order)
         span = spans[min(np.flatnonzero(left > 1e-13).max() + 1, spans.size - 1)]
         while span >= 16 and _log_density(np.array([upper - span]), prod)[0] * order > 1e-13:
@@ -303,12 +306,12 @@ def _integral(prod):
         width = np.repeat(width[~good] / 2, 2)
         left = np.repeat(left[~good], 2) + width * np.tile([0, 1], np.count_nonzero(~good))
     left, width, coefficients = (np.concatenate(x, axis=-1) for x in zip(*finished, strict=True))
-    order = np.argsort(left)
-    coefficients = chebyshev.chebint(coefficients[:, order], lbnd=-1)
-    mass = np.concatenate([[0], np.cumsum(coefficients.sum(axis=0) * width[order] / 2)])
+    ranks = np.argsort(left)
+    coefficients = cast(Array, chebyshev.chebint(coefficients[:, ranks], lbnd=-1))
+    mass = np.concatenate([[0], np.cumsum(coefficients.sum(axis=0) * width[ranks] / 2)])
     total = 1 - prod.zero_mass - prod.top_mass
     if abs(mass[-1] - total) < 1e-9:
-        return _Integral(lower, upper, np.append(left[order], end), coefficients, mass)
+        return _Integral(lower, upper, np.append(left[ranks], end), coefficients, mass)
     raise ArithmeticError(
         f"the density of s² integrates to {mass[-1]:.12g} instead of {total:.12g}; near dynamical "
         f"isometry (q -> 0) the values of s² may lie too close together: {prod}"
@@ -384,10 +387,10 @@ def participation_ratio(vectors: ArrayLike) -> Result:
     if np.any(largest == 0):
         raise ValueError("vectors holds a zero vector: its participation ratio is undefined")
     squares = (vectors / largest) ** 2  # scaled, so that fourth powers cannot underflow
-    return (squares.sum(axis=0) ** 2 / (squares**2).sum(axis=0))[()]
+    return cast(Result, (squares.sum(axis=0) ** 2 / (squares**2).sum(axis=0))[()])
 
 
-def outliers(eigenvalues: ArrayLike, edge: float) -> np.ndarray:
+def outliers(eigenvalues: ArrayLike, edge: float) -> Array:
     """The eigenvalues above `edge`, largest first.
 
     eigenvalues: any shape; edge: the upper edge of a null (`marchenko_pastur_edges(...)[1]`, or the

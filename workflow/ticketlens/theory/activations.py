@@ -14,13 +14,13 @@ Moments take non-negative arrays (or floats) and return arrays; arguments are ch
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from scipy import special
 
 from ticketlens.theory import closed_forms, gaussian
-
-Array = np.ndarray
+from ticketlens.theory.arguments import Array, Values
 
 
 @dataclass(frozen=True)
@@ -36,25 +36,25 @@ class Activation:
     """phi(-x) = -phi(x): without biases, uncorrelated inputs then stay uncorrelated."""
     origin_slope: float
     """The slope of E phi(u)^2 at q = 0: phi'(0)^2 if phi'(0) exists."""
-    second_moment: Callable[[Array], Array]
+    second_moment: Callable[[Values], Array]
     """(q) -> E phi(u)^2; concave in q for all entries."""
-    deficit: Callable[[Array], Array]
+    deficit: Callable[[Values], Array]
     """(q) -> origin_slope q - E phi(u)^2, free of cancellation as q -> 0."""
-    deficit_slope: Callable[[Array], Array]
+    deficit_slope: Callable[[Values], Array]
     """(q) -> its derivative, origin_slope - E u phi(u) phi'(u) / q."""
-    derivative_moment: Callable[[Array, int], Array]
+    derivative_moment: Callable[[Values, int], Array]
     """(q, k) -> E phi'(u)^(2k)."""
-    poincare_gap: Callable[[Array], Array]
+    poincare_gap: Callable[[Values], Array]
     """(q) -> q E phi'(u)^2 - E phi(u)^2, free of cancellation; it decides between order and chaos.
     Positive by the Gaussian Poincare inequality where phi is odd and not linear."""
-    pair_gap: Callable[[Array, Array], Array]
+    pair_gap: Callable[[Values, Values], Array]
     """(q, d) -> E (phi(u1) - phi(u2))^2 / 2 = E phi(u)^2 - E phi(u1) phi(u2)."""
-    derivative_pair: Callable[[Array, Array], Array]
+    derivative_pair: Callable[[Values, Values], Array]
     """(q, d) -> E phi'(u1) phi'(u2)."""
-    gaussian_second_moment: Callable[[Array, Array], Array]
+    gaussian_second_moment: Callable[[Values, Values], Array]
     """(mean, variance) -> E phi(h)^2 under h ~ N(mean, variance)."""
 
-    def second_moment_slope(self, q: Array) -> Array:
+    def second_moment_slope(self, q: Values) -> Array:
         """d/dq E phi(u)^2 = E u phi(u) phi'(u) / q."""
         return self.origin_slope - self.deficit_slope(q)
 
@@ -76,43 +76,48 @@ def odd_analytic(
 
     origin_slope = float(derivative(np.zeros(()))) ** 2
 
-    def second_moment(q):
+    def second_moment(q: Values) -> Array:
         return gaussian.expectation(lambda u: phi(u) ** 2, q, strip)
 
-    def deficit(q):
+    def deficit(q: Values) -> Array:
         return gaussian.expectation(lambda u: origin_slope * u**2 - phi(u) ** 2, q, strip)
 
-    def deficit_slope(q):
+    def deficit_slope(q: Values) -> Array:
         q = np.maximum(q, 1e-100)
         return (
             origin_slope - gaussian.expectation(lambda u: u * phi(u) * derivative(u), q, strip) / q
         )
 
-    def derivative_moment(q, k):
+    def derivative_moment(q: Values, k: int) -> Array:
         return gaussian.expectation(lambda u: derivative(u) ** (2 * k), q, strip)
 
-    def poincare_gap(q):
+    def poincare_gap(q: Values) -> Array:
         # The part of phi that is linear in u (slope E phi', by Stein's lemma) drops out of the
         # difference. Left in, it would hide the result, of order q^3, below its rounding errors.
         q = np.asarray(q, dtype=float)
         slope = gaussian.expectation(derivative, q, strip)
         flat = [
             gaussian.expectation(
-                lambda u, a=a, v=v: v * (derivative(u) - a) ** 2 - (phi(u) - a * u) ** 2, v, strip
+                cast(
+                    Callable[[Array], Array],
+                    lambda u, a=a, v=v: v * (derivative(u) - a) ** 2 - (phi(u) - a * u) ** 2,
+                ),
+                v,
+                strip,
             )
             for a, v in zip(slope.flat, q.flat, strict=True)
         ]
         return np.reshape(flat, q.shape)
 
-    def pair_gap(q, d):
+    def pair_gap(q: Values, d: Values) -> Array:
         return gaussian.pair_expectation(lambda x, y: difference(x, y) ** 2 / 2, q, d, strip)
 
-    def derivative_pair(q, d):
+    def derivative_pair(q: Values, d: Values) -> Array:
         return gaussian.pair_expectation(
             lambda x, y: derivative(x + y) * derivative(x - y), q, d, strip
         )
 
-    def gaussian_second_moment(mean, variance):
+    def gaussian_second_moment(mean: Values, variance: Values) -> Array:
         return gaussian.shifted_expectation(lambda h: phi(h) ** 2, mean, variance, strip)
 
     return Activation(
@@ -136,13 +141,13 @@ def odd_analytic(
 # --- tanh: poles at +-i pi/2 -------------------------------------------------------------------
 
 
-def _tanh_derivative(x):
+def _tanh_derivative(x: Array) -> Array:
     t = np.tanh(x)
-    return (1 - t) * (1 + t)
+    return cast(Array, (1 - t) * (1 + t))
 
 
-def _tanh_difference(x, y):
-    return np.tanh(2 * y) * (1 - np.tanh(x + y) * np.tanh(x - y))
+def _tanh_difference(x: Array, y: Array) -> Array:
+    return cast(Array, np.tanh(2 * y) * (1 - np.tanh(x + y) * np.tanh(x - y)))
 
 
 TANH = odd_analytic("tanh", np.tanh, _tanh_derivative, _tanh_difference, 1.0, np.pi / 2)
@@ -151,7 +156,7 @@ TANH = odd_analytic("tanh", np.tanh, _tanh_derivative, _tanh_difference, 1.0, np
 # --- closed forms ---------------------------------------------------------------------------------
 
 
-def _erf_derivative(x):
+def _erf_derivative(x: Array) -> Array:
     return float(2 / np.sqrt(np.pi)) * np.exp(-(x * x))
 
 
@@ -173,12 +178,12 @@ ERF = Activation(  # erf(x), not erf(x sqrt(pi)/2): its slope at 0 is 2/sqrt(pi)
 )
 
 
-def _hard_tanh(x):
+def _hard_tanh(x: Array) -> Array:
     return np.clip(x, -1, 1)
 
 
-def _hard_tanh_derivative(x):
-    return np.heaviside(1 - np.abs(x), 0)  # 0 at the kinks, as in PyTorch
+def _hard_tanh_derivative(x: Array) -> Array:
+    return cast(Array, np.heaviside(1 - np.abs(x), 0))  # 0 at the kinks, as in PyTorch
 
 
 HARD_TANH = Activation(
@@ -202,15 +207,15 @@ HARD_TANH = Activation(
 # --- positively homogeneous -----------------------------------------------------------------------
 
 
-def _constant(value):
+def _constant(value: float) -> Callable[..., Array]:
     return lambda q, *_: np.full(np.shape(q), value)
 
 
-def _relu(x):
+def _relu(x: Array) -> Array:
     return np.maximum(x, 0)
 
 
-def _relu_derivative(x):
+def _relu_derivative(x: Array) -> Array:
     return np.heaviside(x, 0)  # 0 at the kink, as in PyTorch
 
 
@@ -221,7 +226,7 @@ RELU = Activation(
     bound=np.inf,
     odd=False,
     origin_slope=0.5,
-    second_moment=lambda q: q / 2,
+    second_moment=lambda q: cast(Array, q / 2),
     deficit=_constant(0.0),
     deficit_slope=_constant(0.0),
     derivative_moment=_constant(0.5),
@@ -243,9 +248,9 @@ LINEAR = Activation(
     deficit_slope=_constant(0.0),
     derivative_moment=_constant(1.0),
     poincare_gap=_constant(0.0),
-    pair_gap=lambda q, d: q * d,
+    pair_gap=lambda q, d: cast(Array, q * d),
     derivative_pair=lambda q, d: np.ones(np.broadcast(q, d).shape),
-    gaussian_second_moment=lambda mean, variance: mean**2 + variance,
+    gaussian_second_moment=lambda mean, variance: cast(Array, mean**2 + variance),
 )
 
 

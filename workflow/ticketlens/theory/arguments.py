@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 from numpy.typing import ArrayLike
+
+Array = npt.NDArray[np.float64]
+Values = float | Array
+"""What a Gaussian average is asked for: one number, or an array of any shape."""
 
 
 def finite(
-    name: str, values: ArrayLike, allowed: str, valid: Callable[[np.ndarray], np.ndarray]
-) -> np.ndarray:
+    name: str, values: ArrayLike, allowed: str, valid: Callable[[Array], npt.NDArray[np.bool_]]
+) -> Array:
     """Return values as a float array, every entry of which is finite and passes `valid`."""
     array = np.asarray(values, dtype=float)
     wrong = ~(np.isfinite(array) & valid(array))
@@ -19,7 +24,7 @@ def finite(
     return array
 
 
-def positive(name: str, values: ArrayLike) -> np.ndarray:
+def positive(name: str, values: ArrayLike) -> Array:
     """Return values as a float array of finite positive numbers."""
     return finite(name, values, "finite and > 0", lambda a: a > 0)
 
@@ -32,7 +37,7 @@ def one_positive(name: str, value: float) -> float:
     return float(array)
 
 
-def points(name: str, x: ArrayLike) -> np.ndarray:
+def points(name: str, x: ArrayLike) -> Array:
     """Return points of evaluation as a float array: anything but NaN."""
     array = np.asarray(x, dtype=float)
     if np.isnan(array).any():

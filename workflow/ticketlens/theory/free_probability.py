@@ -24,11 +24,18 @@ Sources: Pennington, Schoenholz, Ganguli 2017 (arXiv:1711.04735) and 2018 (arXiv
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from scipy.optimize import brentq
 
-from ticketlens.theory.slope_laws import SMOOTH_SLOPES, ZERO_SLOPE_PROBABILITY, smooth_transform
+from ticketlens.theory.arguments import Array
+from ticketlens.theory.slope_laws import (
+    SMOOTH_SLOPES,
+    ZERO_SLOPE_PROBABILITY,
+    Complex,
+    smooth_transform,
+)
 
 
 @dataclass(frozen=True)
@@ -71,13 +78,13 @@ class Product:
         return self.kappa == 1 or bool(self.smooth) or self.random_factors > 1
 
 
-def product(
-    q_per_layer: np.ndarray, log_scale: float, orthogonal: bool, activation: str
-) -> Product:
+def product(q_per_layer: Array, log_scale: float, orthogonal: bool, activation: str) -> Product:
     """Group equal factors. log_scale = Σ log sigma_l²; factors with q = 0 have slope phi'(0)."""
     values, counts = np.unique(np.asarray(q_per_layer, dtype=float), return_counts=True)
     pairs = [(float(q), int(n)) for q, n in zip(values, counts, strict=True)]
     factors = sum(n for _, n in pairs)
+    smooth: tuple[tuple[float, int], ...]
+    zeros: list[tuple[float, int]]
     smooth, zeros = (), []
     if activation in SMOOTH_SLOPES:
         log_scale = log_scale + factors * SMOOTH_SLOPES[activation].log_maximum
@@ -91,7 +98,7 @@ def product(
     return Product(factors, kappa, float(log_scale), activation, smooth, tuple(zeros))
 
 
-def _unknowns(y, p):
+def _unknowns(y: Complex, p: float) -> tuple[Complex, Complex]:
     """m and its logarithms from y, −m / (m + p) = exp(y); p = 1 − (mass at zero).
 
     y lies in the strip 0 <= Im y <= π for z in the upper half-plane; y real: z < 0.
@@ -102,17 +109,19 @@ def _unknowns(y, p):
     return np.log(p) + y - softplus - 1j * np.pi, np.exp(-softplus)
 
 
-def _log_upper(u):
+def _log_upper(u: Complex) -> Complex:
     """Logarithm for u in the closed upper half-plane, its cut far away at −i."""
     return np.log(-1j * u) + 0.5j * np.pi
 
 
-def _log_lower(u):
+def _log_lower(u: Complex) -> Complex:
     """Logarithm for u in the closed lower half-plane, its cut far away at +i."""
     return np.log(1j * u) - 0.5j * np.pi
 
 
-def _newton_system(y, lam, prod):
+def _newton_system(
+    y: Complex, lam: list[Complex], prod: Product
+) -> tuple[Complex, Complex, list[Complex], list[Complex], Array]:
     """log z, its derivative along the linearised solution, and the linearised λ_l.
 
     y: `(n,)`; lam: list of `(n,)`, one per entry of prod.smooth.
@@ -142,7 +151,14 @@ def _newton_system(y, lam, prod):
     return log_z, derivative, new, slopes, residual
 
 
-def _newton(y, lam, target, prod, iterations, tolerance):
+def _newton(
+    y: Complex,
+    lam: list[Complex],
+    target: Complex,
+    prod: Product,
+    iterations: int,
+    tolerance: float,
+) -> tuple[Complex, list[Complex], Array]:
     """Newton's method for log z(y, λ) = target; returns (y, λ, size of the last step)."""
     residual = np.full(y.shape, np.inf)
     for _ in range(iterations):
@@ -156,7 +172,7 @@ def _newton(y, lam, target, prod, iterations, tolerance):
     return y, lam, residual
 
 
-def _start(log_x, prod):
+def _start(log_x: Array, prod: Product) -> tuple[Complex, list[Complex]]:
     """The real solution at z = −x: tables of monotone functions, inverted, then Newton."""
     near, far = np.linspace(-100, 100, 1001), np.geomspace(100, 1e5, 500)[1:]
     t = np.concatenate([-far[::-1], near, far[far < 680]])
@@ -183,7 +199,7 @@ def _start(log_x, prod):
 _NO_SOLUTION = "no solution of the S-transform equation was found at log s² = {:.6g}"
 
 
-def solve(log_x: np.ndarray, prod: Product) -> tuple[np.ndarray, np.ndarray]:
+def solve(log_x: Array, prod: Product) -> tuple[Complex, Array]:
     """Boundary values on the spectrum: m(x + i0) at x = exp(log_x) inside the continuous support.
 
     log_x: `(n,)`, natural logarithm of s². Returns (m, log_density), complex and real `(n,)`;
@@ -204,10 +220,10 @@ def solve(log_x: np.ndarray, prod: Product) -> tuple[np.ndarray, np.ndarray]:
     return -p * (1 - comp), np.where(visible, -p * comp.imag / np.pi, 0.0)
 
 
-def _continue(log_x, prod):
+def _continue(log_x: Array, prod: Product) -> Complex:
     """Turn arg z from π to 0 at fixed |z|, every point with a stride of its own."""
     y, lam = _start(log_x, prod)
-    y, lam, _ = _newton(y, lam, log_x + 1j * np.pi, prod, 60, 1e-10)
+    y, lam, _ = _newton(y, lam, cast(Complex, log_x + 1j * np.pi), prod, 60, 1e-10)
     angle = np.full(log_x.shape, np.pi)
     stride = np.full(log_x.shape, np.pi / 2)
     while np.any(angle > 0):
@@ -244,25 +260,28 @@ def _continue(log_x, prod):
 # ---------------------------------------------------------------- edges of the support
 
 
-def _log_z_real(m, one_plus_m, shifted, prod):
+def _log_z_real(m: float, one_plus_m: float, shifted: list[float], prod: Product) -> float:
     """log z at real m, given 1 + m and the list of m + (1 − zero probability)."""
     value = -np.log(abs(m)) + prod.kappa * np.log(abs(one_plus_m)) + prod.log_scale
-    return value + sum(n * np.log(abs(s)) for s, (_, n) in zip(shifted, prod.zeros, strict=True))
+    return cast(
+        float,
+        value + sum(n * np.log(abs(s)) for s, (_, n) in zip(shifted, prod.zeros, strict=True)),
+    )
 
 
-def _upper_edge_zero_one(prod):
+def _upper_edge_zero_one(prod: Product) -> float:
     """Slopes in {0, 1}: z(m) is rational. The edge is its stationary point next to z = ∞.
 
     An atom at the top makes m run through ∞ to m < −1 before the continuous part is met.
     """
     sign = -1 if prod.top_mass > 0 else 1
 
-    def parts(s):
+    def parts(s: float) -> tuple[float, float, list[float]]:
         u = np.exp(s)
         m, one_plus_m = (u, 1 + u) if sign > 0 else (-1 - u, -u)
         return m, one_plus_m, [one_plus_m - zero for zero, _ in prod.zeros]
 
-    def slope(s):
+    def slope(s: float) -> float:
         # m (1 + m) d log z / dm, arranged so that nothing cancels at large m.
         m, _, shifted = parts(s)
         terms = (n * zero / x for x, (zero, n) in zip(shifted, prod.zeros, strict=True))
@@ -273,7 +292,7 @@ def _upper_edge_zero_one(prod):
     return _log_z_real(*parts(brentq(slope, -60, 60, xtol=1e-13, rtol=1e-14)), prod)
 
 
-def _lower_edge_zero_one(prod):
+def _lower_edge_zero_one(prod: Product) -> float:
     """The maximum of z(m) between its two largest zeros; −inf where they coincide."""
     roots = sorted((zero for zero, n in prod.zeros for _ in range(n)), reverse=True)
     roots = [*roots, 0.0] if prod.kappa == 1 else roots
@@ -281,12 +300,12 @@ def _lower_edge_zero_one(prod):
     if gap == 0:
         return -np.inf
 
-    def parts(fraction):
+    def parts(fraction: float) -> tuple[float, float, list[float]]:
         delta = gap * fraction
         m = roots[0] - 1 - delta
         return m, roots[0] - delta, [(roots[0] - zero) - delta for zero, _ in prod.zeros]
 
-    def slope(fraction):
+    def slope(fraction: float) -> float:
         m, one_plus_m, shifted = parts(fraction)
         terms = (n / x for x, (_, n) in zip(shifted, prod.zeros, strict=True))
         return (sum(terms) - 1 / m + prod.kappa / one_plus_m) * fraction * (1 - fraction)
@@ -295,7 +314,7 @@ def _lower_edge_zero_one(prod):
     return _log_z_real(*parts(fraction), prod)
 
 
-def _upper_edge_smooth(prod):
+def _upper_edge_smooth(prod: Product) -> float:
     """The minimum of z(m) over m > 0, where every w_l is real and above its slope law."""
     log_lam = np.linspace(np.log(1e-30), np.log(300), 300)
     tables = [
@@ -304,7 +323,7 @@ def _upper_edge_smooth(prod):
     ]
     points = sum(n for _, n in prod.zeros)  # factors with q = 0: slope 1 for certain
 
-    def invert(log_m):
+    def invert(log_m: float) -> tuple[list[float], list[float]]:
         """λ_l and dλ_l / d log m, by Newton's method on log M against log λ."""
         lam, slopes = [], []
         for (q, _), table in zip(prod.smooth, tables, strict=True):
@@ -320,11 +339,11 @@ def _upper_edge_smooth(prod):
             slopes.append(m / dm)
         return lam, slopes
 
-    def slope(log_m):
+    def slope(log_m: float) -> float:
         m = np.exp(log_m)
         rest = (prod.factors - 1) * (1 + m) + m if prod.kappa == 1 else prod.factors - 1
         smooth = sum(n * v for v, (_, n) in zip(invert(log_m)[1], prod.smooth, strict=True))
-        return (rest - points + (1 + m) * smooth) / (1 + m)
+        return cast(float, (rest - points + (1 + m) * smooth) / (1 + m))
 
     lowest, highest = -30.0, 30.0
     if slope(highest) <= 0:  # a single random factor between orthogonal matrices
@@ -334,7 +353,7 @@ def _upper_edge_smooth(prod):
     value = prod.log_scale + (prod.factors - 1 - points) * log_m
     value += (prod.kappa + points) * np.log1p(m)
     lam = invert(log_m)[0]
-    return value + sum(n * x for x, (_, n) in zip(lam, prod.smooth, strict=True))
+    return cast(float, value + sum(n * x for x, (_, n) in zip(lam, prod.smooth, strict=True)))
 
 
 def log_edges(prod: Product) -> tuple[float, float]:

@@ -17,8 +17,12 @@ Functions with a kink (ReLU, hard tanh) do not belong here: they have closed for
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from typing import cast
 
 import numpy as np
+import numpy.typing as npt
+
+from ticketlens.theory.arguments import Array, Values
 
 EXPONENT = 60.0  # in one dimension, where nodes are cheap
 PAIR_EXPONENT = 42.0  # in two
@@ -31,7 +35,7 @@ LARGEST_PAIR_SPREAD = 64.0  # the same in two dimensions; tanh: q <= 1.0e4, at 1
 
 
 @lru_cache(maxsize=256)
-def _half_rule(level: int, exponent: float) -> tuple[np.ndarray, np.ndarray]:
+def _half_rule(level: int, exponent: float) -> tuple[Array, Array]:
     """Nodes z >= 0 and weights for even integrands; `level` sets the distance a."""
     a = _REACH * 2.0 ** (-level / _STEPS_PER_OCTAVE)
     step = 2 * np.pi * a / (exponent + a * a / 2)
@@ -42,19 +46,19 @@ def _half_rule(level: int, exponent: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 @lru_cache(maxsize=256)
-def _rule(level: int) -> tuple[np.ndarray, np.ndarray]:
+def _rule(level: int) -> tuple[Array, Array]:
     """The one-dimensional rule on the whole line, for integrands that are not even."""
     z, weight = _half_rule(level, EXPONENT)
     whole = np.concatenate([weight[:0:-1] / 2, weight[:1], weight[1:] / 2])
     return _frozen(np.concatenate([-z[:0:-1], z])), _frozen(whole)
 
 
-def _frozen(array: np.ndarray) -> np.ndarray:
+def _frozen(array: Array) -> Array:
     array.flags.writeable = False  # cached arrays are shared between calls
     return array
 
 
-def _levels(sigma: np.ndarray, strip: float, largest: float) -> np.ndarray:
+def _levels(sigma: Array, strip: float, largest: float) -> npt.NDArray[np.int64]:
     """The rule that each standard deviation needs; level 0 serves every small one."""
     spread = sigma / strip
     if spread.max(initial=0.0) > largest:
@@ -63,10 +67,12 @@ def _levels(sigma: np.ndarray, strip: float, largest: float) -> np.ndarray:
             f"allowed up to {(largest * strip) ** 2:.6g} for this function"
         )
     octaves = np.log2(np.maximum(spread * _REACH, 1.0))
-    return np.ceil(_STEPS_PER_OCTAVE * octaves).astype(int)
+    return cast(npt.NDArray[np.int64], np.ceil(_STEPS_PER_OCTAVE * octaves).astype(int))
 
 
-def _blocks(levels: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def _blocks(
+    levels: npt.NDArray[np.int64],
+) -> Iterator[tuple[npt.NDArray[np.int64], Array, Array]]:
     """Rows of one level at a time, in blocks that stay in cache, with that level's rule."""
     for level in np.unique(levels):
         z, weight = _rule(int(level))
@@ -77,11 +83,11 @@ def _blocks(levels: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.nda
 
 
 def shifted_expectation(
-    f: Callable[[np.ndarray], np.ndarray],
-    mean: np.ndarray | float,
-    variance: np.ndarray | float,
+    f: Callable[[Array], Array],
+    mean: Values,
+    variance: Values,
     strip: float = np.pi / 2,
-) -> np.ndarray:
+) -> Array:
     """E f(h) under h ~ N(mean, variance), elementwise over the broadcast mean and variance.
 
     f: vectorised, analytic within `strip` of the real axis (default: tanh and its derivatives), and
@@ -104,19 +110,17 @@ def shifted_expectation(
     return result.reshape(variance.shape)
 
 
-def expectation(
-    f: Callable[[np.ndarray], np.ndarray], q: np.ndarray | float, strip: float = np.pi / 2
-) -> np.ndarray:
+def expectation(f: Callable[[Array], Array], q: Values, strip: float = np.pi / 2) -> Array:
     """E f(sqrt(q) z) for standard normal z, elementwise over q. See `shifted_expectation`."""
     return shifted_expectation(f, 0.0, q, strip)
 
 
 def pair_expectation(
-    f: Callable[[np.ndarray, np.ndarray], np.ndarray],
-    q: np.ndarray | float,
-    distance: np.ndarray | float,
+    f: Callable[[Array, Array], Array],
+    q: Values,
+    distance: Values,
     strip: float = np.pi / 2,
-) -> np.ndarray:
+) -> Array:
     """E f(x, y) for u1 = x + y and u2 = x - y jointly normal, variance q, correlation 1 - distance.
 
     x and y are independent, with variances q(2 - distance)/2 and q distance/2. These coordinates

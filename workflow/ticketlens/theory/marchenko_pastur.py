@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ticketlens.theory.arguments import one_positive, points
+from ticketlens.theory.arguments import Array, one_positive, points
 
-Result = float | np.ndarray  # of the shape of the points asked for
+Result = float | Array  # of the shape of the points asked for
 
 
 def marchenko_pastur_edges(ratio: float, variance: float = 1.0) -> tuple[float, float]:

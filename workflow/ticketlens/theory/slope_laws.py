@@ -8,9 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import erfc
+
+from ticketlens.theory.arguments import Array
+
+Complex = npt.NDArray[np.complex128]
 
 
 @dataclass(frozen=True)
@@ -30,20 +36,20 @@ class SmoothSlope:
     """
 
     log_maximum: float
-    log_slope: Callable
-    first: Callable
-    curvature_ratio: Callable
-    preimages: Callable
-    grid: Callable
-    vanishing: Callable
+    log_slope: Callable[[Array], Array]
+    first: Callable[[Complex], npt.NDArray[Any]]
+    curvature_ratio: Callable[[Complex], npt.NDArray[Any]]
+    preimages: Callable[[Complex, float], tuple[Complex, ...]]
+    grid: Callable[[float], tuple[float, float]]
+    vanishing: Callable[[float], float]
 
 
-def _lower(h):
+def _lower(h: Complex) -> Complex:
     """Of the pair ±h, the continuation of the root with Re h > 0 >= Im h across both half-axes."""
     return np.where(h.imag > np.abs(h.real), -h, h)
 
 
-def _tanh_preimages(lam, q):
+def _tanh_preimages(lam: Complex, q: float) -> tuple[Complex, ...]:
     # l = −4 log cosh h, so cosh² h = ±exp(−λ/2); arcsinh keeps h accurate where it is small.
     deep = lam.real < -100
     near = np.where(deep, -100, lam)
@@ -55,7 +61,7 @@ def _tanh_preimages(lam, q):
     return first, second, -1j * np.pi - first, -1j * np.pi - second
 
 
-def _tanh_grid(q):
+def _tanh_grid(q: float) -> tuple[float, float]:
     # A step of 0.25 in h: poles at |Im h| = π/2 count with exp(−2π (π/2) / 0.25) = 7e-18 only.
     # Reach: 9 standard deviations, shifted by 4√q where 1/phi'² ~ exp(4 √q |z|) weighs the tail.
     # Reaching z = 20 is enough for 1 + M = exp(−200).
@@ -63,7 +69,7 @@ def _tanh_grid(q):
     return min(0.6, 0.25 / root), min(9.0 + 4 * root, 20.0)
 
 
-def _erf_preimages(lam, q):
+def _erf_preimages(lam: Complex, q: float) -> tuple[Complex, ...]:
     # l = −2 h², so h = √((2πi n − λ) / 2); the pair ±h is represented by its lower member.
     roots = [_lower(np.sqrt(-lam / 2))]
     # Far out they crowd at a distance ~ n / (q z) of the axis: about 7 √q of them matter.
@@ -72,15 +78,18 @@ def _erf_preimages(lam, q):
     return tuple(roots)
 
 
-def _erf_grid(q):
+def _erf_grid(q: float) -> tuple[float, float]:
     # 1/phi'² widens the normal law to variance 1 / (1 − 4q); 20 as above.
     return min(0.5, 0.25 / np.sqrt(q)), min(9.0 / np.sqrt(max(1 - 4 * q, 0.01)), 20.0)
 
 
-def _log_cosh(h):
+def _log_cosh(h: Array) -> Array:
     # The first form keeps its relative accuracy where h is small, the second does not overflow.
     near = np.log1p(2 * np.sinh(np.minimum(np.abs(h), 1) / 2) ** 2)
-    return np.where(np.abs(h) < 1, near, np.abs(h) + np.log1p(np.exp(-2 * np.abs(h))) - np.log(2))
+    return cast(
+        Array,
+        np.where(np.abs(h) < 1, near, np.abs(h) + np.log1p(np.exp(-2 * np.abs(h))) - np.log(2)),
+    )
 
 
 SMOOTH_SLOPES = {
@@ -105,7 +114,7 @@ SMOOTH_SLOPES = {
 }
 
 # Slopes that are 0 or 1: the probability of slope 0 at length q.
-ZERO_SLOPE_PROBABILITY = {
+ZERO_SLOPE_PROBABILITY: dict[str, Callable[[float], float]] = {
     "linear": lambda q: 0.0,
     "relu": lambda q: 0.5,
     "hard_tanh": lambda q: float(erfc(1 / np.sqrt(2 * q))) if q > 0 else 0.0,
@@ -115,7 +124,7 @@ ACTIVATIONS = (*SMOOTH_SLOPES, *ZERO_SLOPE_PROBABILITY)
 
 
 @lru_cache(maxsize=256)
-def _nodes(activation, q):
+def _nodes(activation: str, q: float) -> tuple[float, Array, Array]:
     """Two interleaved trapezoid grids on z >= 0 for even integrands: rows 0 (with z = 0) and 1.
 
     Returns (step, log_slope, weight), the last two `(2, nodes)`: log_slope = log(phi'² / max phi'²)
@@ -130,7 +139,7 @@ def _nodes(activation, q):
     return step, law.log_slope(np.sqrt(q) * z), weight
 
 
-def _trapezoid(lam, log_slope, weight):
+def _trapezoid(lam: Complex, log_slope: Array, weight: Array) -> tuple[Complex, Complex, Complex]:
     """The sums for M, 1 + M and dM/dλ over nodes; log_slope and weight are `(n, nodes)`."""
     # Small w: x and w are both divided by |w|, so that nothing underflows. Else: w − x is taken
     # as (w − 1) − (x − 1), which keeps its digits where both are close to 1.
@@ -148,8 +157,8 @@ def _trapezoid(lam, log_slope, weight):
 
 
 def smooth_transform(
-    lam: np.ndarray, q: float, activation: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    lam: npt.ArrayLike, q: float, activation: str
+) -> tuple[Complex, Complex, Complex]:
     """M(w), 1 + M(w) and dM/dλ of the slope law scaled to maximum 1, at w = exp(λ).
 
     lam: complex `(n,)` with imaginary part in [0, π]; a real λ < 0 means w + i0.
@@ -166,7 +175,10 @@ def smooth_transform(
     blocks = 1 + lam.size * weight.shape[1] // 2**20
     if blocks > 1 and lam.size > 1:  # bounds the memory
         parts = [smooth_transform(v, q, activation) for v in np.array_split(lam, blocks) if v.size]
-        return tuple(np.concatenate(x) for x in zip(*parts, strict=True))
+        return cast(
+            tuple[Complex, Complex, Complex],
+            tuple(np.concatenate(x) for x in zip(*parts, strict=True)),
+        )
     root = np.sqrt(q)
     poles = [h / root for h in law.preimages(lam, q)]
     distance = np.abs(poles[0].real / step - np.round(poles[0].real / step))
