@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 import h5py
 import numpy as np
@@ -48,13 +48,14 @@ class CheckpointError(ValueError):
 class Layer:
     """One layer: `weight` (out, in) or (out, in, k, k) float32, `bias` (out,), `mask` as weight.
 
-    Weights are exactly 0.0 off the mask. A file of kind `mask` has no weight and no bias.
+    Weights are exactly 0.0 off the mask. In a file of kind `mask` weight and bias are None, and the
+    bias may be None in a layer that another system wrote. The types leave that out.
     """
 
     name: str
     kind: str
-    weight: np.ndarray | None
-    bias: np.ndarray | None
+    weight: np.ndarray
+    bias: np.ndarray
     mask: np.ndarray
 
     @property
@@ -164,7 +165,7 @@ class RunSummary:
         return sum(kept for kept, _ in self.kept.values()) / sum(n for _, n in self.kept.values())
 
 
-def write(path: str | os.PathLike, checkpoint: Checkpoint) -> None:
+def write(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     """Write `checkpoint` atomically, after checking its invariants.
 
     Raises CheckpointError if an invariant does not hold; nothing is written then.
@@ -198,7 +199,7 @@ def write(path: str | os.PathLike, checkpoint: Checkpoint) -> None:
             )
 
 
-def read(path: str | os.PathLike, kind: str | None = None) -> Checkpoint:
+def read(path: str | os.PathLike[str], kind: str | None = None) -> Checkpoint:
     """Read and check a checkpoint, optionally insisting on its kind.
 
     Raises FileNotFoundError if there is none, and CheckpointError, naming the file, if it is
@@ -229,12 +230,12 @@ def read(path: str | os.PathLike, kind: str | None = None) -> Checkpoint:
     return checkpoint
 
 
-def verify(path: str | os.PathLike) -> None:
+def verify(path: str | os.PathLike[str]) -> None:
     """Read the whole file and raise CheckpointError, naming the file, if anything is wrong."""
     read(path)
 
 
-def read_summary(path: str | os.PathLike) -> RunSummary:
+def read_summary(path: str | os.PathLike[str]) -> RunSummary:
     """Read identity, counts of kept weights and history, but no weights. Raises as `read`.
 
     Nothing but the seal covers these alone: a file without one is read and checked as a whole.
@@ -256,13 +257,13 @@ def read_summary(path: str | os.PathLike) -> RunSummary:
     return summary
 
 
-def read_attributes(path: str | os.PathLike) -> dict[str, Any]:
+def read_attributes(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return the root attributes of a checkpoint, library versions included. Raises as `read`."""
     with _opened(path) as file:
         return hdf5.scalars(file)
 
 
-def check(checkpoint: Checkpoint, path: str | os.PathLike = "checkpoint") -> None:
+def check(checkpoint: Checkpoint, path: str | os.PathLike[str] = "checkpoint") -> None:
     """Assert the invariants of a checkpoint. Raises CheckpointError naming `path` and the layer."""
     if checkpoint.kind not in KINDS:
         raise CheckpointError(f"{path}: kind is {checkpoint.kind!r}; allowed: {KINDS}")
@@ -298,7 +299,9 @@ def check(checkpoint: Checkpoint, path: str | os.PathLike = "checkpoint") -> Non
         check_parameters(weight, bias, layer.mask, where)
 
 
-def _check_place(path: str | os.PathLike, checkpoint: Checkpoint | RunSummary, kind: str) -> None:
+def _check_place(
+    path: str | os.PathLike[str], checkpoint: Checkpoint | RunSummary, kind: str
+) -> None:
     """Assert that a file stands where its content says, if its path is one of the workflow's."""
     content = {key: getattr(checkpoint, key) for key in ("study", "seed", "round", "arm")}
     if wrong := places.differences(path, {**content, "kind": kind}):
@@ -335,16 +338,16 @@ def _content_sha256(checkpoint: Checkpoint, attrs: Mapping[str, Any]) -> str:
         digest.update(f"{key}={value}\n".encode())
     for layer in checkpoint.layers:
         digest.update(f"{layer.name}:{layer.kind}:{layer.mask.shape}\n".encode())
-        digest.update(np.packbits(layer.mask.ravel(), bitorder="big"))
+        digest.update(cast(Any, np.packbits(layer.mask.ravel(), bitorder="big")))
         for array in (layer.weight, layer.bias):
             if array is not None:
-                digest.update(np.ascontiguousarray(array, dtype="<f4"))
+                digest.update(cast(Any, np.ascontiguousarray(array, dtype="<f4")))
     for arrays in checkpoint.best_validation:
         for array in arrays:
-            digest.update(np.ascontiguousarray(array, dtype="<f4"))
+            digest.update(cast(Any, np.ascontiguousarray(array, dtype="<f4")))
     for key, array in sorted(checkpoint.history.items()):
         digest.update(f"{key}\n".encode())
-        digest.update(np.ascontiguousarray(array, dtype="<f8"))
+        digest.update(cast(Any, np.ascontiguousarray(array, dtype="<f8")))
     return digest.hexdigest()
 
 
@@ -353,7 +356,7 @@ def _numbered(checkpoint: Checkpoint) -> list[tuple[str, Layer]]:
 
 
 @contextmanager
-def _opened(path: str | os.PathLike) -> Iterator[h5py.File]:
+def _opened(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     """Open for reading; what goes wrong is a CheckpointError that names `path`."""
     advice = "delete the file and run Snakemake again"
     with hdf5.reading(path, CheckpointError, advice) as file:
@@ -423,7 +426,7 @@ def _read_layers(file: h5py.File, kind: str) -> tuple[Layer, ...]:
         shape = _mask_shape(group)
         packed = hdf5.array(group, "mask", "uint8", prod(shape))
         mask = np.unpackbits(packed, bitorder="big", count=prod(shape)).view(bool).reshape(shape)
-        weight, bias = _parameters(group, shape) if kind != "mask" else (None, None)
+        weight, bias = _parameters(group, shape) if kind != "mask" else cast(Any, (None, None))
         layer = Layer(name, hdf5.attribute(group, "kind", str), weight, bias, mask)
         stored = (hdf5.attribute(group, "density", float), hdf5.attribute(group, "fan_in", int))
         for key, value in zip(("density", "fan_in"), stored, strict=True):

@@ -36,6 +36,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
+from typing import cast
 
 import numpy as np
 
@@ -232,7 +233,9 @@ def chi(
     for layer, q in _scalar_maps(stack, "free", gain):
         if below is not None:
             mu = meanfield.derivative_moment(below, 1, stack.activation)
-            found.append(np.mean(stack.apply(mu, gain(layer)[:, None, None], layer)))
+            found.append(
+                np.mean(stack.apply(cast(np.ndarray, mu), gain(layer)[:, None, None], layer))
+            )
         below = q
     return np.array(found)
 
@@ -266,7 +269,10 @@ def degree(stack: HiddenStack, mode: str, redraws: int, seed: int) -> Prediction
         if below is None:
             p = stack.images**2
         else:
-            p = meanfield.gaussian_second_moment(*below, activation=stack.activation)
+            p = cast(
+                np.ndarray,
+                meanfield.gaussian_second_moment(*below, activation=stack.activation),
+            )
         bias = layer.bias.astype(float)
         variance = stack.apply(p, kernel(layer) ** 2, layer)
         q.append(np.mean(variance) + np.mean(bias**2))
@@ -285,7 +291,7 @@ def _scalar_maps(stack: HiddenStack, mode: str, gain: Gain) -> Iterator[tuple[La
         p = (
             scalar_q(stack.images)
             if below is None
-            else meanfield.second_moment(below, stack.activation)
+            else cast(np.ndarray, meanfield.second_moment(below, stack.activation))
         )
         own = stack.apply(p, gain(layer)[:, None, None], layer) + mean_square(layer.bias)
         yield layer, own

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -36,12 +37,12 @@ class _OneDNNLinear(torch.autograd.Function):
     """x Wᵀ + b by oneDNN, with both gradients; x (samples, in), W (out, in), b (out,)."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
         return onednn_product(x, weight, bias)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
         x, weight = ctx.saved_tensors
         # The first layer's input needs no gradient.
         grad_x = onednn_product(grad, weight.t(), None) if ctx.needs_input_grad[0] else None
@@ -50,13 +51,13 @@ class _OneDNNLinear(torch.autograd.Function):
 
 def onednn_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Return x Wᵀ + b by oneDNN, without a gradient; x (samples, in), W (out, in), b (out,)."""
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return cast(Tensor, torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], ""))
 
 
 def onednn_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Linear layer by oneDNN on a CPU in float32; elsewhere PyTorch's own."""
     if x.device.type == "cpu" and x.dtype == torch.float32:
-        return _OneDNNLinear.apply(x, weight, bias)
+        return cast(Tensor, cast(Any, _OneDNNLinear).apply(x, weight, bias))
     return torch.nn.functional.linear(x, weight, bias)
 
 
@@ -98,7 +99,7 @@ class KernelLinear(nn.Linear):
         return self.kernel(x, self.weight, self.bias)
 
 
-class _Network(nn.Module):
+class Network(nn.Module):
     """Layers, the readout last, and phi between them; families say how they are connected."""
 
     def __init__(self, layers: list[nn.Module], network: NetworkSpec) -> None:
@@ -108,10 +109,10 @@ class _Network(nn.Module):
 
     def preactivations(self, images: Tensor) -> list[Tensor]:
         """Return h of every hidden layer, as `hidden` yields them."""
-        return list(self.hidden(images))
+        return list(cast(Any, self).hidden(images))
 
 
-class FullyConnected(_Network):
+class FullyConnected(Network):
     """x → h = W x + b → phi(h) → … → readout; images are flattened channel-first."""
 
     def hidden(self, images: Tensor) -> Iterator[Tensor]:
@@ -120,10 +121,10 @@ class FullyConnected(_Network):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (samples, channels, height, width) to logits (samples, classes)."""
-        return self.layers[-1](self.activation(_last(self.hidden(images))))
+        return cast(Tensor, self.layers[-1](self.activation(_last(self.hidden(images)))))
 
 
-class Convolutional(_Network):
+class Convolutional(Network):
     """Convolutions with phi, global average pooling of phi(h), readout."""
 
     def hidden(self, images: Tensor) -> Iterator[Tensor]:
@@ -133,7 +134,7 @@ class Convolutional(_Network):
     def forward(self, images: Tensor) -> Tensor:
         """Map images (samples, channels, height, width) to logits (samples, classes)."""
         pooled = self.activation(_last(self.hidden(images))).mean(dim=(2, 3))
-        return self.layers[-1](pooled)
+        return cast(Tensor, self.layers[-1](pooled))
 
 
 class ResidualFullyConnected(FullyConnected):
@@ -189,7 +190,7 @@ def _last(values: Iterator[Tensor]) -> Tensor:
     return last
 
 
-FAMILIES: dict[str, type[nn.Module]] = {
+FAMILIES: dict[str, type[Network]] = {
     "fully-connected": FullyConnected,
     "convolutional": Convolutional,
     "resnet-fc": ResidualFullyConnected,
@@ -209,14 +210,14 @@ class Mask(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the masked weight, of the same shape. A product with 0 could be −0.0 or NaN."""
-        return torch.where(self.mask, weight, 0.0)
+        return torch.where(cast(Tensor, self.mask), weight, 0.0)
 
     def right_inverse(self, weight: Tensor) -> Tensor:
         """Return what the parameter becomes when someone assigns `layer.weight`."""
-        return torch.where(self.mask, weight, 0.0)
+        return torch.where(cast(Tensor, self.mask), weight, 0.0)
 
 
-def build(ticket: Checkpoint, kernel: str = "aten", masked: bool = True) -> nn.Module:
+def build(ticket: Checkpoint, kernel: str = "aten", masked: bool = True) -> Network:
     """Return the network of `ticket` (kind ticket or trained) with its weights and biases.
 
     `layer.weight` is exactly 0.0 off the mask whatever an optimiser, momentum, weight decay or
@@ -249,21 +250,21 @@ def _module(layer: Layer, network: NetworkSpec, kernel: Linear, stride: int) -> 
         module: nn.Module = nn.utils.skip_init(
             KernelLinear, inputs, outputs, bias=layer.bias is not None
         )
-        module.kernel = kernel
+        cast(KernelLinear, module).kernel = kernel
     else:
-        outputs, inputs, kernel, _ = layer.mask.shape
+        outputs, inputs, side, _ = layer.mask.shape
         module = nn.utils.skip_init(
             nn.Conv2d,
             inputs,
             outputs,
-            kernel,
+            side,
             stride=stride,
-            padding=kernel // 2,
+            padding=side // 2,
             padding_mode=network.padding,
             bias=layer.bias is not None,
         )
     with torch.no_grad():
-        module.weight.copy_(torch.from_numpy(layer.weight))
+        cast(Tensor, module.weight).copy_(torch.from_numpy(layer.weight))
         if layer.bias is not None:
-            module.bias.copy_(torch.from_numpy(layer.bias))
+            cast(Tensor, module.bias).copy_(torch.from_numpy(layer.bias))
     return module

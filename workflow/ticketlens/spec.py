@@ -17,7 +17,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from numbers import Real
-from typing import Any
+from typing import Any, cast
 
 LATER: dict[str, tuple[str, ...]] = {
     "network": ("widths",),
@@ -63,7 +63,7 @@ class _Part:
 
     def __post_init__(self) -> None:
         part = type(self).__name__.removesuffix("Spec").lower()
-        for key in dataclasses.fields(self):
+        for key in dataclasses.fields(cast(Any, self)):
             where, value = f"{part}.{key.name}", getattr(self, key.name)
             if "per_layer" in key.metadata and isinstance(value, (list, tuple)):
                 value = tuple(_coerced(where, item, 1) for item in value)

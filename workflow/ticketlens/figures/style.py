@@ -354,7 +354,7 @@ def mark_cut_intervals(figure: Figure) -> None:
                             )  # fmt: skip
 
 
-def save(figure: Figure, png: str | os.PathLike, pdf: str | os.PathLike) -> None:
+def save(figure: Figure, png: str | os.PathLike[str], pdf: str | os.PathLike[str]) -> None:
     """Write a figure as PNG (at most 1,500 px wide) and PDF, and close it."""
     mark_cut_intervals(figure)
     width = figure.get_size_inches()[0] * 1.05

@@ -25,7 +25,7 @@ OTHER_KEYS = (
 )  # fmt: skip
 
 
-def write_csv(path: str | os.PathLike, table: pd.DataFrame) -> None:
+def write_csv(path: str | os.PathLike[str], table: pd.DataFrame) -> None:
     """Write a table atomically, key columns first, rows sorted by them.
 
     Floats are written so that reading gives the same bits; missing values are empty.
@@ -40,7 +40,7 @@ def write_csv(path: str | os.PathLike, table: pd.DataFrame) -> None:
         ordered.to_csv(temporary, index=False)
 
 
-def write_rows(path: str | os.PathLike, rows: Sequence[Mapping[str, object]]) -> None:
+def write_rows(path: str | os.PathLike[str], rows: Sequence[Mapping[str, object]]) -> None:
     """Write one checkpoint's rows as CSV, atomically, without pandas (whose import takes longer).
 
     Columns are those of all rows, in order of appearance; what a row lacks is empty, as is NaN.
@@ -79,7 +79,7 @@ def concatenated(rows: Sequence[str | os.PathLike[str]]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def check_place(path: str | os.PathLike, rows: pd.DataFrame) -> None:
+def check_place(path: str | os.PathLike[str], rows: pd.DataFrame) -> None:
     """Raise ValueError, naming the file, if its rows are about another checkpoint than its path."""
     columns = [key for key in KEYS if key in rows.columns and key not in ("density", "layer")]
     for content in rows[columns].drop_duplicates().to_dict("records"):
@@ -87,7 +87,7 @@ def check_place(path: str | os.PathLike, rows: pd.DataFrame) -> None:
             raise ValueError(wrong)
 
 
-def check_unique(path: str | os.PathLike, table: pd.DataFrame) -> None:
+def check_unique(path: str | os.PathLike[str], table: pd.DataFrame) -> None:
     """Raise ValueError, naming the first, if two rows have the same keys.
 
     Tables without rounds, such as that of claims, are not about checkpoints and have no such keys.

@@ -16,6 +16,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import h5py
 import numpy as np
@@ -52,10 +53,10 @@ class PreparedDataset:
 
 
 def prepare(
-    output: str | os.PathLike,
+    output: str | os.PathLike[str],
     name: str,
     source: str,
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     validation: int,
     split_seed: int = 0,
     train_on_validation: bool = False,
@@ -142,12 +143,12 @@ def fingerprint(parts: dict[str, tuple[np.ndarray, np.ndarray]], classes: Sequen
     for part in PARTS:
         images, labels = parts[part]
         digest.update(f"{part}{images.shape}".encode())
-        digest.update(np.ascontiguousarray(images))
-        digest.update(np.ascontiguousarray(labels, dtype="<i8"))
+        digest.update(cast(Any, np.ascontiguousarray(images)))
+        digest.update(cast(Any, np.ascontiguousarray(labels, dtype="<i8")))
     return digest.hexdigest()
 
 
-def open_prepared(path: str | os.PathLike) -> PreparedDataset:
+def open_prepared(path: str | os.PathLike[str]) -> PreparedDataset:
     """Read the identity of a prepared data set, without its images.
 
     The file has no seal, as SHA-256 over 186 MB would cost every measurement 0.1 s: checksums of
@@ -213,7 +214,7 @@ def _within(labels: np.ndarray, classes: int) -> bool:
 
 def images_of(
     spec: DatasetSpec,
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     limit: int | None = MEASUREMENT_IMAGES,
     own_only: bool = True,
 ) -> np.ndarray:
@@ -223,7 +224,7 @@ def images_of(
 
 def labelled_images_of(
     spec: DatasetSpec,
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     limit: int | None = MEASUREMENT_IMAGES,
     own_only: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -259,4 +260,4 @@ def _apportion(counts: np.ndarray, total: int) -> np.ndarray:
     shares = np.floor(exact).astype(int)
     order = np.argsort(-(exact - shares), kind="stable")
     shares[order[: total - shares.sum()]] += 1
-    return shares
+    return cast(np.ndarray, shares)

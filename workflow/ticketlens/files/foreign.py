@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -249,7 +249,7 @@ def load_layer(path: Any, layer: ForeignLayer, note: Callable[[str], None]) -> L
     if layer.weight is None or (layer.mask is None and layer.weight.kind == "mask"):
         only = layer.mask or layer.weight
         assert only is not None
-        return Layer(layer.name, kind, None, None, _mask(where, only, layer))
+        return Layer(layer.name, kind, cast(Any, None), cast(Any, None), _mask(where, only, layer))
     weight = _float32(where, _turned(layer.weight.load(), layer), note)
     if layer.mask is None:
         mask = weight != 0
@@ -264,7 +264,7 @@ def load_layer(path: Any, layer: ForeignLayer, note: Callable[[str], None]) -> L
         if zeros:
             note(f"layer {layer.name}: {zeros} weights on its mask are exactly zero, and kept")
     weight[~mask] = 0.0
-    return Layer(layer.name, kind, weight, _bias(where, layer, note), mask)
+    return Layer(layer.name, kind, weight, cast(np.ndarray, _bias(where, layer, note)), mask)
 
 
 def _turned(array: npt.NDArray[Any], layer: ForeignLayer) -> npt.NDArray[Any]:

@@ -26,7 +26,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import h5py
 import numpy as np
@@ -59,7 +59,7 @@ class NewerError(DamagedError):
 
 
 @contextmanager
-def writing(path: str | os.PathLike, is_sealed: bool = True) -> Iterator[h5py.File]:
+def writing(path: str | os.PathLike[str], is_sealed: bool = True) -> Iterator[h5py.File]:
     """Yield a new file that replaces `path`, sealed, once it is whole (see `atomic`).
 
     With `is_sealed` False there is no seal. Raises OSError as the file system does (disk full).
@@ -79,7 +79,9 @@ def seal(content: bytes | memoryview) -> bytes:
 
 
 @contextmanager
-def reading(path: str | os.PathLike, error: type[Exception], advice: str) -> Iterator[h5py.File]:
+def reading(
+    path: str | os.PathLike[str], error: type[Exception], advice: str
+) -> Iterator[h5py.File]:
     """Yield the file open for reading, its seal compared; `error` speaks for what is wrong in it.
 
     What the functions of this module find wrong becomes an `error` that names `path` and gives
@@ -122,13 +124,13 @@ def printable(text: object) -> str:
     return line if len(line) <= 400 else f"{line[:400]}…"
 
 
-def is_sealed(path: str | os.PathLike) -> bool:
+def is_sealed(path: str | os.PathLike[str]) -> bool:
     """Whether a file ends in a seal, right or wrong, that holds: not while it is being changed."""
     with open(path, "rb") as raw:
         return _tail(raw).startswith(SEAL) and not _is_open_for_writing(raw)
 
 
-def check_seal(path: str | os.PathLike, must_be_there: bool = False) -> None:
+def check_seal(path: str | os.PathLike[str], must_be_there: bool = False) -> None:
     """Raise DamagedError if the file has a seal and its bytes do not match it."""
     with open(path, "rb") as raw:
         _check_seal(raw, must_be_there)
@@ -275,7 +277,7 @@ def array(parent: h5py.Group, key: str, dtype: str, largest: int) -> np.ndarray:
     """
     found = dataset(parent, key, dtype, largest)
     with damage():
-        return found[()]
+        return cast(np.ndarray, found[()])
 
 
 def arrays(parent: h5py.Group, dtype: str, largest: int) -> dict[str, np.ndarray]:

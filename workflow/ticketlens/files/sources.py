@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -92,7 +93,7 @@ def first_shape(path: Path) -> tuple[int, int, int]:
         raise DatasetError(f"{path}: {name} is not a readable image ({error})") from error
 
 
-def torchvision_cifar10(path: str | os.PathLike) -> RawImages:
+def torchvision_cifar10(path: str | os.PathLike[str]) -> RawImages:
     """Read CIFAR-10 (Krizhevsky 2009) from `path`, downloaded and checked by torchvision.
 
     Raises DatasetError if it can neither be found nor downloaded.
@@ -136,11 +137,11 @@ PUBLISHED = {
 """What torchvision downloads, by the name of the source."""
 
 
-def published(source: str) -> Callable[[str | os.PathLike], RawImages]:
+def published(source: str) -> Callable[[str | os.PathLike[str]], RawImages]:
     """Return the reader of a published data set. Its errors are DatasetErrors."""
     known = PUBLISHED[source]
 
-    def read(path: str | os.PathLike) -> RawImages:
+    def read(path: str | os.PathLike[str]) -> RawImages:
         dataset = _torchvision_class(known.name)
         try:
             parts = {
@@ -155,7 +156,7 @@ def published(source: str) -> Callable[[str | os.PathLike], RawImages]:
         return RawImages(
             tuple(str(name) for name in parts["train"].classes),
             *(
-                array
+                cast(Any, array)
                 for part in PARTS
                 for array in (
                     np.ascontiguousarray(images[part].reshape(-1, *known.shape)),
@@ -179,7 +180,7 @@ def idx_folder(path: str | os.PathLike[str]) -> RawImages:
     return RawImages(tuple(str(n) for n in range(int(labels.max()) + 1)), *train, *test)
 
 
-SOURCES: dict[str, Callable[[str | os.PathLike], RawImages]] = {
+SOURCES: dict[str, Callable[[str | os.PathLike[str]], RawImages]] = {
     "embedded": folder,
     "folder": folder,
     "torchvision": torchvision_cifar10,
@@ -220,12 +221,15 @@ def _torchvision_class(name: str) -> type:
         from torchvision import datasets
 
         datasets._operator_declarations = library  # they vanish with the library object
-    return {
-        "CIFAR10": datasets.CIFAR10,
-        "CIFAR100": datasets.CIFAR100,
-        "MNIST": datasets.MNIST,
-        "FashionMNIST": datasets.FashionMNIST,
-    }[name]
+    return cast(
+        type,
+        {
+            "CIFAR10": datasets.CIFAR10,
+            "CIFAR100": datasets.CIFAR100,
+            "MNIST": datasets.MNIST,
+            "FashionMNIST": datasets.FashionMNIST,
+        }[name],
+    )
 
 
 def _file(path: Path, name: str) -> bytes:
@@ -268,7 +272,7 @@ def _read_images(found: Listing, load: Callable[[str], bytes]) -> RawImages:
     for part in PARTS:
         arrays[f"{part}_labels"] = np.array(labels[part], dtype=np.int64)
     left_out = {**found.skipped, **reader.ignored}
-    return RawImages(classes=found.classes, **arrays, left_out=left_out)
+    return RawImages(classes=found.classes, **cast(dict[str, Any], arrays), left_out=left_out)
 
 
 def _stacked(images: list[npt.NDArray[np.uint8]], is_colour: bool) -> npt.NDArray[np.uint8]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeGuard, cast
 
 BLANK = "§"
 REFUSED = frozenset(("__import__", "eval", "exec", "globals", "__doc__"))
@@ -121,20 +122,27 @@ class _Form(ast.NodeTransformer):
                 return scope[name] or None
         return (f".{name}",) if name in self.known else None
 
-    def visit_Name(self, node: ast.Name) -> ast.expr:
+    def visit_Name(self, node: ast.Name) -> Any:
         return self._chain(node, node, "")
 
-    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
-        root, rest = node, ""
-        while isinstance(root, ast.Attribute):
-            root, rest = root.value, f".{root.attr}{rest}"
+    def visit_Attribute(self, node: ast.Attribute) -> Any:
+        root: ast.expr = node
+        rest = ""
+        while True:
+            if isinstance(root, ast.Attribute):
+                rest = f".{root.attr}{rest}"
+                root = root.value
+            elif self._is_cast(root):
+                root = root.args[1]
+            else:
+                break
         if node.attr in ("__doc__", "__subclasses__"):
             self._refuse(node, f"`{node.attr}`")
         if isinstance(root, ast.Name):
             return self._chain(node, root, rest)
         return self.generic_visit(node)
 
-    def _chain(self, node: ast.expr, root: ast.Name, rest: str) -> ast.expr:
+    def _chain(self, node: ast.Name | ast.Attribute, root: ast.Name, rest: str) -> ast.expr:
         """Blank a chain of attributes that starts outside the function."""
         paths = self.path(root.id)
         if paths is None:
@@ -147,7 +155,7 @@ class _Form(ast.NodeTransformer):
             self.facts.references.append(f"{path}{rest}")
         return ast.Name(id=BLANK, ctx=node.ctx)
 
-    def _refuse(self, node: ast.AST, what: str) -> None:
+    def _refuse(self, node: ast.expr | ast.stmt, what: str) -> None:
         raise DefinitionError(
             f"line {node.lineno}: {what} reaches code that no digest sees; name the code instead"
         )
@@ -161,10 +169,10 @@ class _Form(ast.NodeTransformer):
         list(imports(node, self.origin))
         self.facts.imported += imported_modules(node, self.origin)
 
-    def visit_Expr(self, node: ast.Expr) -> ast.stmt | None:
+    def visit_Expr(self, node: ast.Expr) -> Any:
         return None if is_text(node) else self.generic_visit(node)
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.stmt | None:
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
         """A field keeps what dataclasses read of its annotation; a local is an assignment."""
         if self.is_local:
             if node.value is None:
@@ -175,27 +183,27 @@ class _Form(ast.NodeTransformer):
         node.annotation = ast.Constant(_read_by_dataclasses(node.annotation))
         return self.generic_visit(node)
 
-    def visit_Assign(self, node: ast.Assign) -> ast.stmt:
+    def visit_Assign(self, node: ast.Assign) -> Any:
         if self.is_local:
             self._name_texts([node.value])
         return self.generic_visit(node)
 
-    def visit_Return(self, node: ast.Return) -> ast.stmt:
+    def visit_Return(self, node: ast.Return) -> Any:
         self._name_texts([node.value] if node.value else [])
         return self.generic_visit(node)
 
-    def visit_For(self, node: ast.For) -> ast.stmt:
+    def visit_For(self, node: ast.For) -> Any:
         self._name_texts(getattr(node.iter, "elts", ()))
         return self.generic_visit(node)
 
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.stmt:
+    def visit_ClassDef(self, node: ast.ClassDef) -> Any:
         node.body = self._body(node.body, is_local=False)
         node.bases = [self.visit(base) for base in node.bases]
         node.keywords = [self.visit(keyword) for keyword in node.keywords]
         self._decorators(node)
         return node
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.stmt:
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
         if node.name == "__init_subclass__":
             self._refuse(node, "`__init_subclass__`")
         self._decorators(node)
@@ -206,16 +214,17 @@ class _Form(ast.NodeTransformer):
         self.scopes.pop()
         return node
 
-    visit_AsyncFunctionDef = visit_FunctionDef
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> Any:
+        return self.visit_FunctionDef(cast(ast.FunctionDef, node))
 
-    def visit_Lambda(self, node: ast.Lambda) -> ast.expr:
+    def visit_Lambda(self, node: ast.Lambda) -> Any:
         self._arguments(node.args)
         self.scopes.append(_parameters(node.args))
         node.body = self.visit(node.body)
         self.scopes.pop()
         return node
 
-    def generic_visit(self, node: ast.AST) -> ast.AST:
+    def generic_visit(self, node: Any) -> Any:
         """As NodeTransformer does, and a block that has lost its last statement passes."""
         node = super().generic_visit(node)
         if isinstance(getattr(node, "body", None), list) and not isinstance(node, ast.Module):
@@ -246,13 +255,15 @@ class _Form(ast.NodeTransformer):
 
     # --- expressions ------------------------------------------------------------------------
 
-    def _comprehension(self, node: ast.expr) -> ast.expr:
+    def _comprehension(self, node: Any) -> Any:
         """A comprehension's targets are its own; its first source belongs to the scope around."""
         first = node.generators[0]
         self._name_texts(getattr(first.iter, "elts", ()))
         first.iter = self.visit(first.iter)
         source, first.iter = first.iter, ast.Constant(None)
-        names = {name: () for generator in node.generators for name in _stored(generator.target)}
+        names: Scope = {
+            name: () for generator in node.generators for name in _stored(generator.target)
+        }
         self.scopes.append(names)
         found = super().generic_visit(node)
         self.scopes.pop()
@@ -261,7 +272,7 @@ class _Form(ast.NodeTransformer):
 
     visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _comprehension
 
-    def visit_Call(self, node: ast.Call) -> ast.expr:
+    def visit_Call(self, node: ast.Call) -> Any:
         if self._is_cast(node):
             self._name_texts([node.args[1]])
             return self.visit(node.args[1])
@@ -274,20 +285,20 @@ class _Form(ast.NodeTransformer):
                 self.facts.probed.append(".".join([path, *chain[1:]]))
         return self.generic_visit(node)
 
-    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
+    def visit_Subscript(self, node: ast.Subscript) -> Any:
         if isinstance(node.value, (ast.Name, ast.Attribute)):
             self._name_texts([node.slice])
         return self.generic_visit(node)
 
-    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.expr:
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> Any:
         for value in node.values:
             if isinstance(value, ast.FormattedValue):
                 self.generic_visit(value)
-            elif str(value.value).endswith((".c", ".h")):
-                self.facts.beside.add(f"?{value.value[-2:]}")
+            elif str(cast(ast.Constant, value).value).endswith((".c", ".h")):
+                self.facts.beside.add(f"?{cast(Any, value).value[-2:]}")
         return node
 
-    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+    def visit_Constant(self, node: ast.Constant) -> Any:
         """A text `package.module:name` is a reference to that definition."""
         value = node.value
         if isinstance(value, str):
@@ -308,10 +319,15 @@ class _Form(ast.NodeTransformer):
             and self.path("log") is not None
         )
 
-    def _is_cast(self, node: ast.Call) -> bool:
-        """Whether a call is `cast(type, value)` of `typing`, which returns the value itself."""
-        is_name = isinstance(node.func, ast.Name) and node.func.id == "cast"
-        return is_name and len(node.args) == 2 and self.path("cast") is not None
+    def _is_cast(self, node: ast.expr) -> TypeGuard[ast.Call]:
+        """Whether this is `cast(type, value)` of `typing`, which returns the value itself."""
+        return (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id == "cast"
+            and len(node.args) == 2
+            and self.path("cast") is not None
+        )
 
     def _name_texts(self, values: Sequence[ast.expr]) -> None:
         for value in values:
@@ -328,7 +344,9 @@ def _silenced(argument: ast.expr) -> ast.expr:
     if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
         return ast.Constant("")
     if isinstance(argument, ast.JoinedStr):
-        kept = [value for value in argument.values if isinstance(value, ast.FormattedValue)]
+        kept: list[ast.expr] = [
+            value for value in argument.values if isinstance(value, ast.FormattedValue)
+        ]
         return ast.JoinedStr(values=kept) if kept else ast.Constant("")
     if isinstance(argument, ast.BinOp):
         argument.left, argument.right = _silenced(argument.left), _silenced(argument.right)

@@ -13,7 +13,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from ticketlens.jobs.canonical import Facts, canonical, imported_modules, imports, is_text
 
@@ -129,8 +129,8 @@ def parse(source: str, package: str, origin: str, is_script: bool) -> Parsed:
         for name, part in () if isinstance(statement, (ast.Import, ast.ImportFrom)) else named:
             if name not in groups and (keys := _keys(part)):
                 registries[name] = keys
-                for key, entry in _entries(name, part):
-                    groups[key] = [entry]
+                for key, value in _entries(name, cast(ast.Assign | ast.AnnAssign, part)):
+                    groups[key] = [value]
             groups.setdefault(name, []).append(part)
     known = frozenset((*bindings, *compound, *groups)) - {STATEMENTS}
     definitions = {}
@@ -186,7 +186,7 @@ def _named(statement: ast.stmt) -> Iterator[tuple[str, ast.stmt]]:
             if len(parts) == len(values) and all(isinstance(part, ast.Name) for part in parts):
                 for part, value in zip(parts, values, strict=True):
                     own = ast.Assign(targets=[part], value=value)
-                    yield part.id, ast.copy_location(own, statement)
+                    yield cast(ast.Name, part).id, ast.copy_location(own, statement)
                 return
         names = [
             node.id
@@ -221,7 +221,7 @@ def _keys(statement: ast.stmt) -> tuple[str, ...]:
         return ()
     keys = [key.value for key in value.keys if isinstance(key, ast.Constant)]
     is_registry = len(keys) == len(value.keys) and all(isinstance(key, str) for key in keys)
-    return tuple(keys) if is_registry else ()
+    return cast(tuple[str, ...], tuple(keys)) if is_registry else ()
 
 
 def _entries(name: str, statement: ast.Assign | ast.AnnAssign) -> Iterator[tuple[str, ast.stmt]]:
@@ -230,9 +230,9 @@ def _entries(name: str, statement: ast.Assign | ast.AnnAssign) -> Iterator[tuple
     assert isinstance(value, ast.Dict)
     for key, entry in zip(value.keys, value.values, strict=True):
         assert isinstance(key, ast.Constant)
-        label = ast.Constant(f"{name}[{key.value}]")
+        label = ast.Constant(f"{name}[{key.value!s}]")
         own = ast.copy_location(ast.Expr(ast.Tuple([label, entry], ast.Load())), entry)
-        yield f"{name}[{key.value}]", own
+        yield f"{name}[{key.value!s}]", own
     statement.value = ast.copy_location(ast.Dict(keys=[], values=[]), value)
 
 

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 log = logging.getLogger("ticketlens")
 FULL = "free some space there and run Snakemake again; a training goes on from its last saved state"
@@ -44,7 +45,10 @@ def job_log(path: str) -> Iterator[None]:
     Memory that runs out ends it with what to change.
     """
     formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
-    handlers = [logging.FileHandler(path, mode="w"), logging.StreamHandler(sys.stderr)]
+    handlers: list[logging.Handler] = [
+        logging.FileHandler(path, mode="w"),
+        logging.StreamHandler(sys.stderr),
+    ]
     for handler in handlers:
         handler.setFormatter(formatter)
         log.addHandler(handler)
@@ -52,7 +56,7 @@ def job_log(path: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, ArithmeticError, OSError, AssertionError) as error:
-        hint = HINTS.get(error.errno, "") if isinstance(error, OSError) else ""
+        hint = HINTS.get(cast(int, error.errno), "") if isinstance(error, OSError) else ""
         log.error("%s%s", _described(error), hint and f"; {hint}")
         raise SystemExit(1) from error
     except Exception as error:

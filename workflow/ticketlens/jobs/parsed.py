@@ -16,7 +16,7 @@ import tempfile
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ticketlens.jobs import canonical, definitions
 from ticketlens.jobs.canonical import DefinitionError
@@ -84,7 +84,7 @@ def store(package: Path) -> Store:
     """Return the store of a package; what is new in it is written when the process ends."""
     digest = hashlib.sha256(f"{sys.version_info[:2]} {package}".encode())
     for module in (canonical, definitions):
-        digest.update(Path(module.__file__).read_bytes())
+        digest.update(Path(cast(str, module.__file__)).read_bytes())
     folder = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     made = Store(Path(folder) / "ticketlens" / f"definitions-{digest.hexdigest()[:16]}.json")
     atexit.register(made.save)

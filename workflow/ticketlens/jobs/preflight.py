@@ -14,7 +14,7 @@ class PreflightError(ValueError):
     """A run that starts now would fail, or leave something stale; the message says what to do."""
 
 
-def check(results: str | os.PathLike, now: float | None = None) -> None:
+def check(results: str | os.PathLike[str], now: float | None = None) -> None:
     """Make the folder `results`, and put the time of this run's start on its stamp.
 
     Raises PreflightError if that cannot be done (read-only, disk full), or if the clock is behind

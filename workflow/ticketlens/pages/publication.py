@@ -26,7 +26,7 @@ MAX_WIDTHS = (1500, 1200, 900)
 DIGITS = 6
 
 
-def write_picture(source: str | os.PathLike, target: str | os.PathLike) -> None:
+def write_picture(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
     """Write a PNG of fewer colours, and if need be fewer pixels: at most `MAX_BYTES`.
 
     Raises ValueError if that is not enough.
@@ -46,14 +46,16 @@ def write_picture(source: str | os.PathLike, target: str | os.PathLike) -> None:
     raise ValueError(f"{source}: more than {MAX_BYTES} bytes even at {MAX_WIDTHS[-1]} pixels")
 
 
-def write_table(source: str | os.PathLike, target: str | os.PathLike) -> None:
+def write_table(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
     """Write a table with floats of `DIGITS` significant digits."""
     table = read_table(source)
     with replacing(target) as temporary:
         table.to_csv(temporary, index=False, float_format=f"%.{DIGITS}g")
 
 
-def write_reference(target: str | os.PathLike, tables: Iterable[str | os.PathLike]) -> None:
+def write_reference(
+    target: str | os.PathLike[str], tables: Iterable[str | os.PathLike[str]]
+) -> None:
     """Write the table of `reference.reference`, from those of `tables` that it needs."""
     found = {Path(path).stem: path for path in tables}
     rows = reference.reference(

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -177,7 +177,7 @@ def schema() -> dict[str, Any]:
     allow(document["$defs"]["pruning"], "criterion", CRITERIA)
     allow(sections["arms"]["additionalProperties"], "mask", arm_config.mask_names())
     allow(sections["arms"]["additionalProperties"], "weights", arm_config.weight_names())
-    return document
+    return cast(dict[str, Any], document)
 
 
 def _sparse_problems(

@@ -15,7 +15,7 @@ from itertools import product
 from math import isnan, nan, prod
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
 from ticketlens.architecture import READOUT, is_convolutional, layer_shapes
 from ticketlens.spec import Spec
@@ -140,7 +140,7 @@ def densities(spec: Spec, round_: int) -> list[float]:
     ]
 
 
-def measured_seconds(results: str | os.PathLike, study: str) -> tuple[float, int]:
+def measured_seconds(results: str | os.PathLike[str], study: str) -> tuple[float, int]:
     """Return the median core-seconds of a study's finished trainings, and their number (0: NaN)."""
     found = []
     for path in Path(results, "benchmarks", "train", study).rglob("*.tsv"):
@@ -171,7 +171,10 @@ def estimate(config: Config, way: str = "amx") -> list[Line]:
         if not number and images is None:
             basis = UNKNOWN
         elif not number:
-            each = [training_seconds(spec, densities(spec, key[2]), images, way) for key in keys]
+            each = [
+                training_seconds(spec, densities(spec, key[2]), cast(Images, images), way)
+                for key in keys
+            ]
             seconds, basis = sum(each) / len(each), "counted"
         done = sum(Path(plan.checkpoint(*key, "trained.h5")).is_file() for key in keys)
         lines.append(Line(stage, study, len(keys), done, seconds, basis))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from ticketlens.architecture import is_fully_connected
 from ticketlens.study.arms import (
@@ -46,7 +46,7 @@ def factorial_study(config: Config) -> str | None:
     if "factorial" not in config:
         return None
     dense = [name for name in config["studies"] if _is_fully_connected(config, name)]
-    return config["factorial"].get("study", next(iter(dense), None))
+    return cast(str | None, config["factorial"].get("study", next(iter(dense), None)))
 
 
 def cells(config: Config) -> list[Cell]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, cast
 
 import jsonschema
 
@@ -26,7 +26,9 @@ def errors(schema: Mapping[str, Any], config: Mapping[str, Any]) -> list[Any]:
             ),
         }
     )
-    strict = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=types)
+    strict = cast(Any, jsonschema.validators).extend(
+        jsonschema.Draft202012Validator, type_checker=types
+    )
     found = strict(schema).iter_errors(_document(config))
     return sorted(found, key=lambda error: list(map(str, error.path)))
 
@@ -137,7 +139,7 @@ def _allowed(error: Any) -> str:
         "boolean": "true or false",
         "null": "null",
     }
-    wording = {
+    wording: dict[str, Callable[[Any], str]] = {
         "type": lambda value: " or ".join(
             types[name] for name in ([value] if isinstance(value, str) else value)
         ),
@@ -154,6 +156,7 @@ def _allowed(error: Any) -> str:
         "minLength": lambda value: "a non-empty text",
         "maxLength": lambda value: f"at most {value} characters",
     }
-    return wording.get(error.validator, lambda value: f"{error.validator} {value}")(
-        error.validator_value
+    explain: Callable[[Any], str] = wording.get(
+        cast(str, error.validator), lambda value: f"{error.validator} {value}"
     )
+    return explain(error.validator_value)

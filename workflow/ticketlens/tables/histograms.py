@@ -20,7 +20,7 @@ ADVICE = "delete the file and run Snakemake again"
 
 
 def write_histograms(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     checkpoint: Checkpoint,
     edges: np.ndarray,
     histograms: Mapping[str, Histogram],
@@ -39,7 +39,7 @@ def write_histograms(
             group.create_dataset("counts", data=found.counts, chunks=True, fletcher32=True)
 
 
-def histogram_table(histograms: Sequence[str | os.PathLike]) -> pd.DataFrame:
+def histogram_table(histograms: Sequence[str | os.PathLike[str]]) -> pd.DataFrame:
     """Return one row per checkpoint, layer and bin: its centre, count, and density.
 
     `density_weight` integrates to 1 over all kept weights, those outside the bins counted.

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from math import prod
 from pathlib import Path
+from typing import cast
 
 import h5py
 import numpy as np
@@ -83,10 +84,10 @@ class Bank:
 
 
 def export(
-    output: str | os.PathLike,
-    dense_ticket: str | os.PathLike,
-    masks: Sequence[str | os.PathLike],
-    trained: Sequence[str | os.PathLike],
+    output: str | os.PathLike[str],
+    dense_ticket: str | os.PathLike[str],
+    masks: Sequence[str | os.PathLike[str]],
+    trained: Sequence[str | os.PathLike[str]],
 ) -> Bank:
     """Write the chain of `dense_ticket` (round 0), `masks` (rounds 1…n), `trained` (0…n).
 
@@ -135,7 +136,7 @@ def export(
 
 
 def _check_member(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     found: Checkpoint | RunSummary,
     ticket: Checkpoint,
     number: int,
@@ -147,7 +148,7 @@ def _check_member(
         raise BankError(f"{path}: not round {number} of {ticket.study} seed {ticket.seed}")
 
 
-def read_bank(path: str | os.PathLike) -> Bank:
+def read_bank(path: str | os.PathLike[str]) -> Bank:
     """Read a bank file. Raises BankError, naming it, if it is missing, damaged or foreign."""
     path = Path(path)
     if not path.is_file():
@@ -280,7 +281,7 @@ def ticket(bank: Bank, round_: int) -> Checkpoint:
 
 def removed_mask(removed_in: np.ndarray, round_: int) -> np.ndarray:
     """Return the mask of a round: weights never removed, or removed later."""
-    return (removed_in == 0) | (removed_in > round_)
+    return cast(np.ndarray, (removed_in == 0) | (removed_in > round_))
 
 
 def _check_rule(bank: Bank) -> None:
@@ -372,7 +373,7 @@ def _read_history(file: h5py.File, round_: int) -> dict[str, np.ndarray]:
     return hdf5.arrays(parent, "float64", MAX_HISTORY)
 
 
-def write_bank(output: str | os.PathLike, bank: Bank) -> None:
+def write_bank(output: str | os.PathLike[str], bank: Bank) -> None:
     """Write a bank file."""
     packed = {"compression": "gzip", "compression_opts": 9, "fletcher32": True}
     with hdf5.writing(output) as file:

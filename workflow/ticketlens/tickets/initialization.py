@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -22,16 +22,17 @@ from ticketlens.checkpoint import Layer
 from ticketlens.seeds import stream
 from ticketlens.spec import InitSpec, Spec
 
-Draw = Callable[[LayerShape, InitSpec, np.random.Generator], npt.NDArray[np.float64]]
+Floats = npt.NDArray[np.float64]
+Draw = Callable[[LayerShape, InitSpec, np.random.Generator], Floats]
 UNIT_ROUNDOFF = 2.0**-53
 
 
-def gaussian_weight(shape: LayerShape, init: InitSpec, rng: np.random.Generator) -> np.ndarray:
+def gaussian_weight(shape: LayerShape, init: InitSpec, rng: np.random.Generator) -> Floats:
     """Independent normal weights of variance sigma_w²/fan_in, of the layer's shape."""
-    return init.sigma_w / np.sqrt(shape.fan_in) * rng.standard_normal(shape.shape)
+    return cast(Floats, init.sigma_w / np.sqrt(shape.fan_in) * rng.standard_normal(shape.shape))
 
 
-def orthogonal_matrix(rows: int, columns: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+def orthogonal_matrix(rows: int, columns: int, rng: np.random.Generator) -> Floats:
     """Return a Haar-distributed (rows, columns) matrix: whichever are fewer are orthonormal.
 
     QR of a normal matrix, columns multiplied by the sign of R's diagonal, without which the law is
@@ -40,9 +41,7 @@ def orthogonal_matrix(rows: int, columns: int, rng: np.random.Generator) -> npt.
     return _haar(rows, columns, rng)[0]
 
 
-def _haar(
-    rows: int, columns: int, rng: np.random.Generator
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _haar(rows: int, columns: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Return the orthogonal matrix, and R of its QR decomposition."""
     tall = rng.standard_normal((max(rows, columns), min(rows, columns)))
     q, r = np.linalg.qr(tall)
@@ -50,9 +49,7 @@ def _haar(
     return (q if rows >= columns else q.T), r
 
 
-def orthogonal_weight(
-    shape: LayerShape, init: InitSpec, rng: np.random.Generator
-) -> npt.NDArray[np.float64]:
+def orthogonal_weight(shape: LayerShape, init: InitSpec, rng: np.random.Generator) -> Floats:
     """Orthogonal weights with ‖W‖_F²/N_out = sigma_w², also where the layer widens.
 
     A convolution is delta-orthogonal: the matrix sits at the kernel's centre, the rest is zero
@@ -62,9 +59,7 @@ def orthogonal_weight(
     return _placed(_orthogonal_scale(shape, init) * orthogonal_matrix(rows, columns, rng), shape)
 
 
-def orthogonal_uncertainty(
-    shape: LayerShape, init: InitSpec, rng: np.random.Generator
-) -> npt.NDArray[np.float64]:
+def orthogonal_uncertainty(shape: LayerShape, init: InitSpec, rng: np.random.Generator) -> Floats:
     """Return how far each weight of `orthogonal_weight` may lie from its value elsewhere.
 
     A computed Q is that of a matrix whose entries differ from A's by some unit roundoffs u: n
@@ -83,10 +78,10 @@ def orthogonal_uncertainty(
 
 def _orthogonal_scale(shape: LayerShape, init: InitSpec) -> float:
     rows, columns = shape.shape[:2]
-    return init.sigma_w * np.sqrt(rows / min(rows, columns))
+    return cast(float, init.sigma_w * np.sqrt(rows / min(rows, columns)))
 
 
-def _placed(matrix: npt.NDArray[np.float64], shape: LayerShape) -> npt.NDArray[np.float64]:
+def _placed(matrix: Floats, shape: LayerShape) -> Floats:
     """Return the matrix at the centre of a convolution's kernel; of a linear layer, as it is."""
     if shape.kind == "linear":
         return matrix
@@ -95,14 +90,14 @@ def _placed(matrix: npt.NDArray[np.float64], shape: LayerShape) -> npt.NDArray[n
     return weight
 
 
-def gaussian_bias(shape: LayerShape, init: InitSpec, rng: np.random.Generator) -> np.ndarray:
+def gaussian_bias(shape: LayerShape, init: InitSpec, rng: np.random.Generator) -> Floats:
     """Independent normal biases of variance sigma_b²."""
     return init.sigma_b * rng.standard_normal(shape.shape[0])
 
 
-def scaled_bias(shape: LayerShape, init: InitSpec, rng: np.random.Generator) -> np.ndarray:
+def scaled_bias(shape: LayerShape, init: InitSpec, rng: np.random.Generator) -> Floats:
     """Independent normal biases of variance sigma_b²/fan_in: the slides' literal reading."""
-    return gaussian_bias(shape, init, rng) / np.sqrt(shape.fan_in)
+    return cast(Floats, gaussian_bias(shape, init, rng) / np.sqrt(shape.fan_in))
 
 
 class Scheme(NamedTuple):
@@ -161,7 +156,9 @@ def border(spec: Spec, seed: int) -> dict[str, npt.NDArray[np.int64]]:
     found = {}
     for shape in layer_shapes(spec) if scheme.uncertainty else ():
         weight = scheme.weight(shape, spec.init, stream(seed, "weight", shape.name))
-        tolerance = scheme.uncertainty(shape, spec.init, stream(seed, "weight", shape.name))
+        tolerance = cast(Draw, scheme.uncertainty)(
+            shape, spec.init, stream(seed, "weight", shape.name)
+        )
         unsure = _float32(weight - tolerance) != _float32(weight + tolerance)
         if unsure.any():
             found[shape.name] = np.flatnonzero(unsure)
@@ -172,12 +169,12 @@ def theta_sha256(layers: Sequence[Layer]) -> str:
     """Return the SHA-256 of all weights and biases, in forward order, little-endian float32."""
     digest = hashlib.sha256()
     for layer in layers:
-        digest.update(np.ascontiguousarray(layer.weight, dtype="<f4"))
-        digest.update(np.ascontiguousarray(layer.bias, dtype="<f4"))
+        digest.update(cast(Any, np.ascontiguousarray(layer.weight, dtype="<f4")))
+        digest.update(cast(Any, np.ascontiguousarray(layer.bias, dtype="<f4")))
     return digest.hexdigest()
 
 
-def _float32(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+def _float32(values: Floats) -> npt.NDArray[np.float32]:
     """Round to float32, in C order: writers of other formats save a transposed view wrongly.
 
     + 0.0 turns the −0.0 of sigma_b = 0 into 0.0, as files require.

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 
@@ -268,7 +269,7 @@ def erk_counts(layers: Sequence[Layer]) -> list[int]:
     counts = np.floor(ideal).astype(int)
     most_missing = np.argsort(np.where(hidden & ~full, counts - ideal, 1.0), kind="stable")
     counts[most_missing[: total - counts.sum()]] += 1
-    return counts.tolist()
+    return cast(list[int], counts.tolist())
 
 
 def _names(layers: Sequence[Layer]) -> list[str]:

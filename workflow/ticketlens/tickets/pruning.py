@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from typing import cast
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from ticketlens.seeds import stream
 from ticketlens.spec import PruningSpec
 
 Criterion = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
+Triple = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 class InvariantError(AssertionError):
@@ -21,21 +23,21 @@ class InvariantError(AssertionError):
 
 def magnitude(trained: np.ndarray, initial: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """|w| after training (Frankle & Carbin 2019, arXiv:1803.03635)."""
-    return np.abs(trained)
+    return cast(np.ndarray, np.abs(trained))
 
 
 def magnitude_at_init(
     trained: np.ndarray, initial: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """|w| before training: the selection null, which needs no data."""
-    return np.abs(initial)
+    return cast(np.ndarray, np.abs(initial))
 
 
 def magnitude_increase(
     trained: np.ndarray, initial: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """|w| after training minus |w| before (Zhou et al. 2019, arXiv:1905.01067)."""
-    return np.abs(trained) - np.abs(initial)
+    return cast(np.ndarray, np.abs(trained) - np.abs(initial))
 
 
 def random(trained: np.ndarray, initial: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -99,7 +101,7 @@ def prune(
         )
         for after, before in zip(trained, initial, strict=True)
     ]
-    before = [layer.mask for layer in trained]
+    old = [layer.mask for layer in trained]
     names = [layer.name for layer in trained]
     groups = [[names.index(name) for name in own] for own in _groups(names, pruning.scope)]
     for group in groups:
@@ -114,10 +116,8 @@ def prune(
             )
     check_pruned(trained, masks, pruning)
     for group in groups:
-        ranked = (
-            np.concatenate([own[i].ravel() for i in group]) for own in (before, masks, scores)
-        )
-        check_lowest(*ranked, ", ".join(names[i] for i in group))
+        ranked = (np.concatenate([own[i].ravel() for i in group]) for own in (old, masks, scores))
+        check_lowest(*cast(Triple, ranked), ", ".join(names[i] for i in group))
     return tuple(masks)
 
 
@@ -148,7 +148,7 @@ def check_pruned(
         {name: int(np.count_nonzero(mask)) for name, mask in zip(names, masks, strict=True)}
         for masks in ([layer.mask for layer in before], after)
     ]
-    check_counts(*kept, pruning)
+    check_counts(*cast(tuple[dict[str, int], dict[str, int]], kept), pruning)
 
 
 def check_counts(before: Mapping[str, int], after: Mapping[str, int], pruning: PruningSpec) -> None:
@@ -179,7 +179,9 @@ def check_lowest(before: np.ndarray, after: np.ndarray, scores: np.ndarray, name
     wrong = int(np.count_nonzero(scores[after] < threshold))
     ties = scores == threshold
     first_kept = np.flatnonzero(after & ties)[:1]  # none: no tie was cut
-    wrong += sum(np.count_nonzero(np.flatnonzero(removed & ties) > index) for index in first_kept)
+    wrong += sum(
+        int(np.count_nonzero(np.flatnonzero(removed & ties) > index)) for index in first_kept
+    )
     if wrong:
         raise InvariantError(f"layer {name}: {wrong} weights removed or kept against their rank")
 

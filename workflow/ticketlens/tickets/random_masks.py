@@ -13,6 +13,7 @@ full one, for instance) is left alone; if all layers are like that the source ra
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import numpy as np
 
@@ -188,7 +189,7 @@ def _total(matrix: np.ndarray) -> np.ndarray:
 
 
 def _in_degrees(matrix: np.ndarray) -> np.ndarray:
-    return np.count_nonzero(matrix, axis=1)
+    return cast(np.ndarray, np.count_nonzero(matrix, axis=1))
 
 
 def _degrees(matrix: np.ndarray) -> np.ndarray:
@@ -213,4 +214,4 @@ def _levelled(layers: Sequence[Layer]) -> list[int]:
     levelled = np.where(hidden, np.floor(ideal), counts).astype(int)
     most_missing = np.argsort(np.floor(ideal) - ideal, kind="stable")  # ties go by index
     levelled[most_missing[: kept - levelled[hidden].sum()]] += 1
-    return levelled.tolist()
+    return cast(list[int], levelled.tolist())

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import numpy as np
 
@@ -104,13 +105,13 @@ def shuffled_values(
                 f"shuffled values: layer {layer.name}: {values.size} values for a mask with "
                 f"{np.count_nonzero(mask)} weights; the counts must agree"
             )
-        return rng.permutation(values)
+        return cast(np.ndarray, rng.permutation(values))
 
     def unchangeable(layer: Layer, mask: np.ndarray) -> bool:
         values = layer.weight[layer.mask]
         if not values.any():  # no values, or zeros only: these look alike on any mask
             return True
-        return values.min() == values.max() and np.array_equal(mask, layer.mask)
+        return cast(bool, values.min() == values.max()) and np.array_equal(mask, layer.mask)
 
     ticket = _redraw("shuffled values", masks, layers, draw, unchangeable)
     for layer, source in zip(ticket, layers, strict=True):
@@ -132,7 +133,9 @@ def signs_redrawn(
 
     def draw(layer: Layer, mask: np.ndarray) -> np.ndarray:
         magnitudes = np.abs(layer.weight[mask])
-        return np.where(rng.random(magnitudes.size) < 0.5, -magnitudes, magnitudes)
+        return cast(
+            np.ndarray, np.where(rng.random(magnitudes.size) < 0.5, -magnitudes, magnitudes)
+        )
 
     ticket = _redraw(source, masks, layers, draw, _empty)
     for layer, wanted in zip(ticket, layers, strict=True):
@@ -155,7 +158,7 @@ def sign_kept(
     _require_signs(source, masks, tuple(drawn.first.values()))
 
     def draw(layer: Layer, mask: np.ndarray) -> np.ndarray:
-        return np.copysign(drawn.next(layer.name)[mask], layer.weight[mask])
+        return cast(np.ndarray, np.copysign(drawn.next(layer.name)[mask], layer.weight[mask]))
 
     def unchangeable(layer: Layer, mask: np.ndarray) -> bool:
         size = abs(drawn.first[layer.name].weight[mask])  # of a 1×1 orthogonal matrix: always 1
@@ -187,10 +190,10 @@ def gaussian_matched(
         if not layer.mask.any():
             raise ValueError(f"{source}: layer {layer.name} has no weights to take E w² from")
         values = rng.standard_normal(np.count_nonzero(mask))
-        return values * np.sqrt(second_moment(layer) / np.mean(values**2))
+        return cast(np.ndarray, values * np.sqrt(second_moment(layer) / np.mean(values**2)))
 
     def unchangeable(layer: Layer, mask: np.ndarray) -> bool:
-        return not mask.any() or (layer.mask.any() and not layer.weight.any())
+        return not mask.any() or cast(bool, layer.mask.any() and not layer.weight.any())
 
     ticket = _redraw(source, masks, layers, draw, unchangeable)
     for layer, wanted in zip(ticket, layers, strict=True):
@@ -211,7 +214,7 @@ def fresh(
     drawn = _FreshWeights(layers, spec, rng)
 
     def draw(layer: Layer, mask: np.ndarray) -> np.ndarray:
-        return drawn.next(layer.name)[mask]
+        return cast(np.ndarray, drawn.next(layer.name)[mask])
 
     def unchangeable(layer: Layer, mask: np.ndarray) -> bool:
         weight = drawn.first[layer.name].weight[mask]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from ticketlens.checkpoint import Checkpoint
 
@@ -86,12 +86,12 @@ class Material:
     `ticket` is the IMP ticket of the arm's study, seed and round; `theta` what its chain rewinds to
     (theta_0, or theta_k), with full masks. The others are there if `needs` names them: `donor`, the
     IMP ticket of the donor seed; `dense`, the trained network of round 0; `survivors`, the IMP
-    ticket or trained network whose kept weights are copied in law.
+    ticket or trained network whose kept weights are copied in law. None where it is not named.
     """
 
     arm: Arm
     ticket: Checkpoint
     theta: Checkpoint
-    donor: Checkpoint | None = None
-    dense: Checkpoint | None = None
-    survivors: Checkpoint | None = None
+    donor: Checkpoint = cast(Any, None)
+    dense: Checkpoint = cast(Any, None)
+    survivors: Checkpoint = cast(Any, None)

@@ -7,22 +7,21 @@ apart, as it is pruned at its own rate. Scores are in float64, on the CPU.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ticketlens.checkpoint import Checkpoint
-from ticketlens.networks import build
+from ticketlens.networks import Network, build
 from ticketlens.tickets.mask_sources import MaskSource, highest_pooled, pooled_counts
 from ticketlens.tickets.recipe import Material
 
-Score = Callable[
-    [Checkpoint, Sequence[np.ndarray], np.ndarray | None, np.ndarray | None], list[np.ndarray]
-]
+Score = Callable[..., list[np.ndarray]]
+"""(theta, masks, images, labels) -> scores by layer; images and labels are None without data."""
 
 CHUNK = 16
 """Images whose graph is in memory at a time."""
@@ -75,7 +74,9 @@ def grasp(
     for loss in _losses(model, images, labels, TEMPERATURE):
         own = torch.autograd.grad(loss, weights, create_graph=True)
         inner = sum((one * other).sum() for one, other in zip(own, gradient, strict=True))
-        for total, part in zip(product, torch.autograd.grad(inner, weights), strict=True):
+        for total, part in zip(
+            product, torch.autograd.grad(cast(Tensor, inner), weights), strict=True
+        ):
             total += part
     return [_array(w * p) for w, p in zip(weights, product, strict=True)]
 
@@ -145,21 +146,25 @@ def select(
             round(size * (count / size) ** (step / steps)) if size else 0
             for size, count in zip(full, kept, strict=True)
         )
-        masks = highest_pooled(score(theta, masks, images, labels), masks, names, counts)
+        masks = highest_pooled(
+            score(theta, masks, images, labels), masks, names, cast(tuple[int, int], counts)
+        )
     return masks
 
 
-def _network(theta: Checkpoint, masks: Sequence[np.ndarray]) -> tuple[nn.Module, list[Tensor]]:
+def _network(theta: Checkpoint, masks: Sequence[np.ndarray]) -> tuple[Network, list[Tensor]]:
     """Return the masked network in float64, and its weights."""
     layers = tuple(
         replace(layer, weight=np.where(mask, layer.weight, np.float32(0)), mask=mask)
         for layer, mask in zip(theta.layers, masks, strict=True)
     )
     model = build(replace(theta, layers=layers), masked=False).double()
-    return model, [layer.weight for layer in model.layers]
+    return model, [cast(Tensor, layer.weight) for layer in model.layers]
 
 
-def _losses(model: nn.Module, images: np.ndarray, labels: np.ndarray, temperature: float = 1.0):
+def _losses(
+    model: nn.Module, images: np.ndarray, labels: np.ndarray, temperature: float = 1.0
+) -> Iterator[Tensor]:
     """Yield the shares of chunks of images in the mean cross-entropy."""
     pixels = torch.from_numpy(images).double()
     targets = torch.from_numpy(labels)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 
@@ -81,7 +82,7 @@ def fresh_degree(
 
 def scaled(masks: Sequence[np.ndarray], material: Material, rng: np.random.Generator) -> Layers:
     """Fresh weights of the arm's own `sigma_w`."""
-    factor = material.arm.sigma_w / material.theta.spec.init.sigma_w
+    factor = cast(float, material.arm.sigma_w) / material.theta.spec.init.sigma_w
     drawn = fresh(masks, material, rng)
     return _rescaled("scaled", drawn, [np.full(len(mask), factor) for mask in masks])
 
@@ -193,13 +194,13 @@ def _survivors(material: Material) -> Layers:
 
 def _per_density(mask: np.ndarray) -> np.ndarray:
     """Return 1/√density for every neuron of a layer: (out,)."""
-    return np.full(len(mask), np.sqrt(mask.size / max(1, np.count_nonzero(mask))))
+    return np.full(len(mask), np.sqrt(mask.size / max(1, cast(int, np.count_nonzero(mask)))))
 
 
 def _per_degree(mask: np.ndarray) -> np.ndarray:
     """Return √(fan_in/in-degree) per neuron: (out,); 1 where there are no inputs."""
     degrees = np.count_nonzero(mask.reshape(len(mask), -1), axis=1)
-    return np.sqrt(mask[0].size / np.where(degrees > 0, degrees, mask[0].size))
+    return cast(np.ndarray, np.sqrt(mask[0].size / np.where(degrees > 0, degrees, mask[0].size)))
 
 
 def _rescaled(source: str, drawn: Layers, factors: Sequence[np.ndarray]) -> Layers:
@@ -218,7 +219,7 @@ def _rescaled(source: str, drawn: Layers, factors: Sequence[np.ndarray]) -> Laye
     return tuple(result)
 
 
-def _check_law(layer: Layer, sample: np.ndarray, law) -> None:
+def _check_law(layer: Layer, sample: np.ndarray, law: Any) -> None:
     """Assert that a sample (count,) stays within its law's support and has its mean square."""
     if not sample.size:
         return

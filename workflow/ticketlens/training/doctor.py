@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import h5py
 import torch
@@ -113,7 +113,7 @@ def merged(paths: Sequence[str]) -> dict[str, Any]:
         for key, value in (yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}).items():
             old = config.get(key)
             is_both = isinstance(old, dict) and isinstance(value, dict)
-            config[key] = {**old, **value} if is_both else value
+            config[key] = {**cast(dict[str, Any], old), **value} if is_both else value
     return config
 
 

@@ -7,6 +7,7 @@ activation takes the place of h, no graph is built, and nothing is copied.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,9 @@ Gradients = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, list[Tensor]]]
 _aten = torch.ops.aten
 _MEAN = 1  # as PyTorch numbers the reductions of a loss
 # Per activation: y = phi(h) in the place of h; the gradient by h from that by y, and y.
-WRITTEN_OUT: dict[Callable, tuple[Callable, Callable]] = {
+WRITTEN_OUT: dict[
+    Callable[[Tensor], Tensor], tuple[Callable[[Tensor], Tensor], Callable[..., Tensor]]
+] = {
     torch.tanh: (torch.tanh_, _aten.tanh_backward.default),
     torch.relu: (torch.relu_, lambda grad, y: _aten.threshold_backward.default(grad, y, 0)),
 }
@@ -38,8 +41,8 @@ def gradients(model: nn.Module) -> Gradients | None:
     if not (is_on_cpu(model) and all(layer.kernel is onednn_linear for layer in model.layers)):
         return None
     phi, through_phi = WRITTEN_OUT[model.activation]
-    weights = [layer.weight.detach() for layer in model.layers]
-    biases = [layer.bias.detach() for layer in model.layers]
+    weights = [cast(Tensor, layer.weight).detach() for layer in model.layers]
+    biases = [cast(Tensor, layer.bias).detach() for layer in model.layers]
     last = len(weights) - 1
 
     def found(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:

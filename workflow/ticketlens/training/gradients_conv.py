@@ -11,7 +11,8 @@ of a step, which is how oneDNN's convolutions are fastest; sums then have anothe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,7 @@ from ticketlens.training.gradients import WRITTEN_OUT, Gradients, is_on_cpu, los
 
 _aten = torch.ops.aten
 # y = phi(h), written into a given tensor, for the activations that are written out.
-INTO: dict[Callable, Callable[[Tensor, Tensor], Tensor]] = {
+INTO: dict[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]] = {
     torch.tanh: lambda h, out: torch.tanh(h, out=out),
     torch.relu: lambda h, out: torch.clamp_min(h, 0, out=out),
 }
@@ -41,7 +42,7 @@ def gradients(model: nn.Module) -> Gradients | None:
     """
     if type(model) is not Convolutional or model.activation not in INTO:
         return None
-    *convolutions, readout = model.layers
+    *convolutions, readout = cast(Iterable[Any], model.layers)
     if any(parametrize.is_parametrized(layer) for layer in model.layers):
         return None
     is_circular = all(layer.padding_mode == "circular" for layer in convolutions)

@@ -11,10 +11,10 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -158,9 +158,7 @@ class _Run:
         self.parameters, self.running = self.descent.parameters, self.descent.running
         self.advance = Captured(self.descent) if is_captured(device) else self.descent
         self.epoch = self.step = 0  # finished epochs; finished steps of the next one
-        self.history: dict[str, float | np.ndarray] = {
-            name: np.full(spec.epochs, np.nan) for name in CURVES
-        }
+        self.history: dict[str, Any] = {name: np.full(spec.epochs, np.nan) for name in CURVES}
         self.best_epoch, self.best = 0, self.snapshot()
         self.late: list[np.ndarray] = []
         self.machine: dict[str, str] = {}
@@ -181,7 +179,7 @@ class _Run:
         """Return copies of all parameters as arrays: weight, bias, weight, bias, …"""
         return [
             parameter.detach().cpu().numpy().copy()
-            for layer in self.model.layers
+            for layer in cast(Iterable[Any], self.model.layers)
             for parameter in (layer.weight, layer.bias)
         ]
 
@@ -189,7 +187,7 @@ class _Run:
         """Set all parameters to what `snapshot` returned."""
         with torch.no_grad():
             for layer, weight, bias in zip(
-                self.model.layers, arrays[::2], arrays[1::2], strict=True
+                cast(Iterable[Any], self.model.layers), arrays[::2], arrays[1::2], strict=True
             ):
                 if sparse.is_sparse(layer):
                     layer.set_weight(torch.from_numpy(weight))
@@ -199,6 +197,7 @@ class _Run:
 
     def state(self) -> dict[str, np.ndarray]:
         """Return all that a resumed run needs, as arrays by name."""
+        values: Sequence[Any]
         arrays = {
             "position": np.array([self.epoch, self.step, self.best_epoch]),
             "running": self.running.cpu().numpy(),
@@ -219,7 +218,7 @@ class _Run:
         """Set the state that `state` returned."""
         self.epoch, self.step, self.best_epoch = (int(value) for value in arrays["position"])
         self.running.copy_(torch.from_numpy(arrays["running"]))
-        count = range(2 * len(self.model.layers))
+        count = range(2 * len(cast(Sequence[Any], self.model.layers)))
         self.set_parameters([arrays[f"parameter/{index}"] for index in count])
         self.best = [arrays[f"best/{index}"] for index in count]
         self.late = [arrays[f"late/{index}"] for index in count if f"late/{index}" in arrays]
@@ -269,7 +268,7 @@ class _Run:
         """Assert that weights off the mask are exactly 0.0. Raises InvariantError."""
         with torch.no_grad():
             for layer, module, mask in zip(
-                self.ticket.layers, self.model.layers, self.masks, strict=True
+                self.ticket.layers, cast(Iterable[Any], self.model.layers), self.masks, strict=True
             ):
                 if module.weight.masked_fill(mask, 0.0).any():
                     raise InvariantError(

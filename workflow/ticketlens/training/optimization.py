@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -103,5 +104,6 @@ def prepare_device(spec: TrainingSpec) -> torch.device:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False  # would choose by time
-    torch.utils.deterministic.fill_uninitialized_memory = False  # for debugging; costs time
+    # For debugging; costs time.
+    cast(Any, torch.utils.deterministic).fill_uninitialized_memory = False
     return torch.device("cuda")

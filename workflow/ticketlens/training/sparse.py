@@ -14,9 +14,10 @@ sums have a fixed order, the same on every machine that fuses products and sums.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -132,14 +133,14 @@ class SparseRun(nn.Module):
         """Map (samples, in) float32 to (samples, out). Raises TypeError for another type."""
         if x.dtype != torch.float32:
             raise TypeError(f"sparse layers compute in float32, not {x.dtype}")
-        return _Layers.apply(x, self.parameter, self)
+        return cast(Tensor, cast(Any, _Layers).apply(x, self.parameter, self))
 
 
 class _Layers(torch.autograd.Function):
     """A run of sparse layers with all its gradients; x (samples, in)."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, parameter: Tensor, run: SparseRun) -> Tensor:
+    def forward(ctx: Any, x: Tensor, parameter: Tensor, run: SparseRun) -> Tensor:
         columns = _transposed(x)
         samples = columns.shape[1]
         found = x.new_empty(sum(run.rows), samples)
@@ -152,7 +153,7 @@ class _Layers(torch.autograd.Function):
         return found[-run.rows[-1] :, : len(x)].t()
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, None]:
         run, (parameter, x, found) = ctx.run, ctx.saved_tensors
         # Whatever gives its address must have a name until the call returns.
         grad, gradient, samples = _transposed(grad), torch.empty_like(parameter), x.shape[1]
@@ -169,8 +170,12 @@ class _Layers(torch.autograd.Function):
 class SparseNetwork(nn.Module):
     """A fully connected network of sparse and dense layers, `layers` in forward order."""
 
-    def __init__(self, layers: Sequence, activation: str, phi: Callable) -> None:
+    def __init__(
+        self, layers: Sequence[Any], activation: str, phi: Callable[[Tensor], Tensor]
+    ) -> None:
         super().__init__()
+        self.layers: list[Any]
+        self.stages: list[Callable[[Tensor], Tensor]]
         self.layers, self.stages, fused = list(layers), [], activation in KINDS
         kinds = [KINDS.get(activation, 0)] * (len(layers) - 1) + [0]
         runs: list[list[int]] = []
@@ -213,7 +218,7 @@ def compressed(
     """
     if training.sparse_below == 0:
         return model
-    device = model.layers[0].weight.device.type
+    device = cast(Sequence[Any], model.layers)[0].weight.device.type
     for name, value, allowed in (
         ("training.sparse_kernel", training.sparse_kernel, KERNELS),
         ("network.family", network.family, FAMILIES),
@@ -244,10 +249,12 @@ def _compressed_layers(
     _library()
     layers = [
         SparseLinear(mask) if sparse else layer
-        for layer, mask, sparse in zip(model.layers, masks, chosen, strict=True)
+        for layer, mask, sparse in zip(
+            cast(Iterable[Any], model.layers), masks, chosen, strict=True
+        )
     ]
-    found = SparseNetwork(layers, activation, model.activation)
-    for layer, dense in zip(layers, model.layers, strict=True):
+    found = SparseNetwork(layers, activation, cast(Any, model.activation))
+    for layer, dense in zip(layers, cast(Iterable[Any], model.layers), strict=True):
         if is_sparse(layer):
             layer.set_weight(dense.weight)
             layer.bias.copy_(dense.bias.detach())

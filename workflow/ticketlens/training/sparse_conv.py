@@ -10,10 +10,11 @@ have one order on every machine. Gradients are written out here, for chains and 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 
 from ticketlens.networks import Convolutional, ResidualConvolutional
 from ticketlens.training import compiled, ways
+from ticketlens.training.gradients import Gradients
 
 SOURCE = Path(__file__).with_suffix(".c")
 LANES = 16
@@ -221,7 +223,9 @@ class SparseConvolutional(nn.Module):
 
         No gradient reaches the convolutions this way: see `gradients`.
         """
-        return self.readout(torch.cat([self.pooled(part) for part in images.split(CHUNK)]))
+        return cast(
+            Tensor, self.readout(torch.cat([self.pooled(part) for part in images.split(CHUNK)]))
+        )
 
     def pooled(self, images: Tensor) -> Tensor:
         """Return the pooled last activations (samples, channels); keeps what gradients need.
@@ -407,11 +411,11 @@ class SparseConvolutional(nn.Module):
         )  # fmt: skip
 
 
-def gradients(model: nn.Module) -> Callable | None:
+def gradients(model: nn.Module) -> Gradients | None:
     """Return the gradients of a network of sparse convolutions; None for any other network."""
     if not isinstance(model, SparseConvolutional):
         return None
-    read = [model.readout.weight, model.readout.bias]
+    read = [cast(Tensor, model.readout.weight), cast(Tensor, model.readout.bias)]
 
     def found(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
         pooled = model.pooled(images).requires_grad_()
@@ -449,7 +453,7 @@ def compressed(
             "tanh, relu, hard_tanh, or sparse_below 0"
         )
     _library()
-    *dense, readout = model.layers
+    *dense, readout = cast(Iterable[Any], model.layers)
     layers = []
     for module, mask in zip(dense, own, strict=True):
         layer = SparseConvolution(mask, module.stride[0], module.padding_mode == "circular")
@@ -457,7 +461,7 @@ def compressed(
         layer.bias.copy_(module.bias.detach())
         layers.append(layer)
     skips = type(model) is ResidualConvolutional
-    return SparseConvolutional(layers, readout, KINDS[model.activation], skips)
+    return SparseConvolutional(layers, readout, KINDS[cast(Any, model.activation)], skips)
 
 
 def _aligned(size: int) -> Tensor:

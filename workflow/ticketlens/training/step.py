@@ -6,7 +6,8 @@ never waits for the host within an epoch: what the epoch came to is read once, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -37,13 +38,13 @@ class Step:
     """
 
     def __init__(self, spec: TrainingSpec, model: nn.Module, masks: Sequence[Tensor]) -> None:
-        self.parameters = list(model.parameters())
+        self.parameters: list[Tensor] = list(model.parameters())
         # A full mask needs no multiplication: the dense network trains at the dense price. Nor does
         # a sparse layer, which has no weights off the mask.
         place = {id(parameter): index for index, parameter in enumerate(self.parameters)}
         self.held = {
             place[id(layer.weight)]: mask.to(layer.weight.dtype)
-            for layer, mask in zip(model.layers, masks, strict=True)
+            for layer, mask in zip(cast(Iterable[Any], model.layers), masks, strict=True)
             if not (sparse.is_sparse(layer) or mask.all())
         }
         self.running = torch.zeros(2, dtype=torch.float64, device=self.parameters[0].device)
@@ -82,7 +83,7 @@ def _in_float32(spec: TrainingSpec, model: nn.Module, parameters: list[Tensor]) 
             f"training.bfloat16_kernel is {spec.bfloat16_kernel} with precision "
             f"{spec.precision!r}; allowed: 0"
         )
-    first = model.layers[0]
+    first = cast(Sequence[Any], model.layers)[0]
     is_sparse_convolution = sparse.is_sparse(first) and len(first.shape) == 4
     chain = CHAINS[2 if is_sparse_convolution else isinstance(first, nn.Conv2d)]
     found = WRITTEN_OUT[chain](model) or _by_autograd(model, parameters)
