@@ -25,7 +25,7 @@ from ticketlens.study.entries import entries
 from ticketlens.study.plan import Plan
 from workflow_tools import Job, copy_run, jobs, script_rules
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.nightly]
 PLAN = Plan(every_kind.config(), "<results>")
 CATALOGUES = {"measure.py": "MEASUREMENTS", "tabulate.py": "TABLES", "plot.py": "FIGURES"}
 AFTER_FIGURES = {"index", "publish", "check_results", "tabulate_claims"}

@@ -51,7 +51,7 @@ def closure(
 ) -> Reached:
     """Return all definitions that `script` reaches. Arguments and errors as in `fingerprint`."""
     package = Path(package).resolve()
-    library = Library(package, store(package).parse)
+    library = Library(package, store().parse)
     return library.reached(library.add_script(Path(script).resolve()), entries or {})
 
 
@@ -64,7 +64,7 @@ class Fingerprints:
 
     def __init__(self, scripts: Path, package: Path = PACKAGE) -> None:
         self.scripts = scripts.resolve()
-        self.library = Library(package.resolve(), store(package.resolve()).parse)
+        self.library = Library(package.resolve(), store().parse)
         self.registries = cache(self._registries)
         self.digest = cache(self._digest)
 

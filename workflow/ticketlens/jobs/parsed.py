@@ -1,8 +1,9 @@
-"""Modules taken apart, kept in a file between runs: every start of Snakemake needs them all.
+"""Modules taken apart, kept in one file between runs: every start of Snakemake needs them all.
 
-An entry counts only for the bytes that it was made from, by this code and this Python; the file
-carries a digest of its content. A file that is damaged, of another version, or cannot be written
-costs time alone.
+An entry counts only for the bytes that it was made from, by this code and this Python, wherever
+they stand: clones share it. The file keeps the entries that were used last, and carries a digest of
+its content. A file that is damaged, or cannot be written, costs time alone, and so does what is
+lost where two processes write at once.
 """
 
 from __future__ import annotations
@@ -22,9 +23,12 @@ from ticketlens.jobs import canonical, definitions
 from ticketlens.jobs.canonical import DefinitionError
 from ticketlens.jobs.definitions import Parsed
 
+LIMIT = 800
+"""Entries that the file keeps: four times this package, or about 2 MB."""
+
 
 class Store:
-    """What was taken apart, of one package, by digest of source and place."""
+    """What was taken apart, by digest of source, place and parser; the last used come last."""
 
     def __init__(self, file: Path | None) -> None:
         self.file = file
@@ -36,7 +40,7 @@ class Store:
         """Return the file taken apart. Raises SyntaxError, and DefinitionError naming the file."""
         source = file.read_bytes()
         is_script = not origin and file.suffix == ".py"
-        place = f"{package} {origin} {is_script} {file.suffix}"
+        place = f"{_parser()} {package} {origin} {is_script} {file.suffix}"
         key = hashlib.sha256(place.encode() + b"\0" + source).hexdigest()
         if key not in self.parsed:
             self.parsed[key] = self._parse(key, file, source.decode(), package, origin, is_script)
@@ -61,11 +65,13 @@ class Store:
         return found
 
     def save(self) -> None:
-        """Write what this process used, if some of it is new."""
+        """Write what this process used, if some of it is new, after what others have used."""
         if self.file is None or self.used.keys() <= self.kept.keys():
             return
-        # What another script of the same package used stays, so that callers do not take turns.
-        body = json.dumps(self.used, separators=(",", ":"))
+        others = _load(self.file).items()
+        entries = [(key, value) for key, value in others if key not in self.used]
+        last = dict([*entries, *self.used.items()][-LIMIT:])
+        body = json.dumps(last, separators=(",", ":"))
         digest = hashlib.sha256(body.encode()).hexdigest()
         with suppress(OSError):
             self.file.parent.mkdir(parents=True, exist_ok=True)
@@ -80,15 +86,21 @@ class Store:
 
 
 @cache
-def store(package: Path) -> Store:
-    """Return the store of a package; what is new in it is written when the process ends."""
-    digest = hashlib.sha256(f"{sys.version_info[:2]} {package}".encode())
-    for module in (canonical, definitions):
-        digest.update(Path(cast(str, module.__file__)).read_bytes())
+def store() -> Store:
+    """Return the user's store; what is new in it is written when the process ends."""
     folder = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    made = Store(Path(folder) / "ticketlens" / f"definitions-{digest.hexdigest()[:16]}.json")
+    made = Store(Path(folder) / "ticketlens" / "definitions.json")
     atexit.register(made.save)
     return made
+
+
+@cache
+def _parser() -> str:
+    """Return a digest of what takes modules apart: Python, and the code that does it."""
+    digest = hashlib.sha256(f"{sys.version_info[:2]}".encode())
+    for module in (canonical, definitions):
+        digest.update(Path(cast(str, module.__file__)).read_bytes())
+    return digest.hexdigest()
 
 
 def _load(file: Path) -> dict[str, Any]:
