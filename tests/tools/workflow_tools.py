@@ -104,7 +104,7 @@ def environment() -> dict[str, str]:
 
 
 def run(
-    folder: Path, command: list[str], env: Mapping[str, str] | None = None
+    folder: Path, command: list[str], env: Mapping[str, str] | None = None, timeout: float = 1800
 ) -> subprocess.CompletedProcess[str]:
     """Run a command in `folder`; standard output and error come together in `stdout`."""
     return subprocess.run(
@@ -114,7 +114,7 @@ def run(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=1800,
+        timeout=timeout,
     )
 
 

@@ -107,28 +107,6 @@ def test_what_no_script_runs_plans_nothing(finished: Path, edited: Path) -> None
     assert NOTHING in snakemake(edited, "-n", "all")
 
 
-def replace(file: Path, old: str, new: str) -> None:
-    text = file.read_text(encoding="utf-8")
-    assert text.count(old) == 1, f"{file.name} has {old!r} {text.count(old)} times"
-    file.write_text(text.replace(old, new), encoding="utf-8")
-
-
-def test_log_messages_and_functions_that_no_job_calls_plan_nothing(edited: Path) -> None:
-    library = edited / "workflow/ticketlens"
-    replace(library / "training/loop.py", "%s: resumed at epoch", "%s: goes on at epoch")
-    replace(library / "verdicts/inference.py", "def bootstrap_interval(", "def bootstrap_(")
-    assert NOTHING in snakemake(edited, "-n", "all")
-
-
-def test_a_line_of_the_convolutional_network_leaves_fully_connected_jobs_alone(
-    edited: Path,
-) -> None:
-    replace(edited / "workflow/ticketlens/networks.py", ".mean(dim=(2, 3))", ".mean(dim=(3, 2))")
-    planned = plan(edited, "all")
-    assert "train" in {job.rule for job in planned if job.is_changed}
-    assert not [name for name in files(planned) if "/fcnet-normal/" in name]
-
-
 def test_another_pruning_rate_plans_nothing_before_the_first_pruning(
     finished: Path, tmp_path: Path
 ) -> None:

@@ -1,5 +1,7 @@
 """The rerun trigger on a finished run: exact to the definition, and sound for what jobs really ran.
 
+`tests/jobs/test_edits.py` and `test_soundness.py` are the same in small, without a run.
+
 Soundness by a profiler: every function that a job of any kind called belongs to its digest. A
 profiler sees no constants, so the constants that these functions load are looked up in their
 bytecode, and must belong to the digest, too.
@@ -8,17 +10,17 @@ bytecode, and must belong to the digest, too.
 from __future__ import annotations
 
 import dis
-import re
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from types import CodeType
 
 import pytest
 
+import edits
 import every_kind
 from every_kind import Ran
+from soundness import lines, missing
 from ticketlens.jobs.fingerprint import closure
 from ticketlens.jobs.reach import Library, Node, Reached
 from ticketlens.study.entries import entries
@@ -43,21 +45,6 @@ def edited(finished: Path, tmp_path: Path) -> Path:
     return copy_run(finished, tmp_path / "edited")
 
 
-def library(root: Path, module: str) -> Path:
-    return root / "workflow/ticketlens" / f"{module}.py"
-
-
-def replace(file: Path, old: str, new: str) -> None:
-    text = file.read_text(encoding="utf-8")
-    assert text.count(old) == 1, f"{file.name} has {old!r} {text.count(old)} times"
-    file.write_text(text.replace(old, new), encoding="utf-8")
-
-
-def append(file: Path, text: str) -> None:
-    with open(file, "a", encoding="utf-8") as opened:
-        opened.write(text)
-
-
 def planned(root: Path, *overlays: str) -> list[Job]:
     """The jobs of `all` that a dry run plans."""
     return jobs(every_kind.finish(root, "-n", "all", overlays=overlays))
@@ -75,46 +62,14 @@ def test_a_finished_run_plans_nothing(finished: Path) -> None:
     assert planned(finished) == []
 
 
-def test_a_module_in_another_room_plans_nothing(edited: Path) -> None:
-    old, new = library(edited, "files/hdf5"), library(edited, "training/hdf5")
-    old.rename(new)
-    for file in edited.glob("workflow/**/*.py"):
-        text = file.read_text(encoding="utf-8")
-        moved = text.replace("ticketlens.files.hdf5", "ticketlens.training.hdf5")
-        moved = re.sub(
-            r"^from ticketlens\.files import hdf5$", "from ticketlens.training import hdf5",
-            moved, flags=re.MULTILINE,
-        )  # fmt: skip
-        file.write_text(moved, encoding="utf-8")
-    assert "files.hdf5" not in "".join(file.read_text() for file in edited.glob("workflow/**/*.py"))
-    assert planned(edited) == []
-
-
-def test_appended_entries_plan_nothing(edited: Path) -> None:
-    """A family, a criterion, initial weights, sources of masks, weights and images."""
-    additions = {
-        "architecture": "def small(network, image_shape, classes):\n"
-        "    return fully_connected(network, image_shape, classes)\n\n\n"
-        'FAMILIES["small"] = small\n',
-        "networks": 'FAMILIES["small"] = FullyConnected\n',
-        "tickets/pruning": "def last(trained, initial, rng):\n    return trained\n\n\n"
-        'CRITERIA["last"] = last\n',
-        "tickets/initialization": "def flat(shape, init, rng):\n"
-        "    return rng.uniform(-1, 1, shape.shape)\n\n\n"
-        'SCHEMES["flat"] = (flat, gaussian_bias)\n',
-        "tickets/mask_sources": "def mine(material, rng):\n    return imp(material, rng)\n\n\n"
-        'MASKS["mine"] = mine\n',
-        "tickets/weight_sources": "def mine(masks, material, rng):\n"
-        '    return rewind(masks, material, rng)\n\n\nWEIGHTS["mine"] = mine\n',
-        "files/sources": 'def npz(path):\n    return folder(path)\n\n\nSOURCES["npz"] = npz\n',
-    }
-    for module, text in additions.items():
-        append(library(edited, module), f"\n\n{text}")
+@pytest.mark.parametrize("edit", edits.FREE, ids=lambda edit: edit.__name__)
+def test_an_edit_that_changes_no_result_plans_nothing(edited: Path, edit: edits.Edit) -> None:
+    edit(edited / "workflow")
     assert planned(edited) == []
 
 
 def test_a_line_of_erk_counts_plans_what_hangs_on_the_arms_that_use_it(edited: Path) -> None:
-    replace(library(edited, "tickets/mask_sources"), "np.floor(ideal)", "np.floor(ideal + 0)")
+    edits.erk(edited / "workflow")
     again = planned(edited)
     erk = {name for name, arm in PLAN.arms.items() if arm.mask == "erk"}
     assert {job.rule for job in changed(again)} == {"construct"}
@@ -124,7 +79,7 @@ def test_a_line_of_erk_counts_plans_what_hangs_on_the_arms_that_use_it(edited: P
 
 
 def test_a_line_of_convolutional_plans_jobs_of_convolutional_studies(edited: Path) -> None:
-    replace(library(edited, "networks"), ".mean(dim=(2, 3))", ".mean(dim=(3, 2))")
+    edits.convolutional(edited / "workflow")
     again = planned(edited)
     assert "train" in {job.rule for job in changed(again)}
     single = [name for job in again for name in job.outputs if "/round0" in name]
@@ -133,23 +88,15 @@ def test_a_line_of_convolutional_plans_jobs_of_convolutional_studies(edited: Pat
 
 
 def test_a_line_of_the_chi_figure_plans_that_figure_and_the_index(edited: Path) -> None:
-    file = library(edited, "figures/signal")
-    text = file.read_text(encoding="utf-8")
-    head = re.search(r"^def chi\(.*?\n    \"\"\".*?\"\"\"\n", text, flags=re.MULTILINE | re.DOTALL)
-    replace(file, head[0], f"{head[0]}    table = table.copy()\n")
+    edits.chi_figure(edited / "workflow")
     again = planned(edited)
     assert {job.rule for job in again} == {"plot_chi", "index"}
     assert [job.rule for job in changed(again)] == ["plot_chi"]
 
 
-def test_code_that_no_job_calls_and_log_messages_plan_nothing(edited: Path) -> None:
-    append(library(edited, "verdicts/inference"), "\n\ndef unused():\n    return 1\n")
-    replace(library(edited, "verdicts/inference"), "def bootstrap_interval(", "def bootstrap_(")
-    replace(library(edited, "training/loop"), "%s: resumed at epoch", "%s: goes on at epoch")
-    assert planned(edited) == []
-
-
-@pytest.mark.parametrize("key", ["rate: 0.3", "readout_rate: 0.2", "criterion: random"])
+@pytest.mark.parametrize(
+    "key", ["rate: 0.3", "readout_rate: 0.2", "criterion: random", "scope: global"]
+)
 def test_another_pruning_begins_with_the_first_pruning(finished: Path, key: str) -> None:
     file = finished.parent / f"{key.split(':')[0]}.yaml"
     file.write_text(f"pruning: {{{key}}}\n", encoding="utf-8")
@@ -179,27 +126,6 @@ def of_job(root: Path, job: Ran) -> Reached:
     return reach(root, job.script, wildcards.get("study"), wildcards.get("arm"), job.entry)
 
 
-def lines(reached: Reached, without: Node | None = None) -> Mapping[str, list[tuple[int, int]]]:
-    """Lines of definitions in reach, by file within the package."""
-    found = defaultdict(list)
-    package = reached.library.package
-    for node in reached.nodes - {without}:
-        file = reached.library.file(node[0])
-        if file is not None and file.is_relative_to(package):
-            spans = reached.library.definition(node).spans
-            found[file.relative_to(package).as_posix()] += spans
-    return found
-
-
-def missing(job: Ran, covered: Mapping[str, list[tuple[int, int]]]) -> list[str]:
-    """Functions that the job ran and its digest does not cover."""
-    return [
-        f"{job.rule}: {file}:{line} {name}"
-        for file, line, name in job.ran
-        if not any(first <= line <= last for first, last in covered[file])
-    ]
-
-
 def test_every_function_that_a_job_ran_belongs_to_its_digest(finished: Path) -> None:
     records = every_kind.records(finished)
     assert {job.rule for job in records} >= {rule.name for rule in script_rules()} - NOT_RUN
@@ -207,7 +133,7 @@ def test_every_function_that_a_job_ran_belongs_to_its_digest(finished: Path) -> 
     for job in records:
         reached = of_job(finished, job)
         assert reached.digest() == job.code, f"{job.rule} {dict(job.wildcards)}"
-        assert missing(job, lines(reached)) == []
+        assert missing(job.ran, lines(reached)) == [], job.rule
         functions += len(job.ran)
     assert functions > 5000
 
@@ -221,7 +147,7 @@ def test_a_name_taken_out_of_a_digest_is_noticed(finished: Path) -> None:
     reached = of_job(finished, job)
     node = ("ticketlens.tickets.pruning", "remove_lowest")
     assert node in reached.nodes
-    assert "remove_lowest" in str(missing(job, lines(reached, without=node)))
+    assert "remove_lowest" in str(missing(job.ran, lines(reached, without=node)))
 
 
 def test_every_constant_that_a_job_loaded_belongs_to_its_digest(finished: Path) -> None:

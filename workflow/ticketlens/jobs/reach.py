@@ -200,7 +200,9 @@ class Library:
         for reference in own.references:
             nodes, label = self.resolve(node[0], reference)
             parts.append(label)
-            if depth and not label.startswith("*"):
+            # What a text names is followed by generic scripts alone, which then hold it themselves.
+            is_word = own.by_text and not reference.startswith(".")
+            if depth and not is_word and not label.startswith("*"):
                 parts += [self.colour(target, depth - 1) for target in nodes]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
