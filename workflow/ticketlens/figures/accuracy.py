@@ -9,12 +9,22 @@ from matplotlib.figure import Figure
 
 from ticketlens.figures import style as plotting
 
+CURVES = 5  # rounds whose curves are drawn: more of them tangle
+START = 8.0
+QUANTITIES = {
+    "validation_accuracy": ("validation\naccuracy (%)", 100),
+    "train_accuracy": ("training\naccuracy (%)", 100),
+    "train_loss": ("train loss\n(nats)", 1),
+}
+"""Columns of training_curves.csv: label, and the unit's factor."""
+
 
 def accuracy(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     """Test accuracy against density: mean and 95 % t-interval over seeds, single seeds faint.
 
-    `table` is accuracy.csv; one panel per study. Last-epoch and best-validation weights apart. The
-    axis follows the single seeds: wide intervals (few seeds) run off it.
+    `table` is accuracy.csv; one panel per study, all on one y axis. Last-epoch and best-validation
+    weights apart. The axis follows the single seeds: wide intervals (few seeds) run off it, and end
+    in arrowheads.
     """
     table, studies = plotting.selected(table, titles)
     figure, axes = plotting.study_panels(table, studies, titles)
@@ -43,32 +53,47 @@ def accuracy(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         axis.axhline(dense, color="0.5", lw=0.8, ls="--", zorder=0, label="dense, last epoch")
         plotting.frame(axis, *shown)
         plotting.density_axis(axis, rows["density"])
+    plotting.same_y(axes[0])
     plotting.label_rows(axes, "test accuracy (%)")
     plotting.legend(figure, *plotting.entries(axes[0]))
     return figure
 
 
 def training_curves(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
-    """Validation accuracy (top) and train loss (bottom) against epoch, mean over seeds.
+    """Validation accuracy, training accuracy and train loss against epoch, mean over seeds.
 
-    `table` is training_curves.csv; one column per study, one line per round.
+    `table` is training_curves.csv; one column per study, a line each for `CURVES` rounds at most,
+    the dense network in black. Training figures are running means over an epoch's batches. The axis
+    of validation accuracy begins `START` points below the lowest end: first epochs may lie below.
     """
     table, studies = plotting.selected(table, titles)
-    figure, axes = plotting.study_panels(table, studies, titles, 2)
+    figure, axes = plotting.study_panels(table, studies, titles, len(QUANTITIES), height=2.0)
+    scale = plotting.density_scale(table)
     for column, study in enumerate(studies):
         rows = table[table["study"] == study]
-        for quantity, axis, scale in (
-            ("validation_accuracy", axes[0][column], 100),
-            ("train_loss", axes[1][column], 1),
-        ):
-            for _, group in rows.groupby("round"):
+        for axis, (quantity, (_, unit)) in zip(axes[:, column], QUANTITIES.items(), strict=True):
+            for number in plotting.spread(rows["round"], CURVES)[::-1]:
+                group = rows[rows["round"] == number]
+                density = group["density"].mean()
                 mean = group.groupby("epoch")[quantity].mean()
-                colour = plotting.density_colour(group["density"].mean())
-                axis.plot(mean.index, scale * mean, color=colour, lw=1)
-        plotting.hide_x(axes[0][column])
-        axes[1][column].set_xlabel("epoch")
-        for axis in axes[:, column]:
+                is_dense = number == 0
+                axis.plot(
+                    mean.index, unit * mean,
+                    color="black" if is_dense else scale.colour(density),
+                    lw=1.8 if is_dense else 1.1,
+                    label="dense" if is_dense else f"density {density:.2g}",
+                )  # fmt: skip
+            plotting.hide_x(axis)
             axis.xaxis.get_major_locator().set_params(integer=True)
-    plotting.label_rows(axes, "validation accuracy (%)", "train loss (nats)")
-    plotting.density_colourbar(figure, list(axes.ravel()))
+        axes[-1][column].tick_params(labelbottom=True)
+        axes[-1][column].set_xlabel("epoch")
+    for row in axes:
+        plotting.same_y(row)
+    ends = table[table["epoch"] == table["epoch"].max()].groupby(["study", "round"])
+    lowest = 100 * ends["validation_accuracy"].mean().min() - START
+    for axis in axes[0]:
+        axis.set_ylim(bottom=max(lowest, axis.get_ylim()[0]))
+    plotting.label_rows(axes, *(label for label, _ in QUANTITIES.values()))
+    handles, labels = plotting.entries(axes[0])
+    plotting.legend(figure, handles[::-1], labels[::-1])
     return figure

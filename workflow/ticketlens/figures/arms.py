@@ -12,61 +12,102 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from ticketlens.figures import style as plotting
-from ticketlens.figures.experiments import ACCURACIES
+from ticketlens.figures.experiments import ACCURACIES, MARKERS, Shown
 from ticketlens.verdicts.contrasts import QUANTITIES
 from ticketlens.verdicts.predictors import PROPERTIES
 
 
-def zero_shot(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
-    """Accuracy of each arm minus IMP's: mean and 95 % t-interval over seeds, per round.
+def zero_shot(
+    table: pd.DataFrame, titles: Mapping[str, str], labels: Mapping[str, Shown]
+) -> Figure:
+    """Accuracy of each arm minus IMP's: mean and 95 % interval, per round.
 
-    `table` is contrasts.csv; two panels per study, of the last and of the best validation epoch's
-    weights. The band is the margin of equality; filled markers have a verdict, open ones were not
-    planned. The axis follows the means: intervals that run off it (few seeds) end in arrowheads.
+    `table` is contrasts.csv, `labels` say what arms are called. Two panels per study, of the last
+    and of the best validation epoch's weights; arms that are smaller networks, not masks, stand
+    below, on an axis of their own. The best arm comes first: by its mean at the round of most arms,
+    last epoch. The band is the margin of equality; filled markers have a verdict, open ones were
+    not planned. The axes follow the means: intervals that run off them end in arrowheads.
     """
     table = table[table["n"] > 0]  # arms that are not applicable have rows, but no seed
     studies = [study for study in titles if study in set(table["study"])]
-    panels = [(study, quantity) for study in studies for quantity in ACCURACIES]
-    names = []
-    for study, quantity in panels:
-        seeds = plotting.seed_range(table[table["study"] == study]["n"])
-        names.append(f"{titles[study]}, {seeds}, {ACCURACIES[quantity]}")
-    arms = list(dict.fromkeys(table["arm"]))
-    figure, axes = plotting.panels(names, height=0.6 + 0.36 * max(4, len(arms)), columns=2)
-    for axis, (study, quantity) in zip(axes[0], panels, strict=True):
-        rows = table[table["study"] == study]
+    groups = [_of_networks(table, labels, is_smaller) for is_smaller in (False, True)]
+    blocks = [
+        (study, group) for study in studies for group in groups if study in set(group["study"])
+    ]
+    rounds = sorted(set(table["round"]))
+    scale = plotting.density_scale(table)
+    heights = [0.3 * len(set(group.loc[group["study"] == s, "arm"])) + 0.75 for s, group in blocks]
+    figure, axes = plotting.plt.subplots(
+        len(blocks), len(ACCURACIES), figsize=(8.6, sum(heights) + 0.6), squeeze=False,
+        gridspec_kw={"height_ratios": heights}, layout="constrained",
+    )  # fmt: skip
+    for line, (study, group) in zip(axes, blocks, strict=True):
+        rows = group[group["study"] == study]
+        arms = _ranked(rows)
         margin = float(rows["margin"].iloc[0])
-        reach = 1.15 * max(2 * margin, rows["mean"].abs().max())
-        _contrasts(axis, rows[rows["quantity"] == quantity], arms, reach)
-        axis.axvspan(-margin, margin, color="0.9", zorder=0, label=f"±{margin:g} points")
-        axis.axvline(0, color="0.5", lw=0.8, zorder=1)
-        axis.set_xlim(-reach, reach)
-        axis.set_ylim(len(arms) - 0.5, -0.5)
-        axis.set_yticks(
-            range(len(arms)), labels=arms if plotting.is_leftmost(axis) else [""] * len(arms)
-        )
-        axis.set_xlabel("test accuracy, arm − IMP (points)")
-    plotting.legend(figure, *plotting.entries(axes[0]))
+        span = [min(rows["mean"].min(), -margin), max(rows["mean"].max(), margin)]
+        gap = 0.1 * (span[1] - span[0]) + margin
+        for axis, (quantity, label) in zip(line, ACCURACIES.items(), strict=True):
+            _contrasts(axis, rows[rows["quantity"] == quantity], arms, rounds, scale)
+            axis.axvspan(-margin, margin, color="0.9", zorder=0, label=f"±{margin:g} points")
+            axis.axvline(0, color="0.5", lw=0.8, zorder=1)
+            axis.set_xlim(span[0] - gap, span[1] + gap)
+            axis.set_ylim(len(arms) - 0.5, -0.5)
+            names = [labels[arm]["title"] if arm in labels else arm for arm in arms]
+            is_left = plotting.is_leftmost(axis)
+            axis.set_yticks(range(len(arms)), labels=names if is_left else [""] * len(arms))
+            axis.set_title(f"{titles[study]}, {plotting.seed_range(rows['n'])}, {label}")
+            axis.set_xlabel("test accuracy, arm − IMP (points)")
+    if not table["planned"].all():
+        axes[0][0].plot([], [], "o", color="0.4", mfc="white", label="not planned")
+    plotting.legend(figure, *plotting.entries(axes.ravel()))
     return figure
 
 
-def _contrasts(axis: Axes, rows: pd.DataFrame, arms: Sequence[str], reach: float) -> None:
+def _of_networks(
+    table: pd.DataFrame, labels: Mapping[str, Shown], is_smaller: bool
+) -> pd.DataFrame:
+    """Return the rows of arms that are smaller networks, or of those that are masks of the same."""
+    small = {name for name, label in labels.items() if label.get("network") == "smaller"}
+    return table[table["arm"].isin(small) == is_smaller]
+
+
+def _ranked(rows: pd.DataFrame) -> list[str]:
+    """Return the arms, best first: mean of the last epoch at the round that most arms have."""
+    last = rows[rows["quantity"] == "test_accuracy"]
+    usual = last.groupby("round")["arm"].nunique().idxmax()
+    own = last[last["round"] == usual].set_index("arm")["mean"]
+    means = own.combine_first(last.groupby("arm")["mean"].mean())
+    return list(means.sort_values(ascending=False).index)
+
+
+def _contrasts(
+    axis: Axes,
+    rows: pd.DataFrame,
+    arms: Sequence[str],
+    rounds: Sequence[int],
+    scale: plotting.DensityScale,
+) -> None:
     """Draw the differences of one study and epoch, an arm a line, its rounds side by side."""
-    rounds = sorted(set(rows["round"]))
-    for number, shift in zip(rounds, _shifts(len(rounds)), strict=True):
+    for index, (number, shift) in enumerate(zip(rounds, _shifts(len(rounds)), strict=True)):
         found = rows[rows["round"] == number]
-        colour = plotting.density_colour(found["density"].mean())
+        if found.empty:
+            continue
+        colour, marker = scale.colour(found["density"].mean()), MARKERS[index % len(MARKERS)]
         place = np.array([arms.index(arm) for arm in found["arm"]]) + shift
-        ends = found[["lower", "upper"]].to_numpy()
-        axis.plot(ends.T, [place, place], color=colour, alpha=0.5, lw=0.9)
-        for end, marker, is_off in ((-reach, "<", ends < -reach), (reach, ">", ends > reach)):
-            off = place[is_off.any(axis=1)]
-            axis.plot(np.full(len(off), 0.985 * end), off, marker, color=colour, ms=3)
+        sides = (found["mean"] - found["lower"], found["upper"] - found["mean"])
+        drawn = axis.errorbar(
+            found["mean"], place, xerr=np.nan_to_num(sides), ls="", color=colour, elinewidth=0.9
+        )
+        for bars in drawn.lines[2]:
+            bars.set_alpha(0.5)
         for planned, face in ((True, colour), (False, "white")):
             own = (found["planned"] == planned).to_numpy()
-            axis.plot(found["mean"][own], place[own], "o", color=colour, mfc=face, zorder=3)
+            axis.plot(
+                found["mean"][own], place[own], marker, color=colour, mfc=face, ms=4, zorder=3
+            )
         label = f"round {number}, density {found['density'].mean():.2g}"
-        axis.plot([], [], "o", color=colour, label=label)
+        axis.plot([], [], marker, color=colour, label=label)
 
 
 def factorial(table: pd.DataFrame, titles: Mapping[str, str], order: Sequence[str]) -> Figure:
@@ -148,12 +189,13 @@ def predictors(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         for study in studies
     ]
     figure, axes = plotting.panels(names, height=0.7 + 0.4 * max(4, len(properties)))
+    scale = plotting.density_scale(table)
     for axis, study in zip(axes[0], studies, strict=True):
         rows = table[table["study"] == study]
         rounds = sorted(set(rows["round"]))
         for number, shift in zip(rounds, _shifts(len(rounds)), strict=True):
             found = rows[rows["round"] == number]
-            colour = plotting.density_colour(found["density"].mean())
+            colour = scale.colour(found["density"].mean())
             for quantity, own in found.groupby("quantity"):
                 is_last = quantity == QUANTITIES[0]
                 place = np.array([properties.index(name) for name in own["property"]]) + shift

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ticketlens.figures import style as plotting
+from ticketlens.figures.experiments import Shown
 
 MATRICES = {
     "change": (plotting.VERMILLION, "o", r"$D = W - \theta_0$"),
@@ -25,14 +26,19 @@ LEVELS = {
 
 
 def change(
-    spectra: pd.DataFrame, accuracy: pd.DataFrame, titles: Mapping[str, str], count: int = 3
+    spectra: pd.DataFrame,
+    accuracy: pd.DataFrame,
+    titles: Mapping[str, str],
+    labels: Mapping[str, Shown],
+    count: int = 3,
 ) -> Figure:
     """Spikes per layer, and accuracy of theta_0 with parts of the change added.
 
     `spectra` is change_spectra.csv, `accuracy` change_accuracy.csv (validation images). One column
-    per study, arm and density, `count` densities at most. Top: singular values beyond the edge of
-    Gaussian matrices on the same mask. Bottom: theta_0 plus the k leading directions of every
-    layer's D, and levels of spikes and bulk. Mean over seeds, bars 95 % t-intervals.
+    per study, arm and density, `count` densities at most; `labels` say what arms are called. Top:
+    singular values beyond the edge of Gaussian matrices on the same mask. Bottom: theta_0 plus the
+    k leading directions of every layer's D, and levels of spikes and bulk. Mean over seeds, bars
+    95 % t-intervals.
     """
     rows = spectra[spectra["study"].isin(list(titles))]
     curves = accuracy[accuracy["study"].isin(list(titles))]
@@ -45,7 +51,7 @@ def change(
     names = []
     for study, arm, number in columns:
         own = _of(rows, study, arm, number)
-        which = "" if arm == "imp" else f", {arm}"
+        which = "" if arm == "imp" else f", {labels[arm]['title'] if arm in labels else arm}"
         seeds = plotting.seed_range([own["seed"].nunique()])
         density = _of(curves, study, arm, number)["density"].mean()
         names.append(f"{titles[study]}{which}, density {density:.2g}, {seeds}")
@@ -77,6 +83,7 @@ def change(
         axis.set_xscale("log")
         axis.set_xlabel("rank $k$, per layer")
         axis.set_ylim(0, None)
+    plotting.same_y(axes[1])
     plotting.label_rows(axes, "spikes beyond the null", "validation accuracy")
     handles, labels = plotting.entries([axes[0][0], axes[1][0]])
     plotting.legend(figure, handles, labels)

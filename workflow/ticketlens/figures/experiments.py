@@ -7,7 +7,7 @@ order, is the config's `experiments`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -29,11 +29,15 @@ ACCURACIES = {f"test_accuracy{suffix}": label for suffix, label, *_ in plotting.
 
 
 class Shown(TypedDict):
-    """An arm in a figure: what it is called, and its mask source and law of weights."""
+    """An arm in a figure: what it is called, its mask source and law of weights.
+
+    `network` is "smaller" where the arm is a smaller network, not a mask of the study's.
+    """
 
     title: str
     mask: str
     law: str
+    network: NotRequired[str]
 
 
 def std_experiment(
@@ -47,7 +51,7 @@ def std_experiment(
     """Validation accuracy against epoch, and final test accuracy, of the arms at one round.
 
     Lines are means over seeds; points have 95 % t-intervals, single seeds faint. Colour is the law
-    of the weights, the style of line the mask.
+    of the weights, the style of line the mask. Intervals that run off the axis end in arrowheads.
     """
     curves, accuracy = (
         _of_common_seeds(table[(table["study"] == study) & (table["round"] == round_)], arms)
@@ -94,39 +98,49 @@ def _of_common_seeds(table: pd.DataFrame, arms: Mapping[str, Shown]) -> pd.DataF
 def accuracy_of_arms(
     table: pd.DataFrame, arms: Mapping[str, Shown], study: str, title: str
 ) -> Figure:
-    """Test accuracy of the arms against the IMP ticket's density: mean and 95 % t-interval.
+    """Test accuracy of the arms beside the IMP ticket of the same round: mean and 95 % t-interval.
 
     `table` is accuracy.csv; one panel for the last epoch's weights, one for those of the best
-    validation epoch. Intervals of few seeds run off the axis.
+    validation epoch, on one y axis. Arms of a round stand side by side in a band that names the
+    ticket's density; single seeds are faint. Intervals of few seeds end in arrowheads.
     """
     table = _of_common_seeds(table[table["study"] == study], arms)
     of_round = table[table["arm"] == "imp"].groupby("round")["density"].mean()
+    rivals = table.loc[table["arm"] != "imp", "round"]
+    rounds = sorted(set(rivals)) if len(rivals) else sorted(of_round.index)
     heading = plotting.title(table, study, title)
     last, best = ACCURACIES.values()
     figure, (axes,) = plotting.panels([f"{heading}: {last}", best], height=3.0)
-    shifts = np.geomspace(0.94, 1.06, len(arms))
+    places = np.linspace(-0.32, 0.32, len(arms)) if len(arms) > 1 else np.zeros(1)
     for axis, column in zip(axes, ACCURACIES, strict=True):
+        for band in range(1, len(rounds), 2):
+            axis.axvspan(band - 0.5, band + 0.5, color="0.95", zorder=0)
         for number, (arm, about) in enumerate(arms.items()):
-            runs = table[table["arm"] == arm]
-            if arm != "imp":
-                runs = runs.assign(density=runs["round"].map(of_round))
+            runs = table[(table["arm"] == arm) & table["round"].isin(rounds)]
             points = plotting.seed_intervals(runs, "round", column)
-            percent = points[["mean", "lower", "upper"]] * 100
+            x = np.array([rounds.index(int(number)) for number in points["round"]], dtype=float)
+            colour = COLOURS[number % len(COLOURS)]
+            ticks = runs["round"].map(rounds.index) + places[number]
+            axis.plot(ticks, 100 * runs[column], "_", color=colour, alpha=0.45, ms=6)
             plotting.draw_intervals(
                 axis,
-                points["density"] * (shifts[number] if arm != "imp" else 1),
-                percent,
-                COLOURS[number % len(COLOURS)],
+                x + places[number],
+                points[["mean", "lower", "upper"]] * 100,
+                colour,
                 marker=MARKERS[number % len(MARKERS)],
-                ls="-" if arm == "imp" else "--",
-                lw=1.2 if arm == "imp" else 0.8,
+                ls="",
                 label=about["title"],
             )
         dense = table.loc[(table["arm"] == "imp") & (table["round"] == 0), column]
-        axis.axhline(100 * dense.mean(), color="0.5", lw=0.8, ls=":", zorder=0, label="dense")
-        values = 100 * table.groupby(["arm", "round"])[column].mean()
-        plotting.frame(axis, values)
-        plotting.density_axis(axis, of_round)
+        axis.axhline(100 * dense.mean(), color="0.5", lw=0.8, ls=":", zorder=1, label="dense")
+        shown = table[table["round"].isin(rounds)]
+        plotting.frame(axis, 100 * shown[column], 100 * dense)
+        labels = [f"{of_round.get(number, np.nan):.2g}" for number in rounds]
+        axis.set_xticks(range(len(rounds)), labels=labels)
+        axis.set_xlim(-0.5, len(rounds) - 0.5)
+        axis.grid(False, axis="x")
+        axis.set_xlabel("density of the ticket")
+    plotting.same_y(axes)
     axes[0].set_ylabel("test accuracy (%)")
     plotting.legend(figure, *plotting.entries(axes))
     return figure
@@ -186,10 +200,15 @@ def _styles(arms: Mapping[str, Shown]) -> dict[str, tuple[str, str]]:
 def _draw_runs(axis: Axes, values: np.ndarray, place: float, colour: str, face: str) -> None:
     """Draw runs of one arm on a line: mean with 95 % t-interval, single seeds faint."""
     interval = t_interval(values)
-    axis.plot([interval.lower, interval.upper], [place, place], color=colour, alpha=0.5, lw=0.9)
     if values.size > 1:
         axis.plot(values, np.full(values.size, place), "|", color=colour, alpha=0.5, ms=5)
-    axis.plot(interval.mean, place, "o", color=colour, mfc=face, zorder=3)
+    half_width = interval.upper - interval.mean if values.size >= plotting.FEWEST_SEEDS else 0.0
+    drawn = axis.errorbar(
+        interval.mean, place, xerr=half_width, fmt="o", color=colour, mfc=face, elinewidth=0.9,
+        zorder=3,
+    )  # fmt: skip
+    for bars in drawn.lines[2]:
+        bars.set_alpha(0.5)
 
 
 def _frame_x(axis: Axes, values: np.ndarray) -> None:

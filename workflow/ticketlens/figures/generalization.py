@@ -32,6 +32,8 @@ def generalization_gap(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure
             plotting.frame(axis, *(own[name] for name in names), [0.0])
             axis.axhline(0, color="0.5", lw=0.8, ls="--", zorder=0)
         plotting.hide_x(axes[0][column])
+    for row in axes:
+        plotting.same_y(row)
     plotting.label_rows(
         axes, "gain over dense\n(points of test accuracy)", "train − test accuracy\n(points)"
     )

@@ -9,44 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ticketlens.figures import style as plotting
-from ticketlens.figures.jacobian import NETWORKS, SHIFTS
+from ticketlens.figures.nulls import against_nulls, draw_nulls
 
 LINES = 5  # rounds whose layers are drawn
-FAR = "fresh"  # N6, of another scale than the ticket: it would hide the others
-
-
-def against_nulls(rows: pd.DataFrame, columns: list[str], by: list[str]) -> pd.DataFrame:
-    """Return the ticket minus each null, paired by `by`: columns `by`, density, network, values.
-
-    `network` is the null; nulls without a ticket beside them are left out.
-    """
-    ticket = rows.loc[rows["network"] == "ticket", [*by, *columns]]
-    nulls = rows[rows["network"] != "ticket"]
-    both = nulls.merge(ticket, on=by, suffixes=("_null", ""))
-    for column in columns:
-        both[column] = both[column] - both[f"{column}_null"]
-    kept = dict.fromkeys([*by, "density", "network", *columns])
-    return both[list(kept)]
-
-
-def _draw_nulls(axis: Axes, rows: pd.DataFrame, column: str, label: bool) -> None:
-    """Draw ticket − null against density, a line per null but N6."""
-    names = [name for name in NETWORKS if name != FAR and (rows["network"] == name).any()]
-    axis.axhline(0, color="0.4", lw=0.9, ls="--", zorder=1)
-    for name in names:
-        colour, marker, text = NETWORKS[name]
-        plotting.draw_against_density(
-            axis, rows[rows["network"] == name], column, colour, marker=marker,
-            shift=SHIFTS[list(NETWORKS).index(name)], label=text if label else None, lw=1.0,
-        )  # fmt: skip
-    shown = rows[rows["network"].isin(names)]
-    means = shown.groupby(["network", "seed", "round"])[column].mean()
-    plotting.frame(axis, means, [0])
-    plotting.density_axis(axis, rows["density"])
 
 
 def gradients(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
@@ -59,25 +27,28 @@ def gradients(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     rows, studies = plotting.selected(table, titles, "init")
     by = ["study", "seed", "round", "layer", "arm"]
     found = against_nulls(rows, ["log_logits", "log_loss"], by)
-    figure, axes = plotting.study_panels(found, studies, titles, 3)
+    figure, axes = plotting.study_panels(found, studies, titles, 3, 2.1)
+    scale = plotting.density_scale(found)
     for column, study in enumerate(studies):
         own = found[found["study"] == study]
         for axis, quantity in zip(axes[:2, column], ("log_logits", "log_loss"), strict=True):
-            _draw_nulls(axis, own[own["layer"] == 1], quantity, label=quantity == "log_logits")
+            draw_nulls(axis, own[own["layer"] == 1], quantity, label=quantity == "log_logits")
         plotting.hide_x(axes[0][column])
         axis = axes[2][column]
         axis.axhline(0, color="0.4", lw=0.9, ls="--", zorder=1)
         signs = own[own["network"] == "sign-redrawn"]
         signs = signs[signs["round"].isin(plotting.spread(signs["round"], LINES))]
         if len(signs):
-            plotting.draw_layers(axis, signs, "log_logits")
+            plotting.draw_layers(axis, signs, "log_logits", scale)
             plotting.frame(axis, signs["log_logits"], [0])
             plotting.layer_axis(axis, signs["layer"])
+    for row in axes:
+        plotting.same_y(row)
     plotting.label_rows(
         axes, r"$\Delta\,\ln G_1$, logits", r"$\Delta\,\ln G_1$, loss",
         r"$\Delta\,\ln G_l$, logits, to N4",
     )  # fmt: skip
-    plotting.density_colourbar(figure, axes[2])
+    scale.bar(figure, axes[2])
     plotting.legend(figure, *plotting.entries(axes[0]))
     return figure
 
@@ -91,13 +62,15 @@ def ntk(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     rows, studies = plotting.selected(table, titles, "init")
     columns = ["log_trace", "effective_rank", "label_alignment"]
     found = against_nulls(rows, columns, ["study", "seed", "round", "arm"])
-    figure, axes = plotting.study_panels(found, studies, titles, 3)
+    figure, axes = plotting.study_panels(found, studies, titles, 3, 2.1)
     for column, study in enumerate(studies):
         own = found[found["study"] == study]
         for axis, quantity in zip(axes[:, column], columns, strict=True):
-            _draw_nulls(axis, own, quantity, label=quantity == columns[0])
+            draw_nulls(axis, own, quantity, label=quantity == columns[0])
         for axis in axes[:2, column]:
             plotting.hide_x(axis)
+    for row in axes:
+        plotting.same_y(row)
     plotting.label_rows(
         axes, r"$\Delta\,\ln(\mathrm{tr}\,K/n)$", r"$\Delta$ effective rank",
         r"$\Delta$ alignment with labels",

@@ -13,18 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ticketlens.figures import style as plotting
+from ticketlens.figures.nulls import against_nulls, draw_nulls
 
-# Colour and marker, and what the null keeps.
-NETWORKS = {
-    "ticket": ("black", "o", "ticket"),
-    "random-mask": (plotting.ORANGE, "s", "N1 random mask"),
-    "rewired": (plotting.GREEN, "v", "N2 same degrees"),
-    "shuffled-values": (plotting.PURPLE, "D", "N3 values shuffled"),
-    "sign-redrawn": (plotting.VERMILLION, "X", "N4 signs redrawn"),
-    "fresh-matched": (plotting.BLUE, "^", "N5 Gaussian redraw"),
-    "fresh": (plotting.SKY, "P", "N6 fresh weights"),
-}
-SHIFTS = [1.008**step for step in (0, -3, -2, -1, 1, 2, 3)]  # keep the bars of networks apart
 BIN = 0.1  # of log10 s²
 BINS_PER_POINT = 4  # a spectrum has about a thousand values
 DECADES = 10.0  # of s² shown below the largest at most; the tail below is long and thin
@@ -40,11 +30,12 @@ def jacobian_spectrum(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     rows, studies = plotting.selected(table, titles, "init")
     rows = rows[rows["jacobian"] == "hidden"]
     figure, axes = plotting.study_panels(rows, studies, titles)
+    scale = plotting.density_scale(rows)
     for axis, study in zip(axes[0], studies, strict=True):
         own = rows[rows["study"] == study]
         for number in plotting.spread(own["round"], DENSITIES):
             group = own[own["round"] == number]
-            colour = plotting.density_colour(group["density"].mean())
+            colour = scale.colour(group["density"].mean())
             mean = group.groupby("log10_s2")["density_log10"].mean().reset_index()
             mean = mean.groupby(mean.index // BINS_PER_POINT).mean()
             axis.plot(mean["log10_s2"], mean["density_log10"], color=colour, lw=1.1)
@@ -57,7 +48,7 @@ def jacobian_spectrum(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         axis.set_ylim(bottom=0)
         axis.set_xlabel(r"$\log_{10} s^2$")
     plotting.label_rows(axes, r"density of $\log_{10} s^2$")
-    plotting.density_colourbar(figure, axes.ravel())
+    scale.bar(figure, axes.ravel())
     lines = [Line2D([], [], color="0.35"), Line2D([], [], color="black", ls="--")]
     plotting.legend(figure, lines, ["tickets", "free probability, dense network"])
     return figure
@@ -73,29 +64,26 @@ def _say_what_is_below(axis: Axes, own: pd.DataFrame, lowest: float) -> None:
 
 
 def isometry(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
-    """Growth of perturbations from the first to the last hidden layer, of tickets and nulls.
+    """Growth of perturbations from the first to the last hidden layer, ticket minus null.
 
-    `table` is isometry.csv. Top: ln(‖J‖_F²/N). Bottom: its difference to Σ ln chi_l, zero where the
-    layers act independently. Mean over seeds with 95 % t-interval; draws of a null are averaged.
+    `table` is isometry.csv; nulls N1 to N5. Top: ln(‖J‖_F²/N). Bottom: the same less Σ ln chi_l,
+    which is zero where the layers act independently. Mean over seeds with 95 % t-interval; draws of
+    a null are averaged.
     """
     rows, studies = plotting.selected(table, titles, "init")
+    columns = ("log_frobenius", "excess")
+    found = against_nulls(rows, columns, ("study", "seed", "round"))
     figure, axes = plotting.study_panels(rows, studies, titles, 2)
     for column, study in enumerate(studies):
-        own = rows[rows["study"] == study]
-        networks = [name for name in NETWORKS if (own["network"] == name).any()]
-        for axis, quantity in zip(axes[:, column], ("log_frobenius", "excess"), strict=True):
-            axis.axhline(0, color="0.4", lw=0.9, ls="--", zorder=1)
-            for index, name in enumerate(networks):
-                colour, marker, label = NETWORKS[name]
-                plotting.draw_against_density(
-                    axis, own[own["network"] == name], quantity, colour,
-                    shift=SHIFTS[index], marker=marker, label=label,
-                    lw=1.8 if name == "ticket" else 0.9, zorder=3 if name == "ticket" else 2,
-                )  # fmt: skip
-            means = own.groupby(["network", "seed", "round"])[quantity].mean()
-            plotting.frame(axis, means, [0])
-            plotting.density_axis(axis, own["density"])
+        own = found[found["study"] == study]
+        for axis, quantity in zip(axes[:, column], columns, strict=True):
+            draw_nulls(axis, own, quantity)
         plotting.hide_x(axes[0][column])
-    plotting.label_rows(axes, r"$\ln\,(\|J\|_F^2/N)$", r"$\ln\,(\|J\|_F^2/N) - \Sigma_l \ln\chi_l$")
+    for row in axes:
+        plotting.same_y(row)
+    plotting.label_rows(
+        axes, r"$\Delta\,\ln\,(\|J\|_F^2/N)$",
+        r"$\Delta\,[\ln\,(\|J\|_F^2/N) - \Sigma_l \ln\chi_l]$",
+    )  # fmt: skip
     plotting.legend(figure, *plotting.entries(axes[0]))
     return figure

@@ -25,6 +25,7 @@ from ticketlens.verdicts import ladder_steps, selection
 MeanField = tuple[float, float, str]
 
 GREY = "0.35"
+FLAT = 0.05  # a correlation that moves by less does not move on an axis to 1
 LEVELS = (0, 0.1, 0.3, 1, 2, 4, 7, 11, 20)
 
 # Colour and marker, name of the rung, what the step from the rung before adds.
@@ -54,16 +55,17 @@ def qmap(table: pd.DataFrame, titles: Mapping[str, str], state: str = "init") ->
     """
     rows, studies = plotting.selected(table, titles, state)
     figure, axes = plotting.study_panels(rows, studies, titles)
+    scale = plotting.density_scale(rows)
     for axis, study in zip(axes[0], studies, strict=True):
         own = rows[rows["study"] == study]
         axis.set_yscale("log")
-        plotting.draw_layers(axis, own, "q")
+        plotting.draw_layers(axis, own, "q", scale)
         plotting.layer_axis(axis, own["layer"])
         plotting.frame(axis, own["q"])
         plotting.plain_ticks(axis)
     of = "tickets" if state == "init" else "trained networks"
     plotting.label_rows(axes, rf"$q^l = \langle (h^l)^2 \rangle$ of {of}")
-    plotting.density_colourbar(figure, axes.ravel())
+    scale.bar(figure, axes.ravel())
     return figure
 
 
@@ -179,6 +181,7 @@ def qmap_fixed_point(
     reach_w = 1.08 * max(2.0, rows["std_scaled"].max())
     reach_b = 1.5 * max(0.3, *(dense[study][1] for study in studies))
     figure, axes = plotting.study_panels(rows, studies, titles, height=2.9)
+    scale = plotting.density_scale(rows)
     for axis, study in zip(axes[0], studies, strict=True):
         own = selection.deep(rows[rows["study"] == study])
         _, sigma_b, activation = dense[study]
@@ -186,13 +189,13 @@ def qmap_fixed_point(
         for quantity, marker in (("std_scaled", "s"), ("diluted", "^")):
             path = plotting.seed_intervals(own, "round", quantity)
             for _, point in path.iterrows():
-                colour = plotting.density_colour(point["density"])
+                colour = scale.colour(point["density"])
                 axis.plot(
                     point["mean"], sigma_b, ls="", marker=marker, color=colour, ms=6, mec="white",
                     mew=0.6, zorder=4, clip_on=False,
                 )  # fmt: skip
     plotting.label_rows(axes, r"bias scale $\sigma_b$")
-    plotting.density_colourbar(figure, axes.ravel())
+    scale.bar(figure, axes.ravel())
     style = {"ls": "", "ms": 6, "color": GREY}
     handles = [
         Line2D([], [], marker="s", **style),
@@ -253,6 +256,7 @@ def chi(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     """
     rows, studies = plotting.selected(table, titles, "init")
     figure, axes = plotting.study_panels(rows, studies, titles, 2)
+    scale = plotting.density_scale(rows)
     for column, study in enumerate(studies):
         own = rows[rows["study"] == study]
         top, bottom = axes[:, column]
@@ -262,13 +266,13 @@ def chi(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         plotting.density_axis(top, deep["density"])
         per_run = deep.groupby(["seed", "round"])[list(CHI)].mean()
         plotting.frame(top, per_run.to_numpy().ravel(), [1])
-        plotting.draw_layers(bottom, own, "chi_frobenius")
+        plotting.draw_layers(bottom, own, "chi_frobenius", scale)
         plotting.layer_axis(bottom, own["layer"])
         plotting.frame(bottom, own["chi_frobenius"], [1])
         for axis in (top, bottom):
             axis.axhline(1, color="0.4", lw=0.9, ls="--", zorder=1)
     plotting.label_rows(axes, r"$\chi$ of the deep layers", r"measured $\chi_l$")
-    plotting.density_colourbar(figure, axes[1])
+    scale.bar(figure, axes[1])
     plotting.legend(figure, *plotting.entries(axes[0]))
     return figure
 
@@ -276,24 +280,33 @@ def chi(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
 def cmap(table: pd.DataFrame, titles: Mapping[str, str], dense: Mapping[str, MeanField]) -> Figure:
     """Correlation c of pairs of images per hidden layer, and c of a layer against the one below.
 
-    `table` is cmap.csv; c is the mean over pairs. Bottom: measured (c_{l−1}, c_l) at a few
-    densities, l from left to right, with the dense network's C-map at its q* (dashed) and the
-    diagonal, where c is kept.
+    `table` is cmap.csv; c is the mean over pairs. All panels show the whole range of c: where it
+    stays at 0, lines lie on each other, and the bottom panel says so. Bottom: measured
+    (c_{l−1}, c_l) at a few densities, l from left to right, with the dense network's C-map at its
+    q* (dashed) and the diagonal, where c is kept.
     """
     rows, studies = plotting.selected(table, titles, "init")
     figure, axes = plotting.study_panels(rows, studies, titles, 2)
+    scale = plotting.density_scale(rows)
     for column, study in enumerate(studies):
         own = rows[rows["study"] == study]
         top, bottom = axes[:, column]
-        plotting.draw_layers(top, own, "c")
+        plotting.draw_layers(top, own, "c", scale)
         plotting.layer_axis(top, own["layer"])
-        plotting.frame(top, own["c"])
+        means = own.groupby(["round", "layer"])["c"].mean()
+        low, high = means.min(), means.max()
+        plotting.frame(top, means, [0, 1])
+        if high - low < FLAT:
+            text = f"all $c$ between {low:.3f} and {high:.3f}"
+            for axis, height in ((top, 0.5), (bottom, 0.12)):
+                place = {"transform": axis.transAxes, "ha": "right", "color": GREY}
+                axis.text(0.97, height, text.replace("-", "−"), **place)
         for number in plotting.spread(own["round"], 6):
             group = own[own["round"] == number]
             c = group.groupby("layer")["c"].mean().to_numpy()
-            colour = plotting.density_colour(group["density"].mean())
+            colour = scale.colour(group["density"].mean())
             bottom.plot(c[:-1], c[1:], color=colour, marker="o", ms=2.5, lw=0.9)
-        low = min(0.0, own["c"].min() - 0.02)
+        low = min(0.0, low - 0.02)
         x = np.linspace(max(low, -1.0), 1, 60)
         sigma_w, sigma_b, activation = dense[study]
         with suppress(mf.NoFixedPoint):  # ReLU and linear at or beyond criticality have no q*
@@ -305,7 +318,7 @@ def cmap(table: pd.DataFrame, titles: Mapping[str, str], dense: Mapping[str, Mea
         bottom.set_ylim(low, 1)
         bottom.set_xlabel(r"$c^{l-1}$")
     plotting.label_rows(axes, r"correlation $c^l$ of two images", r"$c^l$")
-    plotting.density_colourbar(figure, axes.ravel())
+    scale.bar(figure, axes.ravel())
     lines = [
         Line2D([], [], color=GREY, marker="o", ms=2.5),
         Line2D([], [], color="black", ls="--"),

@@ -1,8 +1,8 @@
 """The look that all figures share: one style, one colour scale for density, panels per study.
 
 Lines are means over seeds with 95 % t-intervals as bars. Axes follow the means and the single
-seeds: wide intervals (few seeds) run off them, and end in
-arrowheads.
+seeds: wide intervals (few seeds) run off them, and end in arrowheads. The interval of two seeds is
+12.7 standard errors wide to each side and says nothing: they are drawn themselves, without bars.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import matplotlib as mpl
 
@@ -32,7 +33,8 @@ MAX_PIXELS = 1500
 TITLE_CHARACTERS = 38
 MAX_COLUMNS = 3
 PANEL = (3.4, 2.7)  # inches: two panels fill a page's width
-DENSITY_RANGE = (0.03, 1.0)
+DENSITY_TICKS = (1, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.005, 0.002, 0.001)
+FEWEST_SEEDS = 3  # that have an interval worth drawing
 DENSITY_LABEL = "density (kept / all weights)"
 LAYER_LABEL = r"hidden layer $l$"
 STYLE = {
@@ -90,17 +92,16 @@ def selected(
 def seed_intervals(rows: pd.DataFrame, by: str, column: str) -> pd.DataFrame:
     """Return, per value of `by`, the mean over seeds of `column` with its 95 % t-interval.
 
-    Columns `by`, mean, lower, upper (NaN for one seed) and density, the mean of the rows'. Several
-    rows of a seed count as their mean, and values that are not finite not at all.
+    Columns `by`, mean, lower, upper (NaN below `FEWEST_SEEDS` seeds) and density, the mean of the
+    rows'. Several rows of a seed count as their mean, and values that are not finite not at all.
     """
     finite = rows[np.isfinite(rows[column])]
     seeds = finite.groupby([by, "seed"], sort=True)[[column, "density"]].mean().reset_index()
     found = []
     for value, group in seeds.groupby(by):
         interval = t_interval(group[column].to_numpy())
-        found.append(
-            (value, interval.mean, interval.lower, interval.upper, group["density"].mean())
-        )
+        ends = (interval.lower, interval.upper) if len(group) >= FEWEST_SEEDS else (np.nan, np.nan)
+        found.append((value, interval.mean, *ends, group["density"].mean()))
     return pd.DataFrame(found, columns=[by, "mean", "lower", "upper", "density"], dtype=float)
 
 
@@ -122,7 +123,7 @@ def draw_intervals(
     drawn = axis.errorbar(
         x,
         intervals["mean"],
-        yerr=None if np.isnan(half_widths).all() else half_widths,
+        yerr=None if np.isnan(half_widths).all() else np.nan_to_num(half_widths),
         color=colour,
         **{"capsize": 1.5, "elinewidth": 0.8, **style},
     )
@@ -150,12 +151,21 @@ def draw_against_density(
     draw_intervals(axis, intervals["density"] * shift, intervals, colour, **style)
 
 
-def draw_layers(axis: Axes, rows: pd.DataFrame, column: str, **style: object) -> None:
-    """Draw the mean of `column` over seeds against the layer, one line per round."""
+def draw_layers(
+    axis: Axes, rows: pd.DataFrame, column: str, scale: DensityScale, **style: object
+) -> None:
+    """Draw the mean of `column` over seeds against the layer, one line per round.
+
+    Where there are too few seeds for an interval, they are drawn faint.
+    """
     style = {"marker": "o", "ms": 2.2, "lw": 1.1, "elinewidth": 0.6, "capsize": 0, **style}
     for _, group in rows.groupby("round"):
         intervals = seed_intervals(group, "layer", column)
-        colour = density_colour(group["density"].mean())
+        colour = scale.colour(group["density"].mean())
+        if 1 < group["seed"].nunique() < FEWEST_SEEDS:
+            for _, run in group.groupby("seed"):
+                own = seed_intervals(run, "layer", column)
+                axis.plot(own["layer"], own["mean"], color=colour, alpha=0.35, lw=0.6, zorder=1.5)
         draw_intervals(axis, intervals["layer"], intervals, colour, **style)
 
 
@@ -174,28 +184,54 @@ def frame(axis: Axes, *values: Iterable[float], margin: float = 0.06) -> None:
     axis.set_ylim(*(np.exp(limits) if logarithmic else limits))
 
 
+def same_y(axes: Iterable[Axes]) -> None:
+    """Give panels that show one quantity one y axis, as long as the longest of them."""
+    axes = list(axes)
+    limits = np.array([axis.get_ylim() for axis in axes])
+    for axis in axes:
+        axis.set_ylim(limits[:, 0].min(), limits[:, 1].max())
+
+
 # --- Axes, scales and legends --------------------------------------------------------------------
 
 
-def density_colour(density: float) -> tuple[float, float, float, float]:
-    """Return the colour of a density: viridis on a log scale, dense is dark."""
-    norm = LogNorm(*DENSITY_RANGE, clip=True)
-    return plt.get_cmap("viridis")(0.92 * (1 - norm(density)))
+@dataclass(frozen=True)
+class DensityScale:
+    """Colours of densities from 1 down to `lowest`: viridis in logs, dense is dark."""
+
+    lowest: float = 0.03
+
+    def colour(self, density: float) -> tuple[float, float, float, float]:
+        """Return the colour of a density; one beyond the scale has that of the scale's end."""
+        norm = LogNorm(self.lowest, 1.0, clip=True)
+        red, green, blue, alpha = plt.get_cmap("viridis")(0.92 * (1 - float(norm(density))))
+        return red, green, blue, alpha
+
+    def bar(self, figure: Figure, axes: Iterable[Axes]) -> None:
+        """Draw the scale beside `axes`."""
+        colours = [self.colour(density) for density in np.geomspace(self.lowest, 1.0, 256)]
+        mappable = mpl.cm.ScalarMappable(LogNorm(self.lowest, 1.0), ListedColormap(colours))
+        bar = figure.colorbar(mappable, ax=list(axes), pad=0.02, aspect=30)
+        bar.set_label("density")
+        wide = self.lowest < 0.15
+        ticks = [
+            tick
+            for tick in DENSITY_TICKS
+            if tick >= self.lowest and not (wide and tick in (0.8, 0.6, 0.4, 0.3))
+        ]
+        bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+        bar.ax.minorticks_off()
+
+
+def density_scale(rows: pd.DataFrame) -> DensityScale:
+    """Return the colours for the densities that `rows` hold."""
+    lowest = float(rows["density"].min())
+    return DensityScale(min(0.9, lowest)) if lowest > 0 else DensityScale()
 
 
 def shades(name: str, low: float, high: float) -> Colormap:
     """Return the part of a colour map between two positions in [0, 1]."""
     return ListedColormap(plt.get_cmap(name)(np.linspace(low, high, 256)))
-
-
-def density_colourbar(figure: Figure, axes: Sequence[Axes]) -> None:
-    """Draw the scale of `density_colour` beside `axes`."""
-    colours = [density_colour(d) for d in np.geomspace(*DENSITY_RANGE, 256)]
-    mappable = mpl.cm.ScalarMappable(LogNorm(*DENSITY_RANGE), ListedColormap(colours))
-    bar = figure.colorbar(mappable, ax=list(axes), pad=0.02, aspect=30)
-    bar.set_label("density")
-    bar.set_ticks([1, 0.5, 0.2, 0.1, 0.05, 0.03], labels=["1", "0.5", "0.2", "0.1", "0.05", "0.03"])
-    bar.ax.minorticks_off()
 
 
 def panels(
@@ -332,24 +368,33 @@ def legend(
 
 
 def mark_cut_intervals(figure: Figure) -> None:
-    """Put an arrowhead where a vertical interval runs off its panel.
+    """Put an arrowhead where an interval runs off its panel, up or sideways.
 
     Axes follow the means, so that a wide interval of few seeds may be cut; cut bars without a mark
     would look like short ones.
     """
     for axis in figure.axes:
-        low, high = sorted(axis.get_ylim())
+        limits = np.sort([axis.get_xlim(), axis.get_ylim()], axis=1)
+        marks = (("<", ">"), ("v", "^"))
+        if axis.xaxis_inverted():
+            marks = ((">", "<"), marks[1])
         for container in axis.containers:
             if not isinstance(container, ErrorbarContainer):
                 continue
             for bars in container.lines[2]:
                 colour = bars.get_color()[0]
                 for segment in bars.get_segments():
-                    (x, bottom), (_, top) = segment[[0, -1]]
-                    for is_off, end, marker in ((top > high, high, "^"), (bottom < low, low, "v")):
+                    along = 0 if segment[0, 1] == segment[-1, 1] else 1
+                    ends = np.sort(segment[[0, -1], along])
+                    low, high = limits[along]
+                    for is_off, end, marker in (
+                        (ends[1] > high, high, marks[along][1]),
+                        (ends[0] < low, low, marks[along][0]),
+                    ):
                         if is_off:
+                            place = [end, segment[0, 1]] if along == 0 else [segment[0, 0], end]
                             axis.plot(
-                                [x], [end], marker, color=colour, ms=3.5, clip_on=False,
+                                *place, marker, color=colour, ms=3.5, clip_on=False,
                                 scalex=False, scaley=False, zorder=5,
                             )  # fmt: skip
 

@@ -21,6 +21,7 @@ from ticketlens.figures import style as plotting
 from ticketlens.theory import selection_null
 
 SPECTRUM_POINTS = 30  # across the spectrum: a layer has only a few hundred eigenvalues
+LOWEST = 1e-3  # probability density where logarithmic axes of histograms begin
 GREY = "0.35"
 DASHED = {"ls": "--", "lw": 0.9}
 WEIGHT = r"$w\,\sqrt{N_\mathrm{in}}$"  # N_in is the fan-in
@@ -36,25 +37,26 @@ def weight_mean(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     rows, studies = plotting.selected(table, titles, "init")
     pooled = _pooled_means(rows)
     figure, axes = plotting.study_panels(rows, studies, titles, 2, 2.3)
+    scale = plotting.density_scale(rows)
     for column, study in enumerate(studies):
         own = pooled[pooled["study"] == study]
         hidden = own[own["name"] != READOUT]
         top, bottom = axes[:, column]
         for number in plotting.spread(hidden["round"], 2)[::-1]:
             band = hidden[hidden["round"] == number]
-            colour = plotting.density_colour(band["density"].mean())
+            colour = scale.colour(band["density"].mean())
             for sign in (-2, 2):
                 top.plot(band["layer"], sign * band["error"], color=colour, ls="--", lw=0.9)
         bottom.axhspan(-2, 2, color="0.9", zorder=0)
         for axis, quantity in ((top, "mean_scaled"), (bottom, "z")):
             axis.axhline(0, color="0.5", lw=0.8, zorder=1)
-            plotting.draw_layers(axis, hidden, quantity)
+            plotting.draw_layers(axis, hidden, quantity, scale)
             plotting.layer_axis(axis, hidden["layer"])
         plotting.hide_x(top)
         plotting.frame(top, hidden["mean_scaled"], 2 * hidden["error"], -2 * hidden["error"])
         plotting.frame(bottom, hidden["z"], [-3, 3])
     plotting.label_rows(axes, f"mean of {WEIGHT}", "mean / standard error")
-    plotting.density_colourbar(figure, axes.ravel())
+    scale.bar(figure, axes.ravel())
     lines = [Line2D([], [], color=GREY, marker="o", ms=2.2), Line2D([], [], color=GREY, ls="--")]
     labels = ["kept weights", "±2 standard errors, dense and sparsest"]
     plotting.legend(figure, lines, labels)
@@ -85,13 +87,14 @@ def weight_std(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     """
     rows, studies = plotting.selected(table, titles, "init")
     figure, axes = plotting.study_panels(rows, studies, titles)
+    scale = plotting.density_scale(rows)
     for axis, study in zip(axes[0], studies, strict=True):
         own = rows[rows["study"] == study]
-        _draw_layers(axis, own, "selection_std_scaled", ls="--", marker="", lw=0.8, zorder=1)
-        _draw_layers(axis, own, "std_scaled")
+        _draw_layers(axis, own, "selection_std_scaled", scale, ls="--", marker="", lw=0.8, zorder=1)
+        _draw_layers(axis, own, "std_scaled", scale)
         plotting.frame(axis, own["std_scaled"], own["selection_std_scaled"])
     plotting.label_rows(axes, f"std of {WEIGHT}, kept weights")
-    plotting.density_colourbar(figure, axes.ravel())
+    scale.bar(figure, axes.ravel())
     lines = [Line2D([], [], color=GREY, marker="o", ms=2.2), Line2D([], [], color=GREY, ls="--")]
     plotting.legend(figure, lines, ["tickets", r"selection by $|\theta_0|$ alone"])
     return figure
@@ -102,25 +105,31 @@ def histograms(
 ) -> Figure:
     """Densities of the kept weights of one study and state, one panel per layer, mean over seeds.
 
-    `table` is histograms.csv. With `sigma_w` (Gaussian initial weights) the selection null is
-    dashed at a few densities: the Gaussian cut off at the |w| that leaves the same share.
+    `table` is histograms.csv. With `sigma_w` (Gaussian initial weights) the y axis is logarithmic,
+    and the selection null is dashed at a few densities: the Gaussian cut off at the |w| that leaves
+    the same share. Its peaks are up to six times as high as those of the kept weights.
     """
     rows, _ = plotting.selected(table, {study: title}, state)
     layers = sorted(rows["layer"].unique())
     columns = min(3, len(layers))
     lines = -(-len(layers) // columns)
     figure, axes = plotting.panels([""] * columns, lines, height=1.75)
+    scale = plotting.density_scale(rows)
     for axis in axes.ravel()[len(layers) :]:
         axis.set_axis_off()
-    room = 1.5 if sigma_w else 1.05  # the null's peaks run off: most weights stay visible
     shown = plotting.spread(rows["round"], 3)
     for axis, layer in zip(axes.flat, layers, strict=False):
         own = rows[rows["layer"] == layer]
-        _draw_histograms(axis, own, shown if sigma_w else [], sigma_w)
+        peak = _draw_histograms(axis, own, shown if sigma_w else [], sigma_w, scale)
         name = own["name"].iloc[0]
         axis.set_title("readout" if name == READOUT else f"hidden layer {layer}", pad=3)
         means = own.groupby(["round", "weight_scaled"])["density_weight"].mean()
-        axis.set_ylim(0, room * means.max())
+        if sigma_w:
+            axis.set_yscale("log")
+            axis.set_ylim(LOWEST, 1.5 * max(peak, means.max()))
+            plotting.plain_ticks(axis, (1,))
+        else:
+            axis.set_ylim(0, 1.05 * means.max())
         seen = means[means > 2e-3].index.get_level_values("weight_scaled")
         reach = 1.05 * np.abs(seen).max()
         axis.set_xlim(-reach, reach)
@@ -130,7 +139,7 @@ def histograms(
     plotting.label_rows(axes, *["probability density"] * lines)
     kind = "initial weights" if state == "init" else "trained weights"
     figure.suptitle(f"{kind}, {plotting.title(rows, study, title)}", fontsize=10)
-    plotting.density_colourbar(figure, axes.ravel())
+    scale.bar(figure, axes.ravel())
     if sigma_w:
         entries = [Line2D([], [], color=GREY), Line2D([], [], color=GREY, **DASHED)]
         labels = ["kept weights", r"selection by $|\theta_0|$ alone"]
@@ -139,48 +148,56 @@ def histograms(
 
 
 def _draw_histograms(
-    axis: Axes, rows: pd.DataFrame, shown: list[int], sigma_w: float | None
-) -> None:
+    axis: Axes,
+    rows: pd.DataFrame,
+    shown: list[int],
+    sigma_w: float | None,
+    scale: plotting.DensityScale,
+) -> float:
+    """Draw a line per round, the null at the rounds `shown`; return the null's highest value."""
+    highest = 0.0
     for number, group in rows.groupby("round"):
         density = group["density"].mean()
-        colour = plotting.density_colour(density)
+        colour = scale.colour(density)
         mean = group.groupby("weight_scaled")["density_weight"].mean()
         axis.plot(mean.index, mean, color=colour, lw=0.9)
         if number in shown:
             x = np.linspace(mean.index.min(), mean.index.max(), 1601)
             null = selection_null.density(x, min(density, 1.0), sigma_w)
-            null[null == 0] = np.nan
-            axis.plot(x, null, color=colour, lw=0.8, ls="--", zorder=1)
+            highest = max(highest, float(null.max()))
+            null[null == 0] = LOWEST / 10  # the cut is a vertical line
+            axis.plot(x, null, color=colour, lw=1.0, ls="--", zorder=1)
+    return highest
 
 
 def in_degree(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
-    """In-degrees per layer: mean, spread relative to a random mask's, dead neurons.
+    """In-degrees per layer: spread relative to a random mask's, dead neurons.
 
-    `table` is degrees.csv. Top: connections into a neuron, mean over neurons. Middle: their
-    standard deviation over that of a random mask with as many weights (none for full layers).
-    Bottom: share of neurons without a live path from the input or to the output.
+    `table` is degrees.csv. Top: standard deviation over neurons of the connections into them, over
+    that of a random mask with as many weights (none for full layers); their mean is density times
+    fan-in, whatever the mask. Bottom: share of neurons without a live path from the input or to the
+    output.
     """
     rows, studies = plotting.selected(table, titles)
     rows = rows[rows["direction"] == "in"]
     rows = rows.assign(
         relative_sd=np.sqrt(rows["variance_ratio"]), dead_share=100 * rows["dead"] / rows["units"]
     )
-    figure, axes = plotting.study_panels(rows, studies, titles, 3, 2.0)
+    figure, axes = plotting.study_panels(rows, studies, titles, 2, 2.1)
+    scale = plotting.density_scale(rows)
     for column, study in enumerate(studies):
         own = rows[rows["study"] == study]
-        axes[0][column].set_yscale("log")
-        axes[1][column].axhline(1, color="0.5", lw=0.8, ls="--", zorder=1)
-        for axis, quantity in zip(
-            axes[:, column], ("mean", "relative_sd", "dead_share"), strict=True
-        ):
-            _draw_layers(axis, own, quantity)
-        for axis in axes[:2, column]:
-            plotting.hide_x(axis)
-        plotting.frame(axes[0][column], own["mean"])
-        plotting.frame(axes[1][column], own["relative_sd"], [1])
-        axes[2][column].set_ylim(-0.5, max(5.0, 1.06 * own["dead_share"].max()))
-    plotting.label_rows(axes, "mean in-degree", "sd / sd of random mask", "dead neurons (%)")
-    plotting.density_colourbar(figure, axes.ravel())
+        top, bottom = axes[:, column]
+        top.axhline(1, color="0.5", lw=0.8, ls="--", zorder=1)
+        _draw_layers(top, own, "relative_sd", scale)
+        _draw_layers(bottom, own, "dead_share", scale)
+        plotting.hide_x(top)
+        plotting.frame(top, own["relative_sd"], [1])
+        bottom.set_ylim(-0.5, max(5.0, 1.06 * own["dead_share"].max()))
+    for row in axes:
+        plotting.same_y(row)
+    plotting.label_rows(axes, "sd of in-degrees /\nthat of a random mask", "dead neurons (%)")
+    scale.bar(figure, axes.ravel())
     return figure
 
 
@@ -193,24 +210,26 @@ def weight_spectra(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     """
     rows, studies = plotting.selected(table, titles, "init")
     figure, axes = plotting.study_panels(rows, studies, titles, 3, 2.0)
+    scale = plotting.density_scale(rows)
     for column, study in enumerate(studies):
         own = rows[rows["study"] == study]
         for axis, layer in zip(axes[:, column], plotting.spread(own["layer"], 3), strict=False):
-            _draw_spectra(axis, own[own["layer"] == layer])
+            _draw_spectra(axis, own[own["layer"] == layer], scale)
             axis.text(0.97, 0.9, f"layer {layer}", transform=axis.transAxes, ha="right")
         axes[-1][column].set_xlabel(r"eigenvalue of $WW^{T}$ / (columns · mean $w^2$)")
-    plotting.label_rows(axes, *["density"] * len(axes))
-    plotting.density_colourbar(figure, axes.ravel())
+    plotting.label_rows(axes, *["probability density"] * len(axes))
     lines = [
         Line2D([], [], color=GREY),
         Line2D([], [], color=GREY, **DASHED),
         Line2D([], [], color="black", ls=":"),
     ]
-    plotting.legend(figure, lines, ["tickets", "same mask, Gaussian", "Marchenko–Pastur"])
+    labels = ["tickets", "same mask, Gaussian", "Marchenko–Pastur"]
+    colours, densities = plotting.entries(axes.ravel())
+    plotting.legend(figure, [*colours, *lines], [*densities, *labels])
     return figure
 
 
-def _draw_spectra(axis: Axes, rows: pd.DataFrame) -> None:
+def _draw_spectra(axis: Axes, rows: pd.DataFrame, scale: plotting.DensityScale) -> None:
     """Draw the spectra of one layer at a few densities, with the null and Marchenko–Pastur."""
     curves = {"density_eigenvalue": {"lw": 1.1, "marker": ".", "ms": 3}, "density_null": DASHED}
     present = rows.loc[rows[list(curves)].gt(0).any(axis=1), "eigenvalue"]
@@ -221,10 +240,13 @@ def _draw_spectra(axis: Axes, rows: pd.DataFrame) -> None:
         found = rows[rows["round"] == number]
         mean = found.groupby("eigenvalue")[list(curves)].mean().reset_index()
         mean = mean.groupby(mean.index // wide).mean()
-        colour = plotting.density_colour(found["density"].mean())
+        density = found["density"].mean()
         for quantity, style in curves.items():
             positive = mean[quantity].where(mean[quantity] > 0)
-            axis.plot(mean["eigenvalue"], positive, color=colour, **style)
+            label = f"density {density:.2g}" if quantity == "density_eigenvalue" else None
+            axis.plot(
+                mean["eigenvalue"], positive, color=scale.colour(density), label=label, **style
+            )
             seen.append(positive)
     theory = rows.groupby("eigenvalue")["density_marchenko_pastur"].mean()
     theory = theory[theory > 0]
@@ -235,12 +257,14 @@ def _draw_spectra(axis: Axes, rows: pd.DataFrame) -> None:
     axis.set_xlim(present.min() - margin, present.max() + margin)
 
 
-def _draw_layers(axis: Axes, rows: pd.DataFrame, column: str, **style: object) -> None:
+def _draw_layers(
+    axis: Axes, rows: pd.DataFrame, column: str, scale: plotting.DensityScale, **style: object
+) -> None:
     """Draw lines over the hidden layers, and points for the readout."""
     hidden, readout = rows[rows["name"] != READOUT], rows[rows["name"] == READOUT]
-    plotting.draw_layers(axis, hidden, column, **style)
+    plotting.draw_layers(axis, hidden, column, scale, **style)
     if not readout.empty:
         marker = style.get("marker", "o") or "_"
-        plotting.draw_layers(axis, readout, column, **{**style, "marker": marker, "ms": 3})
+        plotting.draw_layers(axis, readout, column, scale, **{**style, "marker": marker, "ms": 3})
     number = None if readout.empty else int(readout["layer"].max())
     plotting.layer_axis(axis, hidden["layer"], number)

@@ -161,7 +161,10 @@ def shown_arms(config: Config, experiment: str) -> list[str]:
 
 
 def arm_labels(config: Config, names: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Return what figures need to know of arms, by name: `title`, `mask` and `law` (of weights)."""
+    """Return what figures need to know of arms, by name.
+
+    `title`, `mask`, `law` (of weights) and `network`: "smaller" where the arm is a smaller network.
+    """
     labels = {}
     for name in names:
         entry = config["arms"][name]
@@ -169,6 +172,7 @@ def arm_labels(config: Config, names: Sequence[str]) -> dict[str, dict[str, str]
             "title": entry.get("title", "IMP ticket" if name == "imp" else name),
             "mask": entry["mask"],
             "law": f"{entry['weights']} {entry.get('sigma_w', '')}".strip(),
+            "network": "smaller" if entry["mask"] == SMALL else "same",
         }
     return labels
 

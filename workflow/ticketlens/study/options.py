@@ -76,6 +76,11 @@ def arms(plan: Plan, figure: Figure, wildcards: Wildcards) -> dict[str, dict[str
     return arm_labels(plan.config, plan.shown[str(figure.experiment)])
 
 
+def labels(plan: Plan, figure: Figure, wildcards: Wildcards) -> dict[str, dict[str, str]]:
+    """All arms of the config: title, mask, law and network of each."""
+    return arm_labels(plan.config, list(plan.config["arms"]))
+
+
 def round_(plan: Plan, figure: Figure, wildcards: Wildcards) -> int | None:
     """Round of the experiment."""
     number: int | None = _experiment(plan, figure).get("round")
@@ -100,6 +105,7 @@ OPTIONS: dict[str, Option] = {
     "state": state,
     "sigma_w": sigma_w,
     "arms": arms,
+    "labels": labels,
     "round_": round_,
     "order": order,
 }

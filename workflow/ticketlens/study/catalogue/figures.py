@@ -31,7 +31,7 @@ FIGURES: dict[str, Figure] = {
     "training_curves": Figure(
         "ticketlens.figures.accuracy:training_curves",
         {"table": "training_curves"},
-        "Validation accuracy and train loss against epoch, one line per density.",
+        "Validation and training accuracy and train loss against epoch, five densities.",
         "Accuracy",
         "Training curves",
     ),
@@ -61,7 +61,7 @@ FIGURES: dict[str, Figure] = {
     "in_degree": Figure(
         "ticketlens.figures.weights:in_degree",
         {"table": "degrees"},
-        "In-degrees per layer: mean, spread against a random mask, dead neurons.",
+        "In-degrees per layer: spread against a random mask, dead neurons.",
         "Weights",
         "In-degrees",
     ),
@@ -130,7 +130,7 @@ FIGURES: dict[str, Figure] = {
     "isometry": Figure(
         "ticketlens.figures.jacobian:isometry",
         {"table": "isometry"},
-        "Growth of perturbations through all hidden layers, tickets against nulls.",
+        "Growth of perturbations through all hidden layers, tickets minus nulls.",
         "Jacobians",
         "Growth of perturbations against nulls",
         is_key=True,
@@ -177,6 +177,7 @@ FIGURES: dict[str, Figure] = {
         "Weights",
         "The spectrum of the change",
         density="up to three",
+        options=("titles", "labels"),
         networks="dense",
     ),
     "residual": Figure(
@@ -197,6 +198,7 @@ FIGURES: dict[str, Figure] = {
         "Every arm against the IMP ticket",
         arm=ALL,
         is_key=True,
+        options=("titles", "labels"),
     ),
     "std_experiment": Figure(
         "ticketlens.figures.experiments:std_experiment",
