@@ -18,9 +18,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from ticketlens.figures import accuracy as figures
+from ticketlens.figures import arms as figures_arms
 from ticketlens.figures import generalization as figures_generalization
 from ticketlens.figures import gradients as figures_gradients
 from ticketlens.figures import jacobian as figures_jacobian
+from ticketlens.figures import nulls
 from ticketlens.figures import residual as figures_residual
 from ticketlens.figures import signal as figures_signal
 from ticketlens.figures import style as plotting
@@ -61,7 +63,7 @@ COLUMNS = {
         *["test_accuracy", "test_accuracy_best_validation"],
         *["train_accuracy", "train_accuracy_best_validation"],
     ],
-    "training_curves": ["validation_accuracy", "train_loss"],
+    "training_curves": ["validation_accuracy", "train_accuracy", "train_loss"],
     "weight_statistics": [
         *["mean", "mean_standard_error", "std", "std_scaled", "second_moment_all"],
         "selection_std_scaled",
@@ -249,10 +251,56 @@ def test_deep_layers_are_the_last_half() -> None:
         assert selection.deep(rows)["layer"].tolist() == deep
 
 
-def test_colours_of_density_do_not_depend_on_the_figure() -> None:
-    dense, sparse = plotting.density_colour(1.0), plotting.density_colour(0.035)
+def test_colours_of_density_span_the_densities_that_are_shown() -> None:
+    rows = pd.DataFrame({"density": [1.0, 0.5, 0.33]})
+    scale = plotting.density_scale(rows)
+    dense, sparse = scale.colour(1.0), scale.colour(0.33)
     assert sum(dense[:3]) < sum(sparse[:3]), "dense is dark"
-    assert plotting.density_colour(0.001) == plotting.density_colour(0.03), "the scale ends there"
+    wide = plotting.density_scale(pd.DataFrame({"density": [1.0, 0.035]}))
+    assert sparse == pytest.approx(wide.colour(0.035)), "the sparsest has the lightest colour"
+    assert scale.colour(0.001) == sparse, "the scale ends there"
+
+
+def test_two_seeds_are_drawn_themselves_and_have_no_interval() -> None:
+    rows = table("chi", ["fc"], 2)
+    rows = rows[rows["state"] == "init"]
+    found = plotting.seed_intervals(rows, "layer", "chi_frobenius")
+    assert found[["lower", "upper"]].isna().all(axis=None)
+    _, axes = plotting.panels(["a panel"])
+    plotting.draw_layers(axes[0][0], rows, "chi_frobenius", plotting.density_scale(rows))
+    assert len(axes[0][0].lines) == ROUNDS * (2 + 1), "two seeds and their mean"
+
+
+def test_a_ticket_minus_its_null_is_paired_and_draws_are_averaged() -> None:
+    rows = table("isometry", ["fc"], 2)
+    rows = rows[rows["state"] == "init"]
+    found = nulls.against_nulls(rows, ["excess"], ["study", "seed", "round"])
+    own = rows[(rows["seed"] == 1) & (rows["round"] == 2)].groupby("network")["excess"].mean()
+    row = found[(found["seed"] == 1) & (found["round"] == 2)].set_index("network")
+    assert row.loc["random-mask", "excess"] == pytest.approx(own["ticket"] - own["random-mask"])
+    assert "ticket" not in row.index
+
+
+def contrasts() -> pd.DataFrame:
+    """Contrasts of four arms at two rounds; c is a smaller network, d was not planned."""
+    means = {"a": -1.0, "b": 0.5, "c": -8.0, "d": -2.0}
+    rows = [
+        {"study": "fc", "round": number, "density": 0.8**number, "arm": arm, "quantity": quantity,
+         "mean": mean - 0.1 * number, "lower": mean - 1, "upper": mean + 1, "n": 3, "margin": 0.5,
+         "planned": arm != "d"}
+        for number in (3, 7) for arm, mean in means.items()
+        for quantity in ("test_accuracy", "test_accuracy_best_validation")
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_arms_are_ranked_titled_and_smaller_networks_stand_apart() -> None:
+    labels = {name: {"title": name * 3, "mask": "imp", "law": "x"} for name in "abcd"}
+    labels["c"]["network"] = "smaller"
+    figure = figures_arms.zero_shot(contrasts(), TITLES, labels)
+    names = [[text.get_text() for text in axis.get_yticklabels()] for axis in figure.axes]
+    assert names == [["bbb", "aaa", "ddd"], [""] * 3, ["ccc"], [""]]
+    assert figure.axes[0].get_xlim()[0] > -6, "the small network does not stretch the masks' axis"
 
 
 def test_figures_have_their_own_look_whatever_the_user_s_settings_are(tmp_path) -> None:
@@ -273,3 +321,13 @@ def test_an_interval_that_runs_off_its_panel_ends_in_an_arrowhead(tmp_path) -> N
     added = axes[0][0].lines[before:]
     assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in added] == [(2, 2), (2, -1)]
     assert axes[0][0].get_ylim() == (-1, 2)
+
+
+def test_a_sideways_interval_that_runs_off_ends_in_an_arrowhead() -> None:
+    figure, axes = plotting.panels(["a panel"])
+    axes[0][0].errorbar([0.0, 0.0], [1, 2], xerr=[[0.5, 5], [0.5, 0.1]])
+    axes[0][0].set_xlim(-1, 1)
+    before = len(axes[0][0].lines)
+    plotting.mark_cut_intervals(figure)
+    (added,) = axes[0][0].lines[before:]
+    assert (added.get_xdata()[0], added.get_ydata()[0], added.get_marker()) == (-1, 2, "<")

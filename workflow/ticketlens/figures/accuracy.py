@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -91,7 +92,7 @@ def training_curves(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         plotting.same_y(row)
     ends = table[table["epoch"] == table["epoch"].max()].groupby(["study", "round"])
     lowest = 100 * ends["validation_accuracy"].mean().min() - START
-    for axis in axes[0]:
+    for axis in axes[0] if np.isfinite(lowest) else ():
         axis.set_ylim(bottom=max(lowest, axis.get_ylim()[0]))
     plotting.label_rows(axes, *(label for label, _ in QUANTITIES.values()))
     handles, labels = plotting.entries(axes[0])
