@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.linalg import lapack, qr
 
 from ticketlens import random_matrix
 from ticketlens.checkpoint import Checkpoint, Layer
@@ -448,3 +449,35 @@ def test_senseless_requests_are_refused():
         jacobian.hidden_spectrum(single, "tanh", make_images(DENSE))
     with pytest.raises(ValueError, match="'readout'"):
         jacobian.logit_spectrum(single[:1], "tanh", make_images(DENSE))
+
+
+def jacobi(factors):
+    """Singular values as 1fb1ed6 found them: pivots within QR, then LAPACK's Jacobi method."""
+    left = right = np.eye(factors[0].shape[1])
+    grades = np.ones(len(left))
+    for factor in factors:
+        left, triangle, order = qr((factor @ left) * grades, mode="economic", pivoting=True)
+        grades = np.abs(np.diagonal(triangle))
+        right = (triangle / grades[:, None]) @ right[order]
+    values, _, _, work, _, info = lapack.dgejsv(
+        right.T * grades, joba=0, jobu=3, jobv=3, jobr=1, jobt=0, jobp=0
+    )
+    assert info == 0
+    return values * (work[0] / work[1])
+
+
+@pytest.mark.parametrize("decades", [0, 2, 4])
+def test_singular_values_are_those_of_jacobis_method(decades):
+    rng = np.random.default_rng(decades)
+    factors = [
+        rng.standard_normal((90, 90)) * 10.0 ** -rng.uniform(0, decades, 90) for _ in range(7)
+    ]
+    np.testing.assert_allclose(product_svd.singular_values(factors), jacobi(factors), rtol=1e-9)
+
+
+def test_masks_whose_matchings_are_paths_have_no_structural_zeros(monkeypatch):
+    rng = np.random.default_rng(0)
+    masks = [rng.random(shape) < 0.5 for shape in ((30, 50), (30, 30), (10, 30))]
+    monkeypatch.setattr(jacobian.csgraph, "maximum_flow", None)
+    assert jacobian.structural_nullity(masks) == 0
+    assert jacobian.structural_nullity([mask.T for mask in masks[::-1]]) == 0

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.sparse import csgraph, csr_array
 
 from ticketlens.architecture import READOUT
@@ -178,10 +179,17 @@ def structural_nullity(masks: Sequence[np.ndarray]) -> int:
     the product is at most the maximum number of vertex-disjoint paths through the masks, and equals
     it for all weights but a set of measure zero. The nullity is min(N_1, N_L) less that number,
     found as a maximum flow with unit capacity per neuron. Slopes phi' are taken as nonzero.
+
+    Where every mask can match all its rows, or all its columns, each with one of its own, these
+    matchings are the paths, and no flow has to be found.
     """
     if not masks:
         return 0
     widths = [masks[0].shape[1], *[len(mask) for mask in masks]]
+    if widths == sorted(widths)[::-1] or widths == sorted(widths):
+        matched = (mask if len(mask) <= mask.shape[1] else mask.T for mask in masks)
+        if all(_matches_all_rows(mask) for mask in matched):
+            return 0
     # Each neuron is an edge from its entrance to its exit, so that one path at most can use it.
     # Node 0 is the source; layer by layer, the entrances and then the exits follow.
     starts = 1 + 2 * np.concatenate([[0], np.cumsum(widths)])
@@ -197,6 +205,16 @@ def structural_nullity(masks: Sequence[np.ndarray]) -> int:
     tail, head = (np.concatenate(nodes).astype(np.int32) for nodes in (tails, heads))
     graph = csr_array((np.ones(len(tail), dtype=np.int32), (tail, head)), shape=[sink + 1] * 2)
     return min(widths[0], widths[-1]) - int(csgraph.maximum_flow(graph, 0, sink).flow_value)
+
+
+def _matches_all_rows(mask: npt.NDArray[np.bool_]) -> bool:
+    """Whether a matching gives each row of `mask` (rows <= columns) a column of its own."""
+    if mask.all():
+        return True
+    if not mask.any(axis=1).all():
+        return False
+    found = csgraph.maximum_bipartite_matching(csr_array(mask), perm_type="column")
+    return bool((found >= 0).all())
 
 
 def _forced_zeros(

@@ -56,7 +56,7 @@ def _plain(layer: Layer, apply_mask: bool) -> Layer:
         mask = mask == 1
     if bias is None:
         bias = np.zeros(len(weight), np.float32)
-    outside = np.count_nonzero(weight) - np.count_nonzero(weight[mask])
+    outside = np.count_nonzero((weight != 0) & ~mask)
     if outside:
         if not apply_mask:
             raise ValueError(
