@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isqrt
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -125,7 +125,9 @@ def _only_masks(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
         for layer in layers
     )
     return (
-        tuple(dataclasses.replace(layer, weight=None) for layer in layers) if are_masks else layers
+        tuple(dataclasses.replace(layer, weight=cast(Any, None)) for layer in layers)
+        if are_masks
+        else layers
     )
 
 

@@ -15,7 +15,7 @@ import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -104,7 +104,8 @@ def measure(
     if chain is None:
         for number, layer in enumerate(_streamed(opened), start=1):
             held = layer if layer.weight is None else plain((layer,), apply_mask)[0]
-            rows = look_tables.weights_of_layer(held, number, opened.state, opened.source)
+            own = cast(Layers | OpenLayers, opened)
+            rows = look_tables.weights_of_layer(held, number, own.state, own.source)
             look_tables.add(found, rows)
     else:
         chain = dataclasses.replace(chain, layers=plain(chain.layers, apply_mask))
@@ -112,7 +113,9 @@ def measure(
             pixels = _images(images, chain, mean, std, notes)
             classes = _labels(images, labels, len(pixels), chain.layers[-1], notes)
             if is_run:
-                chain = _as_the_module_computes(source, opened, chain, pixels, network, notes)
+                chain = _as_the_module_computes(
+                    source, cast(Layers, opened), chain, pixels, network, notes
+                )
             look_tables.add(found, look_tables.signal_of_chain(chain, pixels, classes, notes))
         found = {**look_tables.weights_of_chain(chain), **found}
     if isinstance(opened, (Layers, OpenLayers)):
@@ -278,7 +281,7 @@ def _images(
         )
     if len(found) > MAX_IMAGES:
         notes.append(f"images: the first {MAX_IMAGES} of {len(found)}")
-    return found[:MAX_IMAGES]
+    return cast(np.ndarray, found[:MAX_IMAGES])
 
 
 def _as_arrays(images: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -37,7 +38,7 @@ def zero_shot(
     rounds = sorted(set(table["round"]))
     scale = plotting.density_scale(table)
     heights = [0.3 * len(set(group.loc[group["study"] == s, "arm"])) + 0.75 for s, group in blocks]
-    figure, axes = plotting.plt.subplots(
+    figure, axes = plt.subplots(
         len(blocks), len(ACCURACIES), figsize=(8.6, sum(heights) + 0.6), squeeze=False,
         gridspec_kw={"height_ratios": heights}, layout="constrained",
     )  # fmt: skip
@@ -121,7 +122,7 @@ def factorial(table: pd.DataFrame, titles: Mapping[str, str], order: Sequence[st
     table = table[table["quantity"] == "test_accuracy"]
     rounds = sorted(set(table["round"]))
     masks, weights = (sorted(set(table[key]), key=order.index) for key in ("mask", "weights"))
-    figure, axes = plotting.plt.subplots(
+    figure, axes = plt.subplots(
         len(rounds),
         1,
         figsize=(1.9 + 0.62 * len(weights), len(rounds) * (1.1 + 0.34 * len(masks))),
@@ -129,7 +130,7 @@ def factorial(table: pd.DataFrame, titles: Mapping[str, str], order: Sequence[st
         layout="constrained",
     )
     reach = max(0.5, table["mean"].abs().max()) if table["mean"].notna().any() else 0.5
-    norm, colours = Normalize(-reach, reach), plotting.plt.get_cmap("PuOr")
+    norm, colours = Normalize(-reach, reach), plt.get_cmap("PuOr")
     for axis, number in zip(axes[:, 0], rounds, strict=True):
         rows = table[table["round"] == number]
         grid = np.full((len(masks), len(weights)), np.nan)

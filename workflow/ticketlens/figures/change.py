@@ -85,8 +85,7 @@ def change(
         axis.set_ylim(0, None)
     plotting.same_y(axes[1])
     plotting.label_rows(axes, "spikes beyond the null", "validation accuracy")
-    handles, labels = plotting.entries([axes[0][0], axes[1][0]])
-    plotting.legend(figure, handles, labels)
+    plotting.legend(figure, *plotting.entries([axes[0][0], axes[1][0]]))
     return figure
 
 

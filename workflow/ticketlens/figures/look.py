@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ticketlens.figures.jacobian import NETWORKS
+from ticketlens.figures.nulls import NETWORKS
 from ticketlens.figures.style import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION
 
 MAX_PANELS = 6

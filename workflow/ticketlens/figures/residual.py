@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -53,7 +54,7 @@ def residual(
         behind = own[own["block"] > 0]
         styles = {"chi": "-", **{f"chi_{name}": line for name, (_, line) in THEORY.items()}}
         for quantity, line in styles.items():
-            marker = {"marker": "o", "ms": 2.5} if quantity == "chi" else {}
+            marker: dict[str, Any] = {"marker": "o", "ms": 2.5} if quantity == "chi" else {}
             plotting.draw_against_density(chi, behind, quantity, GREY, ls=line, lw=1.1, **marker)
         chi.axhline(1, color="0.5", lw=0.8, zorder=1)
         plotting.density_axis(chi, behind["density"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -132,7 +133,7 @@ def qmap_ladder(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         top.set_yscale("log")
         for rung in rungs:
             colour, marker, label, _ = RUNGS[rung]
-            style = {"marker": marker, "ms": SIZES[rung], "label": label}
+            style: dict[str, Any] = {"marker": marker, "ms": SIZES[rung], "label": label}
             plotting.draw_against_density(top, lengths, rung, colour, **style)
         bottom.axhline(0, color="0.5", lw=0.8, zorder=1)
         for name in rungs[1:]:
@@ -196,7 +197,7 @@ def qmap_fixed_point(
                 )  # fmt: skip
     plotting.label_rows(axes, r"bias scale $\sigma_b$")
     scale.bar(figure, axes.ravel())
-    style = {"ls": "", "ms": 6, "color": GREY}
+    style: dict[str, Any] = {"ls": "", "ms": 6, "color": GREY}
     handles = [
         Line2D([], [], marker="s", **style),
         Line2D([], [], marker="^", **style),
@@ -237,8 +238,8 @@ def _draw_phase_diagram(axis: Axes, reach_w: float, reach_b: float, activation: 
             continue
     axis.plot(*np.transpose(critical), color=plotting.VERMILLION, lw=1.6, zorder=3)
     if len(critical) > 1:
-        box = {"fc": "white", "ec": "none", "alpha": 0.6, "pad": 1}
-        style = {"transform": axis.transAxes, "color": "0.3", "bbox": box}
+        box: dict[str, Any] = {"fc": "white", "ec": "none", "alpha": 0.6, "pad": 1}
+        style: dict[str, Any] = {"transform": axis.transAxes, "color": "0.3", "bbox": box}
         axis.text(0.04, 0.9, "order", **style)
         axis.text(0.96, 0.9, "chaos", ha="right", **style)
     axis.set_xlim(0, reach_w)

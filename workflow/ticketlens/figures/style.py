@@ -11,6 +11,7 @@ import os
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import matplotlib as mpl
 
@@ -24,6 +25,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, ListedColormap, LogNorm
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from ticketlens.files.atomic import replacing
@@ -54,7 +56,7 @@ STYLE = {
 }
 # Over matplotlib's own defaults, whatever a user's matplotlibrc says.
 mpl.rcdefaults()
-mpl.rcParams.update(STYLE)
+mpl.rcParams.update(cast(Any, STYLE))
 mpl.use("Agg")
 # Okabe & Ito's colours, which the colour-blind tell apart.
 BLUE, ORANGE, GREEN, VERMILLION, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
@@ -116,7 +118,7 @@ def spread(values: Iterable[int], count: int) -> list[int]:
 
 
 def draw_intervals(
-    axis: Axes, x: Sequence[float], intervals: pd.DataFrame, colour: object, **style: object
+    axis: Axes, x: Sequence[float], intervals: pd.DataFrame, colour: object, **style: Any
 ) -> None:
     """Draw a line of means with bars for their intervals; no bars for single seeds."""
     half_widths = (intervals["upper"] - intervals["mean"]).to_numpy()
@@ -137,7 +139,7 @@ def draw_against_density(
     column: str,
     colour: str,
     shift: float = 1.0,
-    **style: object,
+    **style: Any,
 ) -> None:
     """Draw the mean of `column` over seeds against density, single seeds faint.
 
@@ -152,7 +154,7 @@ def draw_against_density(
 
 
 def draw_layers(
-    axis: Axes, rows: pd.DataFrame, column: str, scale: DensityScale, **style: object
+    axis: Axes, rows: pd.DataFrame, column: str, scale: DensityScale, **style: Any
 ) -> None:
     """Draw the mean of `column` over seeds against the layer, one line per round.
 
@@ -263,7 +265,7 @@ def panels(
 
 def is_leftmost(axis: Axes) -> bool:
     """Whether a panel has none to its left, so that its y axis carries the labels."""
-    return axis.get_subplotspec().is_first_col()
+    return cast(SubplotSpec, axis.get_subplotspec()).is_first_col()
 
 
 def label_rows(axes: np.ndarray, *labels: str) -> None:
@@ -302,7 +304,8 @@ def density_axis(axis: Axes, densities: Sequence[float]) -> None:
     axis.set_xscale("log")
     low, high = min(densities), max(densities)
     axis.set_xlim(high * 1.15, low / 1.15)
-    wide = (1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
+    wide: tuple[float, ...] = (1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
+    ticks: Sequence[float]
     ticks = wide if low < 0.15 * high else (1, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2)
     ticks = [tick for tick in ticks if low / 1.15 <= tick <= high * 1.15]
     axis.set_xticks(ticks, labels=[f"{tick:g}" for tick in ticks])
@@ -361,7 +364,9 @@ def legend(
 ) -> None:
     """Put a legend above ("upper") or below ("lower") all panels, as wide as the figure allows."""
     for columns in range(len(labels), 0, -1):
-        legend = figure.legend(handles, labels, loc=f"outside {where} center", ncols=columns)
+        legend = figure.legend(
+            handles, labels, loc=cast(Any, f"outside {where} center"), ncols=columns
+        )
         if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
             return
         legend.remove()

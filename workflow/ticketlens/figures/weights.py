@@ -8,6 +8,7 @@ at "out" in the colour of its own density.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,7 @@ from ticketlens.theory import selection_null
 SPECTRUM_POINTS = 30  # across the spectrum: a layer has only a few hundred eigenvalues
 LOWEST = 1e-3  # probability density where logarithmic axes of histograms begin
 GREY = "0.35"
-DASHED = {"ls": "--", "lw": 0.9}
+DASHED: dict[str, Any] = {"ls": "--", "lw": 0.9}
 WEIGHT = r"$w\,\sqrt{N_\mathrm{in}}$"  # N_in is the fan-in
 
 
@@ -163,7 +164,9 @@ def _draw_histograms(
         axis.plot(mean.index, mean, color=colour, lw=0.9)
         if number in shown:
             x = np.linspace(mean.index.min(), mean.index.max(), 1601)
-            null = selection_null.density(x, min(density, 1.0), sigma_w)
+            null = cast(
+                np.ndarray, selection_null.density(x, min(density, 1.0), cast(float, sigma_w))
+            )
             highest = max(highest, float(null.max()))
             null[null == 0] = LOWEST / 10  # the cut is a vertical line
             axis.plot(x, null, color=colour, lw=1.0, ls="--", zorder=1)
@@ -231,6 +234,7 @@ def weight_spectra(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
 
 def _draw_spectra(axis: Axes, rows: pd.DataFrame, scale: plotting.DensityScale) -> None:
     """Draw the spectra of one layer at a few densities, with the null and Marchenko–Pastur."""
+    curves: dict[str, dict[str, Any]]
     curves = {"density_eigenvalue": {"lw": 1.1, "marker": ".", "ms": 3}, "density_null": DASHED}
     present = rows.loc[rows[list(curves)].gt(0).any(axis=1), "eigenvalue"]
     bins = rows["eigenvalue"].drop_duplicates().between(present.min(), present.max()).sum()
@@ -258,7 +262,7 @@ def _draw_spectra(axis: Axes, rows: pd.DataFrame, scale: plotting.DensityScale) 
 
 
 def _draw_layers(
-    axis: Axes, rows: pd.DataFrame, column: str, scale: plotting.DensityScale, **style: object
+    axis: Axes, rows: pd.DataFrame, column: str, scale: plotting.DensityScale, **style: Any
 ) -> None:
     """Draw lines over the hidden layers, and points for the readout."""
     hidden, readout = rows[rows["name"] != READOUT], rows[rows["name"] == READOUT]

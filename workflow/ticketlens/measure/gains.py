@@ -6,6 +6,7 @@ A reading is a function of a layer; the gain times p, the mean of phi², gives q
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 
@@ -22,7 +23,7 @@ def naive_gain(layer: Layer) -> np.ndarray:
 
 def second_moment_gain(layer: Layer) -> np.ndarray:
     """Return what R1 takes for sigma_w², by taps of the kernel: (taps,)."""
-    return np.sum(kernel(layer) ** 2, axis=(1, 2)) / len(layer.bias)
+    return cast(np.ndarray, np.sum(kernel(layer) ** 2, axis=(1, 2)) / len(layer.bias))
 
 
 Gain = Callable[[Layer], np.ndarray]

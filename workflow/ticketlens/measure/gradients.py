@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -84,6 +85,8 @@ def _backward(
     h = signal.preactivations(layers, activation, images)
     weight = readout.weight.astype(np.float64)
     error = loss_gradient(get(activation).phi(h[-1]) @ weight.T + readout.bias, labels)
+    logits: list[Floats]
+    loss: list[Floats]
     logits, loss = [], []
     pulled = np.broadcast_to(weight, (len(h[0]), *weight.shape))
     for layer, x in zip(chain[::-1], h[::-1], strict=True):
@@ -105,7 +108,7 @@ def loss_gradient(logits: Floats, labels: npt.NDArray[np.integer]) -> Floats:
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
     shares[np.arange(len(labels)), labels] -= 1
-    return shares
+    return cast(Floats, shares)
 
 
 def one_readout(layers: Sequence[Layer]) -> Layer:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -86,12 +86,12 @@ class LayerConnectivity:
 
 def in_degrees(mask: np.ndarray) -> np.ndarray:
     """Return the connections into each output unit, (out,) int64."""
-    return _connections(mask).sum(axis=1)
+    return cast(np.ndarray, _connections(mask).sum(axis=1))
 
 
 def out_degrees(mask: np.ndarray) -> np.ndarray:
     """Return the connections out of each input unit, (in,) int64."""
-    return _connections(mask).sum(axis=0)
+    return cast(np.ndarray, _connections(mask).sum(axis=0))
 
 
 def degree_summary(mask: np.ndarray, direction: Direction) -> DegreeSummary:
@@ -152,7 +152,7 @@ def units_reached_from_input(
     One boolean array per level, len(masks) + 1 of them; the inputs themselves count as reached.
     """
     graphs = _graphs(masks)
-    reached = [np.ones(graphs[0].shape[1], dtype=bool)]
+    reached: list[Any] = [np.ones(graphs[0].shape[1], dtype=bool)]
     for level, graph in enumerate(graphs, start=1):
         reached.append(graph[:, reached[-1]].any(axis=1))
         if residual and _has_skip(level - 2, len(masks)):
@@ -163,7 +163,7 @@ def units_reached_from_input(
 def units_reaching_output(masks: Sequence[np.ndarray], residual: bool = False) -> list[np.ndarray]:
     """Return, per level as `units_reached_from_input`, which units a path links to an output."""
     graphs = _graphs(masks)
-    reaching = [np.ones(graph.shape[1], dtype=bool) for graph in graphs]
+    reaching: list[Any] = [np.ones(graph.shape[1], dtype=bool) for graph in graphs]
     reaching.append(np.ones(graphs[-1].shape[0], dtype=bool))
     for level in range(len(masks) - 1, -1, -1):
         reaching[level] = graphs[level][reaching[level + 1]].any(axis=0)
@@ -284,7 +284,7 @@ def _connections(mask: np.ndarray) -> np.ndarray:
             f"mask has shape {mask.shape} and type {mask.dtype}: "
             "a boolean array (out, in) or (out, in, k, k) is needed"
         )
-    return mask.reshape(*mask.shape[:2], -1).sum(axis=2, dtype=np.int64)
+    return cast(np.ndarray, mask.reshape(*mask.shape[:2], -1).sum(axis=2, dtype=np.int64))
 
 
 def _graphs(masks: Sequence[np.ndarray]) -> list[np.ndarray]:

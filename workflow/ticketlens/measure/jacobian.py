@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -102,7 +103,7 @@ class SpectrumStatistics:
     def log_mean_square(self) -> np.ndarray:
         """Return ln(‖J‖_F²/N) per image; −inf for a disconnected network."""
         with np.errstate(divide="ignore"):
-            return np.log(self.mean_square)
+            return cast(np.ndarray, np.log(self.mean_square))
 
 
 def hidden_spectrum(
@@ -204,7 +205,9 @@ def structural_nullity(masks: Sequence[np.ndarray]) -> int:
         heads.append(after[rows])
     tail, head = (np.concatenate(nodes).astype(np.int32) for nodes in (tails, heads))
     graph = csr_array((np.ones(len(tail), dtype=np.int32), (tail, head)), shape=[sink + 1] * 2)
-    return min(widths[0], widths[-1]) - int(csgraph.maximum_flow(graph, 0, sink).flow_value)
+    return cast(
+        int, min(widths[0], widths[-1]) - int(csgraph.maximum_flow(graph, 0, sink).flow_value)
+    )
 
 
 def _matches_all_rows(mask: npt.NDArray[np.bool_]) -> bool:
@@ -261,7 +264,7 @@ def squared_frobenius(
         raise ValueError(f"probes is {probes}; allowed: integers >= 1, or None")
     signs = rng.integers(0, 2, size=(len(h[0]), probes, len(chain[0].mask)), dtype=np.int8)
     pushed = _pushed(chain, activation, h, 2.0 * signs - 1.0)
-    return np.sum(pushed**2, axis=(1, 2)) / probes
+    return cast(np.ndarray, np.sum(pushed**2, axis=(1, 2)) / probes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -332,6 +335,9 @@ def _log(value: float) -> float:
 
 # --- nulls ---------------------------------------------------------------------------------------
 
+Redraw = Callable[
+    [Sequence[np.ndarray], Sequence[Layer], Spec, np.random.Generator], tuple[Layer, ...]
+]
 Null = Callable[[Sequence[Layer], Spec, np.random.Generator], tuple[Layer, ...]]
 
 
@@ -347,7 +353,7 @@ def rewired(layers: Sequence[Layer], spec: Spec, rng: np.random.Generator) -> tu
     return random_weights.shuffled_values(random_masks.rewire(layers, rng), layers, spec, rng)
 
 
-def _on_own_mask(source: random_weights.WeightSource) -> Null:
+def _on_own_mask(source: Redraw) -> Null:
     def null(layers: Sequence[Layer], spec: Spec, rng: np.random.Generator) -> tuple[Layer, ...]:
         return source([layer.mask for layer in layers], layers, spec, rng)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -118,7 +118,7 @@ def _layers_of(model: Any) -> Iterator[Layer]:
             name or "layer",
             "linear" if weight.ndim == 2 else "conv",
             weight,
-            None if bias is None else np.array(bias, dtype=np.float32),
+            cast(np.ndarray, None if bias is None else np.array(bias, dtype=np.float32)),
             mask,
         )
 

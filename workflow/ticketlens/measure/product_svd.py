@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -72,7 +73,7 @@ def _times(factor: Floats, reflectors: Floats, scales: Floats) -> Floats:
     )  # fmt: skip
     if info != 0:
         raise ArithmeticError(f"LAPACK's dormqr refused its argument {-info}")
-    return found[:, :count]
+    return cast(Floats, found[:, :count])
 
 
 def _by_norm(matrix: Floats) -> npt.NDArray[np.int64]:

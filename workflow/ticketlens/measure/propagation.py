@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import isqrt
+from typing import Any, cast
 
 import numpy as np
 
@@ -60,7 +61,7 @@ class HiddenStack:
         reach = size // 2
         if reach:
             edges = ((0, 0), (reach, reach), (reach, reach), (0, 0))
-            maps = np.pad(maps, edges, mode=PADDINGS[self.network.padding])
+            maps = np.pad(maps, edges, mode=cast(Any, PADDINGS[self.network.padding]))
         rows, columns = (length - size + 1 for length in maps.shape[1:3])
         return [
             maps[:, row : row + rows : stride, column : column + columns : stride]
@@ -78,7 +79,7 @@ class HiddenStack:
         total = windows[0].reshape(-1, shape[3]) @ kernel[0]
         for window, tap in zip(windows[1:], kernel[1:], strict=True):
             total += window.reshape(-1, shape[3]) @ tap
-        return total.reshape(*shape[:3], -1)
+        return cast(np.ndarray, total.reshape(*shape[:3], -1))
 
     def walk(self) -> Iterator[tuple[Layer, np.ndarray, np.ndarray]]:
         """Yield (layer, x, h) per hidden layer: its inputs and pre-activations, as maps."""
@@ -149,7 +150,7 @@ def mean_square(values: np.ndarray) -> float:
 
 def scalar_q(h: np.ndarray) -> np.ndarray:
     """Return the mean of h² over channels, per image and pixel: (samples, height, width, 1)."""
-    return np.mean(np.square(h), axis=-1, keepdims=True, dtype=float)
+    return cast(np.ndarray, np.mean(np.square(h), axis=-1, keepdims=True, dtype=float))
 
 
 def by_taps(weight: np.ndarray) -> np.ndarray:

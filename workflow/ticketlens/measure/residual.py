@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 
@@ -159,7 +159,7 @@ def block_chi(layers: Sequence[Layer], activation: str, h: Sequence[np.ndarray])
 
 
 def _affine(layer: Layer, x: np.ndarray) -> np.ndarray:
-    return x @ layer.weight.astype(np.float64).T + layer.bias
+    return cast(np.ndarray, x @ layer.weight.astype(np.float64).T + layer.bias)
 
 
 # --- Theory --------------------------------------------------------------------------------------
@@ -189,10 +189,10 @@ def predict(
     trunk = next_q(stack.layers[0], scalar_q(stack.images))
     q, chi = [trunk.mean()], []
     for inner, outer in blocks(stack.layers):
-        inside = next_q(inner, meanfield.second_moment(trunk, name))
-        through = spread(inner, meanfield.derivative_moment(trunk, 1, name))
+        inside = next_q(inner, cast(np.ndarray, meanfield.second_moment(trunk, name)))
+        through = spread(inner, cast(np.ndarray, meanfield.derivative_moment(trunk, 1, name)))
         through = spread(outer, meanfield.derivative_moment(inside, 1, name) * through)
-        trunk = trunk + next_q(outer, meanfield.second_moment(inside, name))
+        trunk = trunk + next_q(outer, cast(np.ndarray, meanfield.second_moment(inside, name)))
         q += [inside.mean(), trunk.mean()]
         chi.append(1 + through.mean())
     return Recursion(np.array(q), np.array(chi))
@@ -204,7 +204,7 @@ def chi_at(q: np.ndarray, layers: Sequence[Layer], activation: str) -> np.ndarra
     With the measured q, chi_block · q/q' is what a measured slope of the C-map compares with.
     """
     gains = [second_moment_gain(layer).sum() for layer in signal.hidden(layers)]
-    mu = meanfield.derivative_moment(q, 1, activation)
+    mu = cast(np.ndarray, meanfield.derivative_moment(q, 1, activation))
     columns = [
         1 + mu[..., 2 * block] * inner * mu[..., 2 * block + 1] * outer
         for block, (inner, outer) in enumerate(blocks(gains))

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -156,7 +157,7 @@ def perturbed(images: np.ndarray, eps: float, rng: np.random.Generator) -> np.nd
     axes = tuple(range(1, x.ndim))
     direction = rng.standard_normal(x.shape)
     scale = np.sqrt((x**2).sum(axes, keepdims=True) / (direction**2).sum(axes, keepdims=True))
-    return x + eps * scale * direction
+    return cast(np.ndarray, x + eps * scale * direction)
 
 
 # --- q and c -------------------------------------------------------------------------------------
@@ -210,7 +211,7 @@ def regression_slopes(distance: np.ndarray) -> np.ndarray:
     spread = np.sum(centred[:, :-1] ** 2, axis=0)
     constant = (distance[:, :-1] == distance[0, :-1]).all(axis=0)
     spread = np.where(constant, np.nan, spread)
-    return np.sum(centred[:, :-1] * centred[:, 1:], axis=0) / spread
+    return cast(np.ndarray, np.sum(centred[:, :-1] * centred[:, 1:], axis=0) / spread)
 
 
 # --- chi -----------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -291,7 +292,7 @@ def _kept(weight: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
             f"mask has shape {mask.shape} and type {mask.dtype} for weights of shape "
             f"{weight.shape}: a boolean mask of the weights' shape is needed"
         )
-    return weight[mask].astype(np.float64)
+    return cast(np.ndarray, weight[mask].astype(np.float64))
 
 
 def _values(values: np.ndarray) -> np.ndarray:

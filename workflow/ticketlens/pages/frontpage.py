@@ -100,9 +100,11 @@ def sections(pictures: Sequence[Picture]) -> dict[str, list[Picture]]:
     return {name: group for name, group in found.items() if group}
 
 
-def grouped(claims: Sequence[Mapping[str, str]]) -> dict[tuple[str, str], dict[str, list]]:
+def grouped(
+    claims: Sequence[Mapping[str, str]],
+) -> dict[tuple[str, str], dict[str, list[Mapping[str, str]]]]:
     """Return rows by (claim, case) and study, in order of appearance."""
-    found: dict[tuple[str, str], dict[str, list]] = {}
+    found: dict[tuple[str, str], dict[str, list[Mapping[str, str]]]] = {}
     for row in claims:
         cases = found.setdefault((row["claim"], row.get("case", "")), {})
         cases.setdefault(row["study"], []).append(row)

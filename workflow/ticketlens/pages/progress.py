@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ticketlens.pages.frontpage_data import in_words
 from ticketlens.study.plan import Plan
@@ -146,8 +146,8 @@ def _chain(plan: Plan, results: Path, study: str, seed: int, last: int, now: dat
     in_training = [(arm, found) for arm, found in begun if _is_fresh(found, pace, now)]
     epochs, end = plan.specs[study].training.epochs, None
     if is_running and pace is not None:
-        left = epochs - run.epoch + (total - len(done) - 1) * epochs
-        end = run.last + timedelta(seconds=left * pace)
+        left = epochs - cast(Run, run).epoch + (total - len(done) - 1) * epochs
+        end = cast(Run, run).last + timedelta(seconds=left * pace)
     elif in_training and pace is not None:
         left = len(open_arms) * epochs - sum(found.epoch for _, found in in_training)
         end = now + timedelta(seconds=left * pace / len(in_training))

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -61,7 +62,10 @@ class Numbers:
     @property
     def config(self) -> dict[str, Any]:
         """The config of the run."""
-        return yaml.safe_load((self.folder / "config.yaml").read_text(encoding="utf-8"))
+        return cast(
+            dict[str, Any],
+            yaml.safe_load((self.folder / "config.yaml").read_text(encoding="utf-8")),
+        )
 
     def part(self, name: str) -> Numbers:
         """Return the numbers of another run, published in a folder below this one."""
@@ -179,8 +183,9 @@ class Numbers:
         """Return `estimate` as "mean [lower, upper]", shares in percent; or the mean alone."""
         own = self.estimate(table, column, round, **where)
         scale = _scale(column)
-        ends = (scale * own.lower, scale * own.upper) if bounds else ()
-        return self.interval(scale * own.mean, *ends, digits=digits, signed=signed)
+        ends: tuple[float, ...] = (scale * own.lower, scale * own.upper) if bounds else ()
+        interval: Callable[..., Any] = self.interval
+        return cast(str, interval(scale * own.mean, *ends, digits=digits, signed=signed))
 
     def estimate(
         self, table: str, column: str, round: int, minus: int | str | None = None,

@@ -43,7 +43,7 @@ def entries(
         "OPTIMIZERS": _names(spec.training.optimizer for spec in own_specs),
         "KERNELS": _names(spec.training.kernel for spec in own_specs),
         "CRITERIA": _names(spec.pruning.criterion for spec in own_specs),
-        # A saliency is none of MASKS, and a registry without the names that count counts as a whole.
+        # A saliency is none of MASKS; a registry without the names that count counts as a whole.
         "MASKS": masks | {"imp"},
         "SCORES": masks,
         "WEIGHTS": _names(arm.weights for arm in own_arms),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import cast
 
 from ticketlens.study.arms import arm_rounds, arm_seeds, donor_seed
 from ticketlens.study.catalogue.kinds import Measurement
@@ -25,7 +26,10 @@ def of_round_before(plan: Plan, file: str) -> Callable[[Wildcards], str]:
 def measured(plan: Plan, entry: Measurement) -> Callable[[Wildcards], str]:
     """Return the input function of the checkpoint that a measurement is about."""
     return lambda wildcards: plan.checkpoint(
-        *(wildcards[name] for name in ("study", "seed", "round", "arm")),
+        *cast(
+            tuple[str, str, str, str],
+            (wildcards[name] for name in ("study", "seed", "round", "arm")),
+        ),
         FILES[wildcards.get("state", entry.state)],
     )
 

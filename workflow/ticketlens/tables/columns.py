@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy.typing as npt
+
 from ticketlens.architecture import READOUT
 from ticketlens.checkpoint import Checkpoint, Layer
 
@@ -36,7 +38,9 @@ def hidden(checkpoint: Checkpoint) -> list[tuple[int, Layer]]:
     ]
 
 
-def per_layer(checkpoint: Checkpoint, labels: Row, **columns: Sequence[float]) -> list[Row]:
+def per_layer(
+    checkpoint: Checkpoint, labels: Row, **columns: Sequence[float] | npt.NDArray[Any]
+) -> list[Row]:
     """Return one row per hidden layer; shorter columns belong to the last layers."""
     rows = []
     layers = hidden(checkpoint)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 
 from ticketlens import ladder, random_matrix
@@ -50,8 +52,8 @@ def jacobian_rows(checkpoint: Checkpoint, images: np.ndarray) -> tuple[list[Row]
         for name, layers in nulls.items():
             for jacobian, measure in JACOBIANS.items():
                 labels = {**keys(checkpoint), "jacobian": jacobian, "network": name}
-                found = _statistics(*measure(layers, activation, images))
-                statistics_rows.append({**labels, **found})
+                of_null = _statistics(*measure(layers, activation, images))
+                statistics_rows.append({**labels, **of_null})
     return statistics_rows, spectrum_rows
 
 
@@ -108,7 +110,9 @@ def _free_probability(
     }
     log_s2 = log10_s2 * np.log(10)
     try:
-        densities = [random_matrix.jacobian_log_density(log_s2, own, *law) for own in q]
+        densities = [
+            cast(np.ndarray, random_matrix.jacobian_log_density(log_s2, own, *law)) for own in q
+        ]
     except random_matrix.UnknownLawError:
         return moments, np.full(len(log10_s2), np.nan)
     return moments, np.mean(densities, axis=0) * np.log(10)
@@ -121,6 +125,7 @@ def isometry_rows(checkpoint: Checkpoint, images: np.ndarray) -> list[Row]:
     """
     spec = checkpoint.spec
     rng = stream(checkpoint.seed, "null-probes", checkpoint.round)
+    found: dict[str, tuple[spectra.Isometry, ...]]
     found = {"ticket": (spectra.isometry(checkpoint.layers, spec.network.activation, images, rng),)}
     if checkpoint.kind == "ticket":
         found |= spectra.isometry_of_nulls(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -88,14 +89,14 @@ def large_spectra_rows(checkpoint: Checkpoint, number: int) -> tuple[list[Row], 
 def is_large(layer: Layer, limit: int = LARGE) -> bool:
     """Whether the smaller side of the layer's matrix is above `limit`."""
     rows = layer.mask.shape[0]
-    return min(rows, layer.mask.size // rows) > limit
+    return cast(bool, min(rows, layer.mask.size // rows) > limit)
 
 
 def _own_spectrum(weight: Singles) -> tuple[Floats, float]:
     """Return eigenvalues, ascending (all rows', or the top), and the top one's participation."""
     if min(weight.shape) > MAX_FULL:
         top, vectors = _top(weight, min(TOP, min(weight.shape) - 1))
-        return top, float(random_matrix.participation_ratio(vectors[:, -1:])[0])
+        return top, float(cast(Floats, random_matrix.participation_ratio(vectors[:, -1:]))[0])
     matrix = weight.astype(np.float64)
     matrix /= np.sqrt(matrix.shape[1] * np.mean(matrix**2))
     gram = _gram(matrix)
@@ -103,7 +104,7 @@ def _own_spectrum(weight: Singles) -> tuple[Floats, float]:
     _, vectors = _lanczos(len(gram), lambda v: blas.dsymv(1.0, gram, v), 1)
     if len(gram) < len(weight):
         vectors = matrix @ vectors
-    participation = float(random_matrix.participation_ratio(vectors[:, -1:])[0])
+    participation = float(cast(Floats, random_matrix.participation_ratio(vectors[:, -1:]))[0])
     return _all_values(gram, len(weight)), participation
 
 
@@ -115,7 +116,7 @@ def _spectrum(weight: Floats) -> Floats:
 
 def _gram(matrix: Floats) -> Floats:
     """Return the upper triangle of the smaller Gram matrix. Columns of BLAS are rows here."""
-    return blas.dsyrk(1.0, matrix.T, trans=len(matrix) <= matrix.shape[1])
+    return cast(Floats, blas.dsyrk(1.0, matrix.T, trans=len(matrix) <= matrix.shape[1]))
 
 
 def _all_values(gram: npt.NDArray[np.floating], rows: int) -> Floats:
@@ -173,7 +174,10 @@ def _edge(size: int, product: Callable[[Singles], Singles]) -> float:
             value, along = eigh_tridiagonal(diagonal, off[:-1], select="i", select_range=top)
             if beside * abs(along[-1, 0]) <= EDGE_TOLERANCE * value[0]:
                 return float(value[0])
-        before, vector = vector, found / np.float32(max(beside, np.finfo(np.float32).tiny))
+        before, vector = (
+            vector,
+            found / np.float32(max(beside, cast(float, np.finfo(np.float32).tiny))),
+        )
     raise ArithmeticError(f"Lanczos' method has not converged in {EDGE_STEPS} steps")
 
 
@@ -182,10 +186,10 @@ def _edge_of_draw(null: Floats) -> float:
     scale = null.shape[1] * np.mean(np.square(null))
     if np.count_nonzero(null) > DENSE_ABOVE * null.size:
         small = null.astype(np.float32)
-        return _edge(len(small), lambda v: small @ (small.T @ v)) / scale
+        return cast(float, _edge(len(small), lambda v: small @ (small.T @ v)) / scale)
     sparse = csr_array(null, dtype=np.float32)
     across = sparse.T.tocsr()
-    return _edge(len(null), lambda v: sparse @ (across @ v)) / scale
+    return cast(float, _edge(len(null), lambda v: sparse @ (across @ v)) / scale)
 
 
 def _four_cycles(mask: npt.NDArray[np.bool_]) -> tuple[float, float]:
@@ -214,7 +218,7 @@ def _densities(
         np.histogram(found, EIGENVALUES)[0] / (len(found) * width)
         for found in (values, values if null is None else null)
     )
-    theory = random_matrix.marchenko_pastur_density(centres, ratio)
+    theory = cast(Floats, random_matrix.marchenko_pastur_density(centres, ratio))
     return [
         {
             **keys(checkpoint, number),

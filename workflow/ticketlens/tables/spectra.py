@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 
 from ticketlens import random_matrix
@@ -38,7 +40,7 @@ def spectra_rows(checkpoint: Checkpoint) -> tuple[list[Row], list[Row]]:
         ratio = matrix.shape[0] / matrix.shape[1]
         edge = max(draw[-1] for draw in null)
         rank = max(1, min(matrix.shape))
-        participation = random_matrix.participation_ratio(vectors[:, -3:])[::-1]
+        participation = cast(np.ndarray, random_matrix.participation_ratio(vectors[:, -3:]))[::-1]
         cycles, expected = _four_cycles(mask)
         statistics_rows.append(
             {
@@ -60,7 +62,7 @@ def spectra_rows(checkpoint: Checkpoint) -> tuple[list[Row], list[Row]]:
         )
         pooled = np.concatenate(null)
         width = EIGENVALUES[1] - EIGENVALUES[0]
-        mp = random_matrix.marchenko_pastur_density(centres, ratio)
+        mp = cast(np.ndarray, random_matrix.marchenko_pastur_density(centres, ratio))
         for x, own, other, theory in zip(
             centres,
             np.histogram(values, EIGENVALUES)[0] / (len(values) * width),
@@ -87,7 +89,7 @@ def _matrix(array: np.ndarray) -> np.ndarray:
 def _gram(matrix: np.ndarray) -> np.ndarray:
     """Return W Wᵀ/(columns·mean w²): unit variance in Marchenko–Pastur's sense."""
     matrix = matrix.astype(np.float64)
-    return matrix @ matrix.T / (matrix.shape[1] * np.mean(matrix**2))
+    return cast(np.ndarray, matrix @ matrix.T / (matrix.shape[1] * np.mean(matrix**2)))
 
 
 def _four_cycles(mask: np.ndarray) -> tuple[float, float]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
+from typing import cast
 
 import numpy as np
 import pandas as pd
 
 from ticketlens.study.claim_plan import Plan
-from ticketlens.verdicts.inference import required_n, t_interval
+from ticketlens.verdicts.inference import Interval, required_n, t_interval
 from ticketlens.verdicts.judging import (
     INCONCLUSIVE,
     NO_SUCH_ROUND,
@@ -345,15 +346,15 @@ def case_rows(study: str, claim: str, case: Case) -> list[Row]:
         complete = interval is not None and len(finite) == len(number.values)
         own = verdict([found])
         remarks = [found.remark]
-        if complete and interval.lower == interval.upper:
+        if complete and cast(Interval, interval).lower == cast(Interval, interval).upper:
             remarks.append("no spread between seeds, so no width")
         rows.append(
             Row(
                 study=study,
                 claim=claim,
                 number=interval.mean if interval else np.nan,
-                lower=interval.lower if complete else np.nan,
-                upper=interval.upper if complete else np.nan,
+                lower=cast(Interval, interval).lower if complete else np.nan,
+                upper=cast(Interval, interval).upper if complete else np.nan,
                 n=len(number.values),
                 verdict=overall,
                 figure=f"{case.figure}.png",

@@ -271,18 +271,18 @@ def holm(p_values: Mapping[str, float], alpha: float = 0.05) -> dict[str, Contra
     for name, p in p_values.items():
         if not (math.isnan(p) or 0 <= p <= 1):
             raise ValueError(f"p value of contrast {name!r} is {p}: it must be in [0, 1] or NaN")
-    p = np.array(list(p_values.values()), dtype=np.float64)
-    unknown = np.isnan(p)
-    adjusted = p
-    if p.size > 1:  # multipletests collects garbage at each call: 50 ms
+    raw_values = np.array(list(p_values.values()), dtype=np.float64)
+    unknown = np.isnan(raw_values)
+    adjusted = raw_values
+    if raw_values.size > 1:  # multipletests collects garbage at each call: 50 ms
         from statsmodels.stats.multitest import multipletests
 
         # An unknown p counts as 1, so that it costs the others what it would if known.
-        adjusted = multipletests(np.where(unknown, 1.0, p), alpha, method="holm")[1]
+        adjusted = multipletests(np.where(unknown, 1.0, raw_values), alpha, method="holm")[1]
         adjusted = np.where(unknown, np.nan, adjusted)
     return {
         name: Contrast(float(raw), float(corrected), bool(corrected < alpha))
-        for name, raw, corrected in zip(p_values, p, adjusted, strict=True)
+        for name, raw, corrected in zip(p_values, raw_values, adjusted, strict=True)
     }
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -43,7 +43,7 @@ class Property:
 
 
 def _distance_from_1(values: np.ndarray) -> np.ndarray:
-    return np.abs(np.log(values))
+    return cast(np.ndarray, np.abs(np.log(values)))
 
 
 PROPERTIES: dict[str, Property] = {

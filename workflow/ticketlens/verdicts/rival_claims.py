@@ -7,8 +7,8 @@ words. What goes backward is compared with the nulls, and over arms with the acc
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ import pandas as pd
 from ticketlens.study.claim_plan import Plan
 from ticketlens.verdicts.contrasts import SUFFICIENT, WORSE, contrasts, verdicts_of
 from ticketlens.verdicts.inference import Interval
-from ticketlens.verdicts.judging import Case, Judgement, Number, above
+from ticketlens.verdicts.judging import Case, Judge, Judgement, Number, above
 from ticketlens.verdicts.study_values import Study, minus
 
 WEIGHTS = {"last epoch": "test_accuracy", "best validation": "test_accuracy_best_validation"}
@@ -50,16 +50,18 @@ def _against_imp(
 
 def bimodal_nets_lose(study: Study, plan: Plan) -> Iterator[Case]:
     """Random masks with weights from the tickets' own law train worse than the tickets."""
-    arm, found = plan.bimodal_arm, _contrasts(study, plan)
+    arm, found = cast(str, plan.bimodal_arm), _contrasts(study, plan)
     for round_ in plan.bimodal_accuracy if arm is not None else ():
         for weights, column in WEIGHTS.items():
             loss, row, interval = _against_imp(study, found, arm, round_, column, sign=-1)
             word = row["verdict"]
             number = Number(
                 f"test accuracy, imp − {arm} (points)", loss,
-                lambda _, word=word: Judgement(word == WORSE, word in SUFFICIENT, f"{arm}: {word}"),
+                cast(Judge, lambda _, word=word: Judgement(
+                    word == WORSE, word in SUFFICIENT, f"{arm}: {word}"
+                )),
                 study.absence(round_, arm=arm), interval=interval, planned=row["planned"],
-                n_needed=lambda row=row: row["n_needed"],
+                n_needed=cast(Callable[[], int | None], lambda row=row: row["n_needed"]),
             )  # fmt: skip
             yield Case(f"round {round_}, {weights}", "zero_shot", [number])
 
@@ -73,9 +75,9 @@ def property_suffices(study: Study, plan: Plan) -> Iterator[Case]:
         word = row["verdict"]
         number = Number(
             f"test accuracy, {arm} − imp, round {round_} (points)", values,
-            lambda _, word=word: Judgement(word in SUFFICIENT, word == WORSE, word),
+            cast(Judge, lambda _, word=word: Judgement(word in SUFFICIENT, word == WORSE, word)),
             study.absence(round_, arm=arm), interval=interval, planned=row["planned"],
-            n_needed=lambda row=row: row["n_needed"],
+            n_needed=cast(Callable[[], int | None], lambda row=row: row["n_needed"]),
         )  # fmt: skip
         yield Case(f"{arm}, round {round_}, {weights}", "zero_shot", [number])
 

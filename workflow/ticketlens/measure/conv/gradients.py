@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ticketlens.checkpoint import Checkpoint, Layer
 from ticketlens.measure.gradients import Floats, Gradients, check_labels, one_readout
-from ticketlens.networks import build
+from ticketlens.networks import Network, build
 from ticketlens.spec import Spec
 
 BATCH = 8  # images in memory at once
@@ -60,13 +60,13 @@ def logit_singular_values(
     return found
 
 
-def _network(layers: Sequence[Layer], spec: Spec) -> nn.Module:
+def _network(layers: Sequence[Layer], spec: Spec) -> Network:
     one_readout(layers)
     model = build(Checkpoint("ticket", "", 0, 0, "", spec, tuple(layers)))
     return model.to(torch.float64).requires_grad_(False)
 
 
-def _forward(model: nn.Module, images: npt.NDArray[np.floating]) -> tuple[list[Tensor], Tensor]:
+def _forward(model: Network, images: npt.NDArray[np.floating]) -> tuple[list[Tensor], Tensor]:
     """Return the pixels and h of every hidden layer, in one graph with the logits."""
     x = torch.from_numpy(np.asarray(images, dtype=np.float64)).requires_grad_(True)
     h = model.preactivations(x)

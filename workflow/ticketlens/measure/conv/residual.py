@@ -7,6 +7,7 @@ block's Jacobian is too large to form: its Frobenius norm is estimated from rand
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -82,7 +83,7 @@ def block_chi(
         d0, d1 = ([torch.from_numpy(slope(x)) for x in part] for part in (h[:-1:2], h[1::2]))
         row = []
         for (inner, outer), before, inside in zip(
-            residual.blocks(model.layers[:-1]), d0, d1, strict=True
+            residual.blocks(cast(Sequence[torch.nn.Conv2d], model.layers[:-1])), d0, d1, strict=True
         ):
             total = 0.0
             for i in range(0, probes, BATCH):
@@ -101,7 +102,7 @@ def _preactivations(model: ResidualConvolutional, images: np.ndarray) -> list[Te
 
 def _linear(layer: torch.nn.Conv2d, x: Tensor) -> Tensor:
     """Apply the layer without its bias."""
-    return layer(x) - layer.bias[:, None, None]
+    return cast(Tensor, layer(x) - cast(Tensor, layer.bias)[:, None, None])
 
 
 def _flat(h: Sequence[Tensor]) -> list[np.ndarray]:

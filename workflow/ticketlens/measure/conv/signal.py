@@ -8,10 +8,11 @@ singular values come from Lanczos' method. The readout is left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
+from typing import cast
 
 import numpy as np
 import torch
@@ -50,7 +51,9 @@ def network(
 
 def preactivations(model: Convolutional, images: np.ndarray) -> list[Tensor]:
     """Return h of every hidden layer, (samples, channels, height, width) each."""
-    x = torch.from_numpy(np.ascontiguousarray(images)).to(model.layers[0].weight.dtype)
+    x = torch.from_numpy(np.ascontiguousarray(images)).to(
+        cast(Tensor, model.layers[0].weight).dtype
+    )
     return model.preactivations(x)
 
 
@@ -99,7 +102,9 @@ def chi_frobenius(model: Convolutional, spec: Spec, h: Sequence[Tensor]) -> np.n
     NaN where circular padding wraps a kernel around a smaller map, and entries are sums of weights.
     """
     columns = []
-    for layer, (before, after) in zip(model.layers[1:-1], pairwise(h), strict=True):
+    for layer, (before, after) in zip(
+        cast(Iterable[torch.nn.Conv2d], model.layers[1:-1]), pairwise(h), strict=True
+    ):
         chi = (
             _summed_squares(layer, _slope(before, spec) ** 2).sum(dim=(1, 2, 3)) / after[0].numel()
         )
@@ -122,7 +127,7 @@ def _summed_squares(layer: torch.nn.Conv2d, x: Tensor) -> Tensor:
         dtype=x.dtype,
     ).requires_grad_(False)
     summed.weight.copy_((layer.weight**2).sum(dim=0, keepdim=True))
-    return summed(x)
+    return cast(Tensor, summed(x))
 
 
 def _slope(h: Tensor, spec: Spec) -> Tensor:
@@ -173,7 +178,7 @@ def jacobian(layers: Sequence[Layer], spec: Spec, images: np.ndarray) -> ConvJac
     if len(h) < 2:
         raise ValueError("dh^L/dh^1 needs at least two hidden layers; the network has one")
     for layer in model.layers:
-        layer.bias = None
+        cast(torch.nn.Conv2d, layer).bias = None
     return ConvJacobian(
         list(model.layers[1:-1]), [_slope(x, spec) for x in h[:-1]], tuple(h[-1].shape[1:])
     )
