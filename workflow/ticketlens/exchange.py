@@ -25,11 +25,12 @@ import numpy as np
 
 from ticketlens.architecture import layer_shapes
 from ticketlens.checkpoint import Checkpoint, CheckpointError, Layer, check
-from ticketlens.files import foreign, tensors
-from ticketlens.files.foreign import STATES, Layers
-from ticketlens.files.foreign_writers import FORMS, KEY
+from ticketlens.files import tensors
 from ticketlens.files.tensors import ForeignFileError
 from ticketlens.spec import DatasetSpec, InitSpec, NetworkSpec, Spec
+from ticketlens.tickets import foreign
+from ticketlens.tickets.foreign import STATES, Layers
+from ticketlens.tickets.foreign_writers import FORMS, KEY
 
 __all__ = ["FORMS", "ForeignFileError", "Layers", "open_layers", "read", "to_checkpoint", "write"]
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ticketlens.checkpoint import Checkpoint
 from ticketlens.files.atomic import replacing, write_text
-from ticketlens.files.foreign import STATES, Layers
+from ticketlens.tickets.foreign import STATES, Layers
 
 KEY = "ticketlens"
 """Under this key of a file's metadata stands what makes it a checkpoint again."""
