@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,17 +13,21 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ticketlens.pages import frontpage_data
-from ticketlens.pages.frontpage import Page, Picture, caption, duration, number, render, tally
+from ticketlens.pages import frontpage_data, one_minute
+from ticketlens.pages.frontpage import Page, caption, render, tally
+from ticketlens.pages.numbers import duration, number
+from ticketlens.pages.pictures import Picture, picture
 from ticketlens.study.catalogue import figures
 from ticketlens.study.catalogue.tables import TABLES
 from ticketlens.study.config import checked
+from ticketlens.verdicts.claims import CLAIMS
 from workflow_tools import REPOSITORY, rules
 
 TEMPLATE = (REPOSITORY / "workflow/report/index.html.j2").read_text(encoding="utf-8")
+SCRIPT = (REPOSITORY / "workflow/report/index.js").read_text(encoding="utf-8")
 FULL = checked(yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8")))
 PICTURES = [
-    Picture("accuracy", 1200, 800, "Accuracy against density."),
+    Picture("accuracy", 1200, 800, "Accuracy against density.", "iVBO"),
     Picture("histograms-fcnet-normal-init", 900, 700, "Histograms."),
     Picture("unheard_of", 10, 10, "New."),
 ]
@@ -33,6 +39,8 @@ CLAIM = {
 
 class Parsed(HTMLParser):
     """Ids, links, images and the text of a page; unbalanced tags are an error."""
+
+    EMPTY = ("meta", "link", "br")
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -47,9 +55,14 @@ class Parsed(HTMLParser):
         self.tags.append(tag)
         self.ids += [values["id"]] if "id" in values else []
         self.links += [values["href"]] if tag == "a" else []
-        self.images += [values] if tag == "img" else []
-        if tag not in ("meta", "link", "img", "br"):
+        self.images += [values] if tag == "image" else []
+        if tag not in self.EMPTY:
             self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attributes: list) -> None:
+        self.handle_starttag(tag, attributes)
+        if tag not in self.EMPTY:
+            self.open.pop()
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
@@ -64,14 +77,15 @@ class Parsed(HTMLParser):
 
 def page(**changes: object) -> str:
     parts = {"config": FULL, "pictures": PICTURES, "tables": ["accuracy", "unheard_of"]}
-    return render(Page(**{**parts, **changes}), TEMPLATE)
+    return render(Page(**{**parts, **changes}), TEMPLATE, SCRIPT)
 
 
 def test_every_figure_and_table_is_there_with_its_caption_and_links() -> None:
     found = Parsed(page())
-    assert {image["src"] for image in found.images} == {f"{p.name}.png" for p in PICTURES}
-    for picture in PICTURES:
-        assert picture.caption in found.text and f"{picture.name}.pdf" in found.links
+    assert {image["id"] for image in found.images} == {f"image-{p.name}" for p in PICTURES}
+    assert found.images[0]["href"] == "data:image/png;base64,iVBO"
+    for own in PICTURES:
+        assert own.caption in found.text and f"{own.name}.pdf" in found.links
     assert "tables/accuracy.csv" in found.links
     assert TABLES["accuracy"].about in found.text
     assert "Histograms of the kept weights (init), fcnet-normal" in found.text
@@ -84,10 +98,15 @@ def test_links_within_the_page_lead_to_what_is_there_once() -> None:
         assert len(found.ids) == len(set(found.ids))
 
 
-def test_the_page_needs_no_network_and_no_script() -> None:
+def test_the_page_needs_no_network_and_allows_its_own_script_alone() -> None:
     html = page(claims=[CLAIM])
     assert not re.search(r"(src|href)=\"(https?:)?//|@import|url\(", html)
-    assert "script" not in Parsed(html).tags
+    assert Parsed(html).tags.count("script") == 2  # the curves, as data, and the script
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]+)"', html)
+    (allowed,) = re.findall(r"script-src 'sha256-([^']+)'", policy)
+    (script,) = re.findall(r"<script>(.*?)</script>", html, flags=re.DOTALL)
+    assert base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() == allowed
+    assert "default-src 'none'" in policy and "http" not in policy
 
 
 def test_claims_have_words_numbers_and_a_link_to_their_figure() -> None:
@@ -96,6 +115,50 @@ def test_claims_have_words_numbers_and_a_link_to_their_figure() -> None:
     assert "[0.125, −1e−07]" in found.text
     assert "#figure-accuracy" in found.links
     assert "1 supported, 0 contradicted, 0 inconclusive" in found.text
+
+
+def test_answers_and_first_figure_come_before_the_claims() -> None:
+    row = {**CLAIM, "claim": "tickets beat the dense network", "case": "last epoch"}
+    minute = one_minute.of_claims([{**row, "quantity": "accuracy (points)"}])
+    html = page(claims=[CLAIM], minute=minute)
+    order = ("do tickets win?", 'id="image-accuracy"', "The claims")
+    places = [html.index(text) for text in order]
+    assert places == sorted(places)
+    assert html.count('id="image-accuracy"') == 1
+    assert "0.25 [0.125, −1e−07] points" in Parsed(html).text
+
+
+def test_a_rehearsal_says_so_shows_the_reference_first_and_folds_its_own_claims() -> None:
+    text = (REPOSITORY / "docs/results/README.md").read_text(encoding="utf-8")
+    reference = one_minute.of_page(text)
+    assert len(reference) == 7 and all(row.answer and row.number for row in reference)
+    assert not any("*" in row.number or "](" in row.number for row in reference)
+    config = yaml.safe_load((REPOSITORY / "config/quick.yaml").read_text(encoding="utf-8"))
+    said = one_minute.rehearsal({**FULL, "dataset": config["dataset"]})
+    assert said.startswith("embedded images") and one_minute.rehearsal(FULL) == ""
+    first = picture("accuracy", REPOSITORY / "docs/results/figures/accuracy.png", "Reference.")
+    html = page(claims=[CLAIM], minute=reference, first=first, rehearsal=said)
+    order = ("This run is a rehearsal", reference[0].answer, "image-reference", "image-accuracy")
+    places = [html.index(text) for text in order]
+    assert places == sorted(places)
+    assert "<details><summary>Every verdict of this rehearsal" in html
+    assert "<details open><summary>Every verdict" in page(claims=[CLAIM])
+
+
+def test_a_page_without_the_table_of_answers_is_refused() -> None:
+    with pytest.raises(ValueError, match="In one minute"):
+        one_minute.of_page("## In one minute\n\nNothing.\n\n| a | b |\n")
+
+
+def test_questions_are_about_claims_that_there_are() -> None:
+    assert {question.claim for question in one_minute.QUESTIONS} <= set(CLAIMS)
+
+
+def test_an_open_question_is_open_and_a_decided_case_is_named() -> None:
+    row = {**CLAIM, "claim": "new: property X suffices", "verdict": "inconclusive", "case": "a"}
+    assert one_minute.of_claims([row])[0].answer == "open"
+    answer = one_minute.of_claims([row, {**row, "case": "b", "verdict": "contradicted"}])[0].answer
+    assert answer == "no: b"
 
 
 def test_without_claims_the_page_does_not_mention_them() -> None:
@@ -113,16 +176,23 @@ def test_hostile_names_are_shown_and_never_run() -> None:
     config = {**FULL, "studies": {k: {**v, "title": HOSTILE} for k, v in FULL["studies"].items()}}
     row = {**CLAIM, "claim": HOSTILE, "case": HOSTILE, "figure": f"{HOSTILE}.png"}
     row |= {"verdict": HOSTILE, "quantity": HOSTILE, "remark": HOSTILE}
+    curve = [HOSTILE, HOSTILE, [[1, 2, 3, 4]]]
+    panel = {"title": HOSTILE, "x": HOSTILE, "y": [HOSTILE], "box": [0, 0, 900, 9]}
+    shown = {
+        "panels": [{**panel, "curves": [curve], "legend": legend} for legend in ([], [curve[:2]])]
+    }
     html = page(
         config=config,
-        pictures=[Picture("accuracy", 1, 1, HOSTILE)],
+        pictures=[Picture("accuracy", 1, 1, HOSTILE, HOSTILE, shown)],
+        minute=[one_minute.Row(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE)],
+        rehearsal=HOSTILE,
         claims=[row],
         installed={"python": HOSTILE},
         recorded={"torch": [HOSTILE]},
         run_times=[frontpage_data.RunTime(HOSTILE, 1, 1.0, 1.0, 1.0)],
     )
     found = Parsed(html)
-    assert "script" not in found.tags
+    assert found.tags.count("script") == 2 and "img" not in found.tags
     assert len(found.images) == 1
     assert HOSTILE in found.text
 
@@ -183,7 +253,7 @@ def test_a_table_that_is_not_claims_is_refused(tmp_path: Path) -> None:
 def test_what_is_no_png_is_refused(tmp_path: Path) -> None:
     (tmp_path / "chi.png").write_bytes(b"<html>")
     with pytest.raises(ValueError, match=r"chi\.png"):
-        frontpage_data.image_size(tmp_path / "chi.png")
+        picture("chi", tmp_path / "chi.png")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from browser import DESKTOP, PHONE, Browser, browser, missing
-from workflow_tools import overlay, snakemake, tiny_clone
+from workflow_tools import REPOSITORY, overlay, snakemake, tiny_clone
 
 pytestmark = [
     pytest.mark.browser,
@@ -21,14 +21,46 @@ pytestmark = [
 ]
 HOSTILE = "<img src=x onerror='document.title=1'> & \"quotes\""
 ONE_STUDY = {"studies": {"convnet-normal": None, "fcnet-normal": {"title": HOSTILE}}}
-LOADED = """
-const image = document.querySelectorAll("main img")[arguments[0]];
-image.scrollIntoView({behavior: "instant"});
-return image.complete && image.naturalWidth > 0;
+# A picture is in the page once; what shows it (the whole of it, or a panel) has a size.
+SHOWN = """
+return [...document.querySelectorAll("figure")].map(figure => {
+  const shown = [...figure.querySelectorAll("svg")].map(e => e.getBoundingClientRect());
+  return [figure.id, Math.max(0, ...shown.map(box => box.width * box.height)),
+          shown.filter(box => box.width > 0).length,
+          Math.max(...shown.map(box => box.left + box.width))];
+});
 """
+DECODES = """
+const image = new Image();
+image.src = document.querySelectorAll("image")[arguments[0]].getAttribute("href");
+return image.decode().then(() => image.naturalWidth);
+"""
+FIRST = """
+const shown = [...document.querySelectorAll("#minute svg")].map(e => e.getBoundingClientRect());
+const table = document.querySelector("#minute table").getBoundingClientRect();
+return [table.top, table.bottom, ...shown.filter(box => box.width > 0).slice(0, 1)
+  .flatMap(box => [box.top, box.bottom])];
+"""
+POINT = """
+const svg = document.querySelector("#minute svg");
+const curves = JSON.parse(document.getElementById("curves").textContent);
+const panel = curves[svg.dataset.figure].panels[0], point = panel.curves[0][2][0];
+const place = new DOMPoint(point[0], point[1]).matrixTransform(svg.getScreenCTM());
+const move = {bubbles: true, clientX: place.x + 3, clientY: place.y - 2};
+svg.dispatchEvent(new PointerEvent("pointermove", move));
+const tip = document.getElementById("tip"), seen = [tip.hidden, tip.innerText];
+svg.dispatchEvent(new PointerEvent("pointermove", {...move, clientX: 0, clientY: 0}));
+return [...seen, tip.hidden, panel.curves[0][0], point[3]];
+"""
+VIOLATIONS = """
+return axe.run(document, {preload: false, resultTypes: ["violations"]})
+  .then(found => found.violations.map(v => v.id + ": " + v.nodes[0].html.slice(0, 120)));
+"""
+AXE = REPOSITORY / "build/axe/package/axe.min.js"
 TOO_WIDE = """
 return [...document.querySelectorAll("body *")]
-  .filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest(".scroll, nav, pre"))
+  .filter(e => !e.closest(".scroll, nav, pre, svg *"))
+  .filter(e => e.getBoundingClientRect().right > innerWidth + 1)
   .map(e => e.outerHTML.slice(0, 80));
 """
 FONT_SIZES = """
@@ -71,13 +103,58 @@ def test_the_front_page_opens_from_the_disk_and_all_its_figures_load(
 ) -> None:
     chromium.open(folder / "index.html", size)
     keep(chromium, f"index-{size[0]}")
-    count = chromium.run("return document.querySelectorAll('main img').length")
-    assert count == len(list(folder.glob("*.png"))) > 10
-    for number in range(count):
-        chromium.wait(LOADED, number)
+    figures = chromium.run(SHOWN)
+    assert len(figures) == len(list(folder.glob("*.png"))) + is_rehearsal(chromium) > 10
+    for number, (name, area, panels, right) in enumerate(figures):
+        assert area > 10_000 and right <= size[0], name
+        assert panels == 1 or size == PHONE, "on a desktop a figure is whole"
+        assert chromium.run(DECODES, number) > 100
+    assert max(panels for _, _, panels, _ in figures) > (size == PHONE)
     keep(chromium, f"index-{size[0]}-last-figure")
     assert chromium.errors() == []
     assert chromium.run("return document.title").startswith("ticketlens: ")
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_answers_and_the_first_figure_are_on_the_first_screen(
+    chromium: Browser, folder: Path, size: tuple[int, int]
+) -> None:
+    chromium.open(folder / "index.html", size)
+    top, bottom, figure_top, figure_bottom = chromium.run(FIRST)
+    assert 0 < top < bottom < size[1] and 0 < figure_top < figure_bottom <= size[1]
+
+
+def test_the_pointer_shows_values_and_a_click_opens_the_figure_at_full_size(
+    chromium: Browser, folder: Path
+) -> None:
+    chromium.open(folder / "index.html")
+    hidden, words, hidden_again, name, value = chromium.run(POINT)
+    assert (hidden, hidden_again) == (False, True)
+    assert words.startswith(f"{name}\n{value}") and "density" in words
+    chromium.open(folder / "index.html", PHONE)
+    chromium.run("document.querySelector('#minute .zoom:not(.whole)').click()")
+    assert chromium.run("return document.getElementById('large').open")
+    width = "return document.querySelector('dialog svg').getBoundingClientRect().width"
+    assert chromium.run(width) == chromium.run(
+        "return +document.querySelector('#minute image').getAttribute('width')"
+    )
+    keep(chromium, "index-360-large")
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="no axe-core: `make test-report` fetches it by npm")
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_axe_finds_nothing_to_complain_of(
+    chromium: Browser, folder: Path, size: tuple[int, int]
+) -> None:
+    chromium.open(folder / "index.html", size)
+    chromium.run("document.querySelectorAll('details').forEach(e => e.open = true)")
+    chromium.run(AXE.read_text(encoding="utf-8"))
+    assert chromium.run(VIOLATIONS) == []
+
+
+def is_rehearsal(chromium: Browser) -> bool:
+    """Whether the page shows a picture of the reference study."""
+    return chromium.run("return document.getElementById('figure-reference') != null")
 
 
 def test_the_front_page_needs_no_sideways_scrolling_on_a_phone(

@@ -15,6 +15,7 @@ from snakemake.exceptions import WorkflowError
 
 from ticketlens.jobs import preflight
 from ticketlens.jobs.fingerprint import Fingerprints
+from ticketlens.pages import one_minute
 from ticketlens.study import image_counts, material
 from ticketlens.study.arms import not_applicable
 from ticketlens.study.catalogue import figures as pictures

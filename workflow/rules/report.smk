@@ -19,6 +19,8 @@ rule index:
             if has_caption(key)
         ],
         template=of_workflow("report/index.html.j2"),
+        script=of_workflow("report/index.js"),
+        reference=one_minute.shown_first(config, of_workflow("../docs/results")),
     output:
         page="<results>/index.html",
     log:

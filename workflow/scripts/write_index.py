@@ -1,34 +1,50 @@
 """Write the front page of the results: see ticketlens.pages.frontpage."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from ticketlens.files.atomic import write_text
 from ticketlens.jobs.joblog import job_log
-from ticketlens.pages import frontpage_data
-from ticketlens.pages.frontpage import Page, Picture, caption, render
+from ticketlens.pages import frontpage_data, one_minute
+from ticketlens.pages.frontpage import Page, caption, render
+from ticketlens.pages.pictures import picture
 from ticketlens.study.catalogue.figures import key
+
+REFERENCE = "The reference study: 8 × 256 tanh networks on CIFAR-10, 50 epochs a level."
 
 
 def main(snakemake) -> None:
-    config = json.loads(snakemake.params.config)
-    captions = {Path(path).stem: Path(path).read_text() for path in snakemake.input.captions}
+    config, given = json.loads(snakemake.params.config), snakemake.input
+    captions = {Path(path).stem: Path(path).read_text() for path in given.captions}
     pictures = [
-        Picture(name, *frontpage_data.image_size(path), caption(captions.get(key(name), ""), name))
-        for path in snakemake.input.figures
+        picture(name, path, caption(captions.get(key(name), ""), name))
+        for path in given.figures
         for name in [Path(path).stem]
     ]
+    claims = frontpage_data.claims(given.claims)
     page = Page(
         config=config,
         pictures=pictures,
-        tables=[Path(path).stem for path in snakemake.input.tables],
+        tables=[Path(path).stem for path in given.tables],
         # Run times and recorded versions of what there is: no reason to run anything again.
         run_times=frontpage_data.run_times(snakemake.params.benchmarks),
         installed=frontpage_data.installed_versions(),
         recorded=frontpage_data.recorded_versions(snakemake.params.checkpoints, config["studies"]),
-        claims=frontpage_data.claims(snakemake.input.claims),
+        claims=claims,
+        minute=one_minute.of_claims(claims),
+        rehearsal=one_minute.rehearsal(config),
     )
-    write_text(snakemake.output.page, render(page, Path(snakemake.input.template).read_text()))
+    if given.get("reference"):
+        # A rehearsal decides nothing: the answers that there are come first.
+        answers, figure = given.reference
+        page = replace(
+            page,
+            minute=one_minute.of_page(Path(answers).read_text(encoding="utf-8")),
+            first=picture("accuracy", figure, REFERENCE),
+        )
+    texts = [Path(path).read_text(encoding="utf-8") for path in (given.template, given.script)]
+    write_text(snakemake.output.page, render(page, *texts))
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def accuracy(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
                 for end in ("lower", "upper")
             ]
             plotting.draw_intervals(
-                axis, points["density"] * shift, percent, colour, marker=marker, label=label
+                axis, points["density"], percent, colour, shift, marker=marker, label=label
             )
         dense = 100 * rows.loc[rows["round"] == 0, "test_accuracy"].mean()
         axis.axhline(dense, color="0.5", lw=0.8, ls="--", zorder=0, label="dense, last epoch")

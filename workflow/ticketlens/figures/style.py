@@ -7,6 +7,7 @@ seeds: wide intervals (few seeds) run off them, and end in arrowheads. The inter
 
 from __future__ import annotations
 
+import json
 import os
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,6 +29,7 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from ticketlens.figures.described import SHIFT, described
 from ticketlens.files.atomic import replacing
 from ticketlens.verdicts.inference import t_interval
 
@@ -118,17 +120,26 @@ def spread(values: Iterable[int], count: int) -> list[int]:
 
 
 def draw_intervals(
-    axis: Axes, x: Sequence[float], intervals: pd.DataFrame, colour: object, **style: Any
+    axis: Axes,
+    x: Sequence[float],
+    intervals: pd.DataFrame,
+    colour: object,
+    shift: float = 1.0,
+    **style: Any,
 ) -> None:
-    """Draw a line of means with bars for their intervals; no bars for single seeds."""
+    """Draw a line of means with bars for their intervals; no bars for single seeds.
+
+    `shift` is a factor on x that keeps the bars of several lines apart; a page's pointer undoes it.
+    """
     half_widths = (intervals["upper"] - intervals["mean"]).to_numpy()
     drawn = axis.errorbar(
-        x,
+        np.asarray(x, dtype=float) * shift,
         intervals["mean"],
         yerr=None if np.isnan(half_widths).all() else np.nan_to_num(half_widths),
         color=colour,
         **{"capsize": 1.5, "elinewidth": 0.8, **style},
     )
+    drawn.lines[0].set_gid(f"{SHIFT}{shift}")
     for bars in drawn.lines[2]:
         bars.set_alpha(0.5)
 
@@ -150,7 +161,7 @@ def draw_against_density(
         for _, run in rows.groupby("seed"):
             own = seed_intervals(run, "round", column)
             axis.plot(own["density"], own["mean"], color=colour, alpha=0.25, lw=0.7)
-    draw_intervals(axis, intervals["density"] * shift, intervals, colour, **style)
+    draw_intervals(axis, intervals["density"], intervals, colour, shift, **style)
 
 
 def draw_layers(
@@ -163,12 +174,15 @@ def draw_layers(
     style = {"marker": "o", "ms": 2.2, "lw": 1.1, "elinewidth": 0.6, "capsize": 0, **style}
     for _, group in rows.groupby("round"):
         intervals = seed_intervals(group, "layer", column)
-        colour = scale.colour(group["density"].mean())
+        density = group["density"].mean()
+        colour = scale.colour(density)
         if 1 < group["seed"].nunique() < FEWEST_SEEDS:
             for _, run in group.groupby("seed"):
                 own = seed_intervals(run, "layer", column)
                 axis.plot(own["layer"], own["mean"], color=colour, alpha=0.35, lw=0.6, zorder=1.5)
-        draw_intervals(axis, intervals["layer"], intervals, colour, **style)
+        # A name that no legend shows: colours stand for densities; a page's pointer says it.
+        named = {"label": f"_density {density:.3g}", **style}
+        draw_intervals(axis, intervals["layer"], intervals, colour, **named)
 
 
 def frame(axis: Axes, *values: Iterable[float], margin: float = 0.06) -> None:
@@ -405,13 +419,22 @@ def mark_cut_intervals(figure: Figure) -> None:
 
 
 def save(figure: Figure, png: str | os.PathLike[str], pdf: str | os.PathLike[str]) -> None:
-    """Write a figure as PNG (at most 1,500 px wide) and PDF, and close it."""
+    """Write a figure as PNG (at most 1,500 px wide) and PDF, and close it.
+
+    The PNG has a text chunk `ticketlens`: what the figure shows, see `described`.
+    """
     mark_cut_intervals(figure)
     width = figure.get_size_inches()[0] * 1.05
     dpi = min(200, MAX_PIXELS / width)
+    figure.set_dpi(dpi)
+    figure.draw_without_rendering()
+    # Laid out once, for both files: otherwise each would lay it out twice.
+    figure.set_layout_engine("none")
+    page = figure.get_tightbbox().padded(mpl.rcParams["savefig.pad_inches"])
+    shown = json.dumps(described(figure, page, dpi), separators=(",", ":"))
     with replacing(png) as temporary:
-        figure.savefig(temporary, dpi=dpi)
+        figure.savefig(temporary, dpi=dpi, bbox_inches=page, metadata={"ticketlens": shown})
     with replacing(pdf) as temporary:
         # No time stamp: the same table gives the same file.
-        figure.savefig(temporary, metadata={"CreationDate": None})
+        figure.savefig(temporary, bbox_inches=page, metadata={"CreationDate": None})
     plt.close(figure)

@@ -1,11 +1,15 @@
 """The front page of a results folder: plain data in, one HTML text out.
 
-The page needs no network and no script; figures and tables are relative links beside it. The
-template escapes all text: titles and names come from a config that anyone may have written.
+The page is one file: figures are in it, and a small script that shows values under the pointer and
+opens figures at full size; without it everything can be read as well. Nothing comes from a network.
+Tables and PDFs are relative links beside it. The template escapes all text: titles and names come
+from a config that anyone may have written.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,41 +18,25 @@ from typing import Any
 
 import yaml
 from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 
 from ticketlens.pages.frontpage_data import RunTime, studies, summary
+from ticketlens.pages.numbers import duration, number
+from ticketlens.pages.one_minute import Row
+from ticketlens.pages.pictures import Picture
 from ticketlens.study.catalogue import figures, tables
-from ticketlens.study.catalogue.kinds import Figure
 
 # A word and a sign for each verdict: colour only underlines it.
 SIGNS = {"supported": "✓", "contradicted": "✗", "inconclusive": "?"}
-MINUS = "−"
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure beside the page: `name`.png and `name`.pdf, its size in pixels, its caption."""
-
-    name: str
-    width: int
-    height: int
-    caption: str
-
-    @property
-    def entry(self) -> Figure:
-        """Its category, and whether it is a key figure."""
-        return figures.entry(self.name)
-
-    @property
-    def title(self) -> str:
-        """Its title; of one study, with the study's name."""
-        found = figures.wildcards(self.name)
-        title = self.entry.title.format_map({"state": "", **found})
-        return f"{title}, {found['study']}" if found else title
 
 
 @dataclass(frozen=True)
 class Page:
-    """All that the front page shows."""
+    """All that the front page shows.
+
+    `minute` are the rows that a reader sees first. A rehearsal is one that says what makes it one;
+    its `minute` and the picture `first` are then those of the reference study.
+    """
 
     config: Mapping[str, Any]
     pictures: Sequence[Picture]
@@ -57,22 +45,37 @@ class Page:
     installed: Mapping[str, str] = field(default_factory=dict)
     recorded: Mapping[str, Sequence[str]] = field(default_factory=dict)
     claims: Sequence[Mapping[str, str]] = ()
+    minute: Sequence[Row] = ()
+    first: Picture | None = None
+    rehearsal: str = ""
 
 
-def render(page: Page, template: str) -> str:
-    """Return the page as HTML. `template` is the text of workflow/report/index.html.j2."""
+def render(page: Page, template: str, script: str = "") -> str:
+    """Return the page as HTML, complete in itself.
+
+    `template` and `script` are the texts of index.html.j2 and index.js in workflow/report. The page
+    allows this script alone to run, by its digest.
+    """
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"duration": duration, "figures": figures_of, "number": number}
     named = {name: study.get("title", name) for name, study in page.config["studies"].items()}
+    key = [picture for picture in page.pictures if picture.entry.is_key]
+    first = page.first or next(iter(key), None)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.from_string(template).render(
         page=page,
         summary=summary(page.config),
         studies=studies(page.config),
         titles=named,
-        key=[picture for picture in page.pictures if picture.entry.is_key],
+        first=first,
+        first_id="reference" if page.first else first and first.name,
+        key=[picture for picture in key if picture is not first],
         sections=sections(page.pictures),
+        curves=curves([*page.pictures, *([page.first] if page.first else [])], page.first),
+        script=Markup(script),  # the project's own text
+        digest=digest,
         tables={name: tables.about_table(name) for name in page.tables},
         claims=grouped(page.claims),
         tally=tally(page.claims),
@@ -82,6 +85,21 @@ def render(page: Page, template: str) -> str:
         config=yaml.safe_dump(page.config, sort_keys=False, allow_unicode=True, width=88),
         packages=[*dict.fromkeys([*page.installed, *page.recorded])],
     )
+
+
+def curves(pictures: Sequence[Picture], first: Picture | None = None) -> dict[str, Any]:
+    """Return what the pointer needs: by figure its size, and its panels that have curves."""
+    return {
+        "reference" if picture is first else picture.name: {
+            "size": [picture.width, picture.height],
+            "panels": [
+                {"x": panel.get("x", ""), "curves": panel["curves"]}
+                for panel in picture.shows.get("panels", ())
+                if panel["curves"]
+            ],
+        }
+        for picture in pictures
+    }
 
 
 def caption(text: str, figure: str) -> str:
@@ -118,29 +136,6 @@ def tally(claims: Sequence[Mapping[str, str]]) -> str:
     )
     words = [*SIGNS, *(word for word in counts if word not in SIGNS)]
     return ", ".join(f"{counts[word]} {word}" for word in words)
-
-
-def number(text: str) -> str:
-    """Return a number of a table with three significant digits; empty text is a dash."""
-    if text == "":
-        return "–"
-    value = float(text)
-    shown = f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
-    return shown.replace("-", MINUS)
-
-
-def duration(seconds: float) -> str:
-    """Return a time that people read: '3.2 s', '4 min 05 s', '2 h 10 min', '3 d 4 h'."""
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    minutes = round(seconds / 60)
-    if minutes < 48 * 60:
-        return f"{minutes // 60} h {minutes % 60:02d} min"
-    hours = round(seconds / 3600)
-    return f"{hours // 24} d {hours % 24} h"
 
 
 def figures_of(rows: Sequence[Mapping[str, str]]) -> list[str]:

@@ -7,7 +7,6 @@ import os
 import platform
 import re
 import statistics
-import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -111,15 +110,6 @@ def recorded_versions(checkpoints: str | Path, studies: Iterable[str]) -> dict[s
                         label = LABELS.get(name, name.removeprefix("version_"))
                         found.setdefault(label, set()).add(str(value))
     return {name: sorted(values) for name, values in sorted(found.items())}
-
-
-def image_size(path: str | Path) -> tuple[int, int]:
-    """Return (width, height) of a PNG file in pixels. Raises ValueError if it is none."""
-    with open(path, "rb") as file:
-        head = file.read(24)
-    if len(head) < 24 or head[:8] != b"\x89PNG\r\n\x1a\n":
-        raise ValueError(f"{path}: not a PNG file")
-    return struct.unpack(">II", head[16:24])
 
 
 def summary(config: Mapping[str, Any]) -> str:

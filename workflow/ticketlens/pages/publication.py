@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from ticketlens.files.atomic import replacing
 from ticketlens.files.csv_tables import read_table
@@ -29,17 +30,22 @@ DIGITS = 6
 def write_picture(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
     """Write a PNG of fewer colours, and if need be fewer pixels: at most `MAX_BYTES`.
 
+    What it says of its panels stays, unless it has fewer pixels.
     Raises ValueError if that is not enough.
     """
     with Image.open(source) as opened:
         picture = opened.convert("RGB")
+        said = opened.info.get("ticketlens")
     for width in MAX_WIDTHS:
         small = picture.copy()
         small.thumbnail((width, small.height), Image.Resampling.LANCZOS)
+        shows = PngInfo()
+        if said and small.size == picture.size:
+            shows.add_text("ticketlens", said)
         for colours in COLOURS:
             with replacing(target) as temporary:
                 small.quantize(colours, dither=Image.Dither.NONE).save(
-                    temporary, "PNG", optimize=True
+                    temporary, "PNG", optimize=True, pnginfo=shows
                 )
             if os.path.getsize(target) <= MAX_BYTES:
                 return
