@@ -7,10 +7,11 @@ panel at a time and the values under a pointer, whatever the figure is.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
@@ -19,6 +20,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox, BboxBase
 
+Points = npt.NDArray[np.float64]
+"""x and y of points, shape (points, 2)."""
+Pixels = Callable[[Points], Points]
 MAX_POINTS = 1500
 """Curves of a figure with more points are left out: the points would be too near."""
 LETTERS = {
@@ -45,9 +49,9 @@ def described(figure: Figure, page: BboxBase, dpi: float) -> dict[str, Any]:
     that share the x axis of the panel below them share its box. A legend outside the panels, and a
     colour bar, are panels without curves.
     """
-    origin, height = page.min * dpi, page.height * dpi
+    origin, height = np.asarray(page.min) * dpi, page.height * dpi
 
-    def pixels(points: np.ndarray) -> np.ndarray:
+    def pixels(points: Points) -> Points:
         moved = (points - origin) * dpi / figure.dpi if figure.dpi != dpi else points - origin
         return np.column_stack([moved[:, 0], height - moved[:, 1]])
 
@@ -58,7 +62,7 @@ def described(figure: Figure, page: BboxBase, dpi: float) -> dict[str, Any]:
         right, bottom = min(right + EDGE, width), min(bottom + EDGE, height_)
         return [round(number) for number in (left, top, right - left, bottom - top)]
 
-    legends = [
+    legends: list[dict[str, Any]] = [
         {
             "title": "legend",
             "box": box(legend.get_window_extent()),
@@ -70,17 +74,17 @@ def described(figure: Figure, page: BboxBase, dpi: float) -> dict[str, Any]:
         }
         for legend in figure.legends
     ]
-    found = legends + [
+    found: list[dict[str, Any]] = legends + [
         {
             "title": plain(" ".join(group[0].get_title().split())),
             "x": plain(group[-1].get_xlabel()),
             "y": [plain(_y_label(axis, figure)) for axis in group],
-            "box": box(Bbox.union([axis.get_tightbbox() for axis in group])),
+            "box": box(Bbox.union([_extent(axis) for axis in group])),
             "curves": [curve for axis in group for curve in _curves(axis, pixels)],
         }
         for group in _groups(figure)
     ]
-    if sum(len(points) for panel in found for *_, points in panel["curves"]) > MAX_POINTS:
+    if sum(len(curve[2]) for panel in found for curve in panel["curves"]) > MAX_POINTS:
         for panel in found:
             panel["curves"] = []
     return {"size": [round(page.width * dpi), round(height)], "panels": found}
@@ -101,6 +105,11 @@ def _groups(figure: Figure) -> list[list[Axes]]:
     return groups + list(waiting.values())
 
 
+def _extent(axis: Axes) -> BboxBase:
+    """Return where a panel and its labels are drawn."""
+    return axis.get_tightbbox() or axis.bbox
+
+
 def _y_label(axis: Axes, figure: Figure) -> str:
     """Return the name of y where another panel bears it, the leftmost one in the row; else ''."""
     if axis.get_ylabel() or axis.get_label() == "<colorbar>":
@@ -110,7 +119,7 @@ def _y_label(axis: Axes, figure: Figure) -> str:
     return min(row, key=lambda other: other.get_position().x0).get_ylabel()
 
 
-def _curves(axis: Axes, pixels: Any) -> Iterator[list[Any]]:
+def _curves(axis: Axes, pixels: Pixels) -> Iterator[list[Any]]:
     """Yield [name, colour, points] of the lines of a panel that have markers, bars or a name."""
     bars = {
         container.lines[0]: container
@@ -119,7 +128,7 @@ def _curves(axis: Axes, pixels: Any) -> Iterator[list[Any]]:
     }
     for line in axis.lines:
         name = str(bars[line].get_label() if line in bars else line.get_label())
-        if (line not in bars and UNNAMED.match(name)) or len(line.get_xdata()) < 2:
+        if (line not in bars and UNNAMED.match(name)) or np.size(line.get_xdata()) < 2:
             continue
         if line.get_transform() != axis.transData:  # axhline and the like: no curve
             continue
@@ -128,7 +137,7 @@ def _curves(axis: Axes, pixels: Any) -> Iterator[list[Any]]:
 
 
 def _points(
-    axis: Axes, line: Line2D, container: ErrorbarContainer | None, pixels: Any
+    axis: Axes, line: Line2D, container: ErrorbarContainer | None, pixels: Pixels
 ) -> list[list[float]]:
     """Return the points that lie in the panel."""
     values = np.column_stack([np.asarray(a, float) for a in line.get_data()])
@@ -165,7 +174,7 @@ def _short(number: float) -> float:
     return float(f"{number:.4g}")
 
 
-def _colour(artist: Artist) -> str:
+def _colour(artist: Artist | None) -> str:
     """Return the colour of a line, a marker or a patch."""
     for name in ("get_color", "get_facecolor", "get_edgecolor"):
         if hasattr(artist, name):

@@ -105,6 +105,7 @@ def _shows(raw: bytes) -> dict[str, Any]:
         if kind == b"tEXt" and body.startswith(KEYWORD):
             if zlib.crc32(kind + body) != checksum:
                 return {}
-            return json.loads(body.removeprefix(KEYWORD).decode("latin-1"))
+            shows: dict[str, Any] = json.loads(body.removeprefix(KEYWORD).decode("latin-1"))
+            return shows
         place += 12 + length
     return {}
