@@ -17,7 +17,7 @@ help:
 	@echo "make benchmark   set up .venv, time the training step, jobs and dry runs; best on an idle machine"
 	@echo "make test-slurm   run the workflow on a SLURM of one node, started and stopped for it (Debian, root)"
 	@echo "make test-install   build the wheel, install it into an empty environment, look at a file with it"
-	@echo "make nightly set up .venv, then many random kills, minutes of fuzzing, all tests as on other CPUs"
+	@echo "make nightly set up .venv, then random kills, fuzzing, a job of every kind under a profiler, other CPUs"
 	@echo "make test-lowest  the tests of files with the lowest h5py and NumPy that pyproject.toml allows"
 	@echo "make doctor  ten lines about this machine for a bug report; CONFIG=... for your config"
 	@echo "make test-report   look at the report in headless Chromium (installs it on Debian, as root)"

@@ -14,8 +14,7 @@ from ticketlens.measure import signal
 from ticketlens.measure.conv import signal as signal_conv
 from ticketlens.networks import build
 from ticketlens.spec import DatasetSpec, InitSpec, NetworkSpec, Spec
-from ticketlens.tickets import initialization
-from ticketlens.tickets import random_weights as weights
+from ticketlens.tickets import initialization, random_weights
 
 DENSE = Spec(
     network=NetworkSpec(hidden_layers=4, width=7), dataset=DatasetSpec(shape=(3, 3, 2), classes=4)
@@ -34,7 +33,7 @@ CONVS = [
 def make_ticket(spec, seed=0, density=0.6):
     theta = initialization.initial_layers(spec, seed)
     rng = np.random.default_rng(seed)
-    return weights.rewind([rng.random(layer.mask.shape) < density for layer in theta], theta)
+    return random_weights.rewind([rng.random(layer.mask.shape) < density for layer in theta], theta)
 
 
 def make_images(spec, count=6, seed=1):
@@ -252,7 +251,7 @@ def test_a_dead_layer_gives_nan_for_c_and_zero_for_q_without_a_warning():
     layers = initialization.initial_layers(spec, 0)
     masks = [layer.mask if i != 1 else ~layer.mask for i, layer in enumerate(layers)]
     found = measure(
-        weights.rewind(masks, layers), spec, make_images(spec), np.random.default_rng(0)
+        random_weights.rewind(masks, layers), spec, make_images(spec), np.random.default_rng(0)
     )
     assert (found.q[:, 1:] == 0).all() and (found.q[:, 0] > 0).all()
     assert np.isnan(found.pair_correlation[:, 1:]).all() and np.isnan(found.pair_slope).all()

@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from ticketlens.checkpoint import Layer
-from ticketlens.tickets import random_masks as mask_sources
+from ticketlens.tickets import random_masks
 from ticketlens.tickets.pruning import InvariantError
 from ticketlens.tickets.random_masks import NotApplicable
 
 MASK_SOURCES = {
     function.__name__: function
     for function in (
-        mask_sources.shuffle_layer,
-        mask_sources.shuffle_in_degree,
-        mask_sources.rewire,
-        mask_sources.uniform,
+        random_masks.shuffle_layer,
+        random_masks.shuffle_in_degree,
+        random_masks.rewire,
+        random_masks.uniform,
     )
 }
 
@@ -96,7 +96,7 @@ def test_a_source_keeps_its_counts_and_differs_wherever_it_can(name, network):
 def test_uniform_keeps_the_total_and_levels_the_hidden_densities(network):
     layers, rng = network
     try:
-        masks = mask_sources.uniform(layers, rng)
+        masks = random_masks.uniform(layers, rng)
     except NotApplicable:
         assume(False)
     assert sum(mask.sum() for mask in masks) == sum(layer.mask.sum() for layer in layers)
@@ -119,7 +119,7 @@ def test_the_same_stream_gives_the_same_masks_and_another_one_others(name):
 def test_rewiring_a_convolution_keeps_the_out_degree_per_channel_and_kernel_position():
     rng = np.random.default_rng(3)
     mask = rng.random((6, 4, 3, 3)) < 0.4
-    (rewired,) = mask_sources.rewire(make_layers(mask), rng)
+    (rewired,) = random_masks.rewire(make_layers(mask), rng)
     np.testing.assert_array_equal(rewired.sum(axis=0), mask.sum(axis=0))
     np.testing.assert_array_equal(rewired.sum(axis=(1, 2, 3)), mask.sum(axis=(1, 2, 3)))
 
@@ -138,7 +138,7 @@ def test_rewiring_is_uniform_over_all_masks_with_the_same_degrees():
         and (out_degrees(mask) == out_degrees(start)).all()
     ]
     rng = np.random.default_rng(4)
-    found = [mask_sources.rewired(start, rng).tobytes() for _ in range(2000)]
+    found = [random_masks.rewired(start, rng).tobytes() for _ in range(2000)]
     counts = np.array([found.count(key) for key in allowed])
     assert counts.sum() == len(found) and len(allowed) > 10
     assert stats.chisquare(counts).pvalue > 0.001
@@ -149,7 +149,7 @@ def test_rewiring_forgets_its_source():
     rng = np.random.default_rng(5)
     columns, rows = np.meshgrid(np.arange(300), np.arange(100))
     banded = (columns // 3 - rows) % 100 < 12
-    one, two = (mask_sources.rewired(banded, rng) for _ in range(2))
+    one, two = (random_masks.rewired(banded, rng) for _ in range(2))
     kept = banded.sum()
     chance, noise = 0.12, 4 * np.sqrt(0.12 * 0.88 / kept)
     assert (banded & one).sum() / kept == pytest.approx(chance, abs=noise)
@@ -169,7 +169,7 @@ def test_rewiring_the_widest_layer_of_the_study_takes_less_than_two_seconds():
     rng = np.random.default_rng(7)
     mask = rng.random((256, 3072)) < 0.5
     start = time.process_time()
-    mask_sources.rewired(mask, rng)
+    random_masks.rewired(mask, rng)
     assert time.process_time() - start < 2
 
 
@@ -197,8 +197,8 @@ def test_not_applicable_can_be_caught_as_a_value_error():
 
 def test_a_mask_that_is_alone_with_its_degrees_cannot_be_rewired():
     with pytest.raises(NotApplicable):
-        mask_sources.rewire(make_layers(staircase(5)), np.random.default_rng(0))
-    (shuffled,) = mask_sources.shuffle_layer(make_layers(staircase(5)), np.random.default_rng(0))
+        random_masks.rewire(make_layers(staircase(5)), np.random.default_rng(0))
+    (shuffled,) = random_masks.shuffle_layer(make_layers(staircase(5)), np.random.default_rng(0))
     assert not np.array_equal(shuffled, staircase(5))
 
 
@@ -210,7 +210,7 @@ def test_no_swap_agrees_with_a_search_for_checkerboards_on_all_small_masks():
             for a, b in itertools.permutations(range(3), 2)
             for c, d in itertools.permutations(range(3), 2)
         )
-        assert mask_sources.no_swap(mask) == (not swaps)
+        assert random_masks.no_swap(mask) == (not swaps)
 
 
 # What breaks is caught
@@ -225,7 +225,7 @@ def test_no_swap_agrees_with_a_search_for_checkerboards_on_all_small_masks():
     ],
 )
 def test_a_shuffle_that_is_the_identity_is_caught(monkeypatch, name, function):
-    monkeypatch.setattr(mask_sources, function, lambda matrix, rng: matrix.copy())
+    monkeypatch.setattr(random_masks, function, lambda matrix, rng: matrix.copy())
     with pytest.raises(InvariantError, match="own mask"):
         MASK_SOURCES[name](random_layers(np.random.default_rng(0)), np.random.default_rng(1))
 
@@ -240,7 +240,7 @@ def test_a_shuffle_that_is_the_identity_is_caught(monkeypatch, name, function):
     ],
 )
 def test_a_shuffle_that_keeps_less_than_it_claims_is_caught(monkeypatch, name, function, broken):
-    monkeypatch.setattr(mask_sources, function, broken)
+    monkeypatch.setattr(random_masks, function, broken)
     with pytest.raises(InvariantError, match="counts"):
         MASK_SOURCES[name](random_layers(np.random.default_rng(0)), np.random.default_rng(1))
 
@@ -248,10 +248,10 @@ def test_a_shuffle_that_keeps_less_than_it_claims_is_caught(monkeypatch, name, f
 def test_a_uniform_mask_that_loses_weights_or_repeats_the_source_is_caught(monkeypatch):
     layers, rng = random_layers(np.random.default_rng(0)), np.random.default_rng(1)
     with monkeypatch.context() as patch:
-        patch.setattr(mask_sources, "_permuted", lambda matrix, rng: np.zeros_like(matrix))
+        patch.setattr(random_masks, "_permuted", lambda matrix, rng: np.zeros_like(matrix))
         with pytest.raises(InvariantError, match="0 weights kept"):
-            mask_sources.uniform(layers, rng)
+            random_masks.uniform(layers, rng)
     first = make_layers(np.arange(6).reshape(2, 3) < 4, np.arange(4).reshape(2, 2) < 2)
-    monkeypatch.setattr(mask_sources, "_permuted", lambda matrix, rng: matrix)
+    monkeypatch.setattr(random_masks, "_permuted", lambda matrix, rng: matrix)
     with pytest.raises(InvariantError, match="own masks"):
-        mask_sources.uniform(first, rng)
+        random_masks.uniform(first, rng)

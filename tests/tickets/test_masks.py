@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ticketlens.checkpoint import Layer
 from ticketlens.spec import PruningSpec
-from ticketlens.tickets import pruning as masks
+from ticketlens.tickets import pruning
 from ticketlens.tickets.pruning import (
     InvariantError,
     check_lowest,
@@ -86,7 +86,7 @@ def test_each_layer_loses_its_weakest_weights_and_the_readout_fewer():
 def test_ties_are_broken_by_index(values, count):
     # Only three different magnitudes, in any order: the earlier of two equal weights goes first.
     scores = np.array([value % 3 for value in values], np.float32).reshape(3, 4)
-    pruned = masks.remove_lowest(scores, np.ones((3, 4), bool), count)
+    pruned = pruning.remove_lowest(scores, np.ones((3, 4), bool), count)
     removed = sorted(range(12), key=lambda i: (scores.flat[i], i))[:count]
     assert np.flatnonzero(~pruned).tolist() == sorted(removed)
 
@@ -104,9 +104,9 @@ def test_a_weight_of_zero_magnitude_counts_as_kept_until_it_is_pruned():
     layer = network()[0]
     weight = layer.weight.copy()
     weight.ravel()[[3, 5]] = [-0.0, 0.0]
-    pruned = masks.remove_lowest(np.abs(weight), layer.mask, 1)
+    pruned = pruning.remove_lowest(np.abs(weight), layer.mask, 1)
     assert np.flatnonzero(~pruned).tolist() == [3]
-    again = masks.remove_lowest(np.abs(weight), pruned, 1)
+    again = pruning.remove_lowest(np.abs(weight), pruned, 1)
     assert np.flatnonzero(~again).tolist() == [3, 5]
 
 
@@ -169,7 +169,7 @@ def test_random_pruning_depends_on_seed_round_and_layer_but_not_on_weights():
 
 @given(
     st.integers(0, 9), RATES, RATES, st.sampled_from(["layer", "global"]),
-    st.sampled_from(sorted(masks.CRITERIA)),
+    st.sampled_from(sorted(pruning.CRITERIA)),
 )  # fmt: skip
 def test_masks_are_nested_over_many_rounds_with_exact_counts(seed, rate, readout, scope, criterion):
     pruning = PruningSpec(rate, readout, scope, criterion)
@@ -249,7 +249,7 @@ def forgotten(scores, mask, count):
     return mask.copy()
 
 
-REMOVE_LOWEST = masks.remove_lowest
+REMOVE_LOWEST = pruning.remove_lowest
 
 
 @pytest.mark.parametrize("scope", ["layer", "global"])
@@ -264,7 +264,7 @@ REMOVE_LOWEST = masks.remove_lowest
 def test_a_pruning_step_that_breaks_an_invariant_stops(monkeypatch, scope, broken, message):
     previous = [np.arange(prod(shape)).reshape(shape) % 7 != 0 for shape in SIZES]
     layers = network(0, previous)
-    monkeypatch.setattr(masks, "remove_lowest", broken)
+    monkeypatch.setattr(pruning, "remove_lowest", broken)
     with pytest.raises(InvariantError, match=message):
         prune(layers, layers, PruningSpec(scope=scope), 0, 1)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from core_tools import same_bits
 from ticketlens.checkpoint import check_parameters
 from ticketlens.spec import DatasetSpec, InitSpec, NetworkSpec, Spec
-from ticketlens.tickets import random_weights as weights
+from ticketlens.tickets import random_weights
 from ticketlens.tickets.initialization import initial_layers
 from ticketlens.tickets.pruning import InvariantError
 from ticketlens.tickets.random_weights import check_rewound, check_theta, rewind
@@ -130,7 +130,7 @@ def test_a_rewind_that_forgot_to_rewind_stops(monkeypatch, make_ticket, make_tra
             is_weight = weight.dtype == np.float32 and known
             return np.where(mask, known[0], zero) if is_weight else np.where(mask, weight, zero)
 
-    monkeypatch.setattr(weights, "np", Forgetful())
+    monkeypatch.setattr(random_weights, "np", Forgetful())
     with pytest.raises(InvariantError, match="rewound weights differ from mask × theta"):
         rewind([layer.mask for layer in trained], theta)
 

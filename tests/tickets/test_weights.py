@@ -11,19 +11,17 @@ from scipy import stats
 from ticketlens import checkpoint
 from ticketlens.checkpoint import Checkpoint, Layer
 from ticketlens.spec import DatasetSpec, InitSpec, NetworkSpec, Spec
-from ticketlens.tickets import initialization
-from ticketlens.tickets import random_masks as mask_sources
-from ticketlens.tickets import random_weights as weights
+from ticketlens.tickets import initialization, random_masks, random_weights
 from ticketlens.tickets.pruning import InvariantError
 from ticketlens.tickets.random_masks import NotApplicable
 
 WEIGHTS = {
-    "shuffled-values": weights.shuffled_values,
-    "sign-redrawn": weights.signs_redrawn,
-    "sign-kept": weights.sign_kept,
-    "fresh-matched": weights.gaussian_matched,
-    "fresh": weights.fresh,
-    "masked-orthogonal": weights.masked_orthogonal,
+    "shuffled-values": random_weights.shuffled_values,
+    "sign-redrawn": random_weights.signs_redrawn,
+    "sign-kept": random_weights.sign_kept,
+    "fresh-matched": random_weights.gaussian_matched,
+    "fresh": random_weights.fresh,
+    "masked-orthogonal": random_weights.masked_orthogonal,
 }
 DENSE = Spec(
     network=NetworkSpec(hidden_layers=3, width=12), dataset=DatasetSpec(shape=(3, 3, 2), classes=4)
@@ -37,7 +35,7 @@ def make_ticket(spec=DENSE, seed=0, density=0.5):
     theta = initialization.initial_layers(spec, seed)
     rng = np.random.default_rng(seed)
     masks = [rng.random(layer.mask.shape) < density for layer in theta]
-    return theta, weights.rewind(masks, theta)
+    return theta, random_weights.rewind(masks, theta)
 
 
 def masks_of(layers):
@@ -77,17 +75,17 @@ def test_a_weight_off_the_mask_or_a_negative_zero_is_not_a_rewound_ticket(wrong)
     weight[np.nonzero(~ticket[1].mask)[0][0], np.nonzero(~ticket[1].mask)[1][0]] = wrong
     broken = (ticket[0], with_weight(ticket[1], weight), *ticket[2:])
     with pytest.raises(InvariantError, match=r"hidden2: 1 rewound weights differ"):
-        weights.check_rewound(broken, theta)
+        random_weights.check_rewound(broken, theta)
 
 
 def test_a_rewind_that_forgot_to_rewind_is_caught():
     theta, ticket = make_ticket()
     trained = [with_weight(layer, layer.weight * np.float32(1.5)) for layer in ticket]
     with pytest.raises(InvariantError, match="hidden1"):
-        weights.check_rewound(trained, theta)
+        random_weights.check_rewound(trained, theta)
     moved = dataclasses.replace(ticket[0], bias=ticket[0].bias + np.float32(0.1))
     with pytest.raises(InvariantError, match="biases"):
-        weights.check_rewound((moved, *ticket[1:]), theta)
+        random_weights.check_rewound((moved, *ticket[1:]), theta)
 
 
 # What every redraw does
@@ -118,14 +116,14 @@ def test_the_same_stream_gives_the_same_weights_and_another_one_others(name):
 def test_a_layer_without_weights_is_left_alone(name):
     theta, ticket = make_ticket()
     masks = [np.zeros_like(theta[0].mask), *masks_of(ticket)[1:]]
-    drawn = redraw(name, weights.rewind(masks, theta), masks=masks)
+    drawn = redraw(name, random_weights.rewind(masks, theta), masks=masks)
     assert not drawn[0].weight.any() and drawn[1].weight.any()
 
 
 @pytest.mark.parametrize("name", WEIGHTS)
 def test_a_ticket_without_any_weight_is_not_applicable(name):
     theta, _ = make_ticket()
-    empty = weights.rewind([np.zeros_like(layer.mask) for layer in theta], theta)
+    empty = random_weights.rewind([np.zeros_like(layer.mask) for layer in theta], theta)
     with pytest.raises(NotApplicable):
         redraw(name, empty)
 
@@ -143,7 +141,7 @@ def test_shuffled_values_are_the_same_values_in_other_places(seed, density):
 
 def test_shuffled_values_go_onto_another_mask_of_the_same_counts_and_no_other():
     theta, ticket = make_ticket()
-    masks = mask_sources.shuffle_layer(ticket, np.random.default_rng(5))
+    masks = random_masks.shuffle_layer(ticket, np.random.default_rng(5))
     for layer, source in zip(redraw("shuffled-values", ticket, masks=masks), ticket, strict=True):
         np.testing.assert_array_equal(np.sort(kept(layer)), np.sort(kept(source)))
     with pytest.raises(ValueError, match=r"hidden1: .* counts must agree"):
@@ -182,7 +180,7 @@ def test_kept_signs_come_with_magnitudes_of_the_study_s_own_scheme():
 
 def test_signs_of_theta0_reach_masks_that_the_ticket_s_do_not():
     theta, ticket = make_ticket()
-    masks = mask_sources.shuffle_layer(ticket, np.random.default_rng(5))
+    masks = random_masks.shuffle_layer(ticket, np.random.default_rng(5))
     for layer, source in zip(redraw("sign-kept", theta, masks=masks), theta, strict=True):
         np.testing.assert_array_equal(np.sign(kept(layer)), np.sign(source.weight[layer.mask]))
     for name in ("sign-kept", "sign-redrawn"):
@@ -257,7 +255,7 @@ def test_fresh_weights_refuse_a_spec_of_another_network(name):
 
 def test_matched_gaussian_needs_weights_to_match():
     theta, ticket = make_ticket()
-    empty = weights.rewind([np.zeros_like(layer.mask) for layer in theta], theta)
+    empty = random_weights.rewind([np.zeros_like(layer.mask) for layer in theta], theta)
     with pytest.raises(ValueError, match="no weights to take"):
         redraw("fresh-matched", (empty[0], *ticket[1:]), masks=masks_of(ticket))
 
@@ -292,7 +290,7 @@ def test_a_redraw_that_changes_nothing_is_caught(name):
 @pytest.mark.parametrize("name", ["fresh", "sign-kept"])
 def test_fresh_weights_that_are_the_ticket_s_own_are_caught(monkeypatch, name):
     theta, ticket = make_ticket()
-    monkeypatch.setattr(weights, "initial_layers", lambda spec, seed: theta)
+    monkeypatch.setattr(random_weights, "initial_layers", lambda spec, seed: theta)
     with pytest.raises(InvariantError, match="source's own weights"):
         redraw(name, ticket)
 
@@ -308,7 +306,7 @@ def test_fresh_weights_that_are_the_ticket_s_own_are_caught(monkeypatch, name):
 )
 def test_a_redraw_that_keeps_less_than_it_claims_is_caught(monkeypatch, name, change):
     _, ticket = make_ticket()
-    sound = weights._redraw
+    sound = random_weights._redraw
 
     def broken(*arguments):
         return tuple(
@@ -316,7 +314,7 @@ def test_a_redraw_that_keeps_less_than_it_claims_is_caught(monkeypatch, name, ch
         )
 
     redraw(name, ticket)
-    monkeypatch.setattr(weights, "_redraw", broken)
+    monkeypatch.setattr(random_weights, "_redraw", broken)
     with pytest.raises(InvariantError, match="hidden1"):
         redraw(name, ticket)
 
@@ -330,11 +328,11 @@ def test_a_layer_of_two_possible_weights_is_drawn_until_it_is_the_other(seed):
     )
     theta = initialization.initial_layers(spec, seed)
     masks = [layer.mask for layer in theta]
-    drawn = weights.fresh(masks, theta, spec, np.random.default_rng(seed))
+    drawn = random_weights.fresh(masks, theta, spec, np.random.default_rng(seed))
     for layer, old in zip(drawn, theta, strict=True):
         assert not np.array_equal(layer.weight, old.weight), layer.name
         if layer.weight.size == 1:
             assert layer.weight == -old.weight
-    kept = weights.sign_kept(masks, theta, spec, np.random.default_rng(seed))
+    kept = random_weights.sign_kept(masks, theta, spec, np.random.default_rng(seed))
     assert np.array_equal(kept[1].weight, theta[1].weight)  # sign and size leave nothing to draw
     assert not np.array_equal(kept[0].weight, theta[0].weight)

@@ -8,8 +8,7 @@ import sys
 
 import pytest
 
-from ticketlens.training import loop as training
-from ticketlens.training import memory
+from ticketlens.training import loop, memory
 from ticketlens.training.loop import train
 
 PROGRAM = """
@@ -56,6 +55,6 @@ def test_a_libc_without_mallopt_is_left_alone(monkeypatch):
 
 def test_a_training_on_the_cpu_keeps_its_memory(make_ticket, prepared, monkeypatch):
     called = []
-    monkeypatch.setattr(training, "keep_freed_memory", lambda: called.append(True))
+    monkeypatch.setattr(loop, "keep_freed_memory", lambda: called.append(True))
     train(make_ticket(training={"epochs": 1}), prepared)
     assert called == [True]

@@ -16,7 +16,7 @@ import torch
 from core_tools import same_bits
 from ticketlens.checkpoint import read, write
 from ticketlens.files import atomic, hdf5
-from ticketlens.training import loop as training
+from ticketlens.training import loop
 from ticketlens.training.loop import train
 from ticketlens.training.resume import Interrupted, Saver, stop_on_sigterm
 
@@ -78,7 +78,7 @@ def save_after_epochs(monkeypatch):
 
 def doing(action, step):
     """Return a `take_step` that does `action` before the step number `step` of this process."""
-    take_step, count = training._Run.take_step, iter(range(10**6))
+    take_step, count = loop._Run.take_step, iter(range(10**6))
 
     def acting(run, *batch):
         if next(count) == step:
@@ -94,7 +94,7 @@ def kill():
 
 def killed_at(step, ticket, data, partial, key=""):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training._Run, "take_step", doing(kill, step))
+        patch.setattr(loop._Run, "take_step", doing(kill, step))
         with pytest.raises(Killed):
             train(ticket, data, partial, key)
 
@@ -150,14 +150,14 @@ def test_a_resume_that_forgot_something_would_not_end_in_the_same_bits(
 ):
     ticket, partial = make_ticket(0.5), tmp_path / "training.partial.h5"
     killed_at(STEPS + 3, ticket, prepared, partial)
-    restore = training._Run.restore
+    restore = loop._Run.restore
 
     def forgetful(run, arrays):
         now = run.state()
         kept = {name: value for name, value in arrays.items() if not name.startswith(forgotten)}
         restore(run, {**now, **kept})
 
-    monkeypatch.setattr(training._Run, "restore", forgetful)
+    monkeypatch.setattr(loop._Run, "restore", forgetful)
     with pytest.raises(AssertionError):
         assert_same_run(train(ticket, prepared, partial), uninterrupted(ticket))
 
@@ -200,7 +200,7 @@ def test_a_kill_between_an_epoch_and_its_save_repeats_the_epoch(
     make_ticket, prepared, tmp_path, save_after_epochs, monkeypatch, uninterrupted
 ):
     ticket, partial = make_ticket(0.5), tmp_path / "training.partial.h5"
-    finish = training._Run.finish_epoch
+    finish = loop._Run.finish_epoch
 
     def finish_and_die(run, *args):
         finish(run, *args)
@@ -208,7 +208,7 @@ def test_a_kill_between_an_epoch_and_its_save_repeats_the_epoch(
             kill()
 
     with monkeypatch.context() as patch:
-        patch.setattr(training._Run, "finish_epoch", finish_and_die)
+        patch.setattr(loop._Run, "finish_epoch", finish_and_die)
         with pytest.raises(Killed):
             train(ticket, prepared, partial)
     assert_same_run(train(ticket, prepared, partial), uninterrupted(ticket))
@@ -238,7 +238,7 @@ def test_sigterm_saves_exits_with_143_and_the_next_run_goes_on(
     ticket, partial = make_ticket(0.5), tmp_path / "training.partial.h5"
     handler = signal.getsignal(signal.SIGTERM)
     with monkeypatch.context() as patch:
-        patch.setattr(training._Run, "take_step", doing(terminate, step))
+        patch.setattr(loop._Run, "take_step", doing(terminate, step))
         with pytest.raises(Interrupted) as caught:
             train(ticket, prepared, partial)
     assert caught.value.code == 143
@@ -367,12 +367,12 @@ def test_the_best_weights_of_before_the_kill_are_those_of_the_uninterrupted_run(
     make_ticket, prepared, tmp_path, save_after_epochs, monkeypatch
 ):
     # In other tests the best epoch comes after the kill, which hides a lost best.
-    evaluate = training._Run.evaluate
+    evaluate = loop._Run.evaluate
 
     def best_first(run, data):
         return evaluate(run, data)[0], 1 / (1 + run.epoch)
 
-    monkeypatch.setattr(training._Run, "evaluate", best_first)
+    monkeypatch.setattr(loop._Run, "evaluate", best_first)
     ticket, partial = make_ticket(), tmp_path / "partial.h5"
     whole = train(ticket, prepared)
     assert whole[0].history["best_epoch"] == 1

@@ -14,8 +14,7 @@ from torch.nn import functional
 from core_tools import same_bits
 from ticketlens.checkpoint import check
 from ticketlens.networks import ACTIVATIONS, build
-from ticketlens.training import compiled, sparse
-from ticketlens.training import loop as training
+from ticketlens.training import compiled, loop, sparse
 from ticketlens.training.loop import train
 
 # 108 inputs and 100 neurons: two blocks of columns, straight and transposed.
@@ -125,7 +124,7 @@ def test_several_steps_equal_masked_dense_steps_to_rounding(make_ticket, options
     for below in (0.0, 0.99):
         ticket = make_ticket(0.2, network=NETWORK, training={**options, "sparse_below": below})
         model = sparse_model(ticket, below)
-        runs.append(training._Run(ticket, ticket.spec.training, model, torch.device("cpu")))
+        runs.append(loop._Run(ticket, ticket.spec.training, model, torch.device("cpu")))
     for number in range(8):
         for run in runs:
             run.take_step(*batch(32, number), 0.01)

@@ -14,8 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from core_tools import kernels, same_bits
 from ticketlens.networks import build
-from ticketlens.training import gradients, gradients_conv, optimization, step
-from ticketlens.training import loop as training
+from ticketlens.training import gradients, gradients_conv, loop, optimization, step
 from ticketlens.training.loop import train
 
 CONV = {"family": "convolutional", "width": 4}
@@ -33,7 +32,7 @@ def batch(number, count=16):
 
 def new_run(ticket, device="cpu"):
     model = build(ticket, ticket.spec.training.kernel, masked=False).to(device)
-    return training._Run(ticket, ticket.spec.training, model, torch.device(device))
+    return loop._Run(ticket, ticket.spec.training, model, torch.device(device))
 
 
 def bits(run):
@@ -205,7 +204,7 @@ def fake_graph(body):
 @pytest.fixture
 def captured(monkeypatch):
     """Let trainings on the CPU take captured steps."""
-    monkeypatch.setattr(training, "is_captured", lambda device: True)
+    monkeypatch.setattr(loop, "is_captured", lambda device: True)
     monkeypatch.setattr(step, "cuda_graph", fake_graph)
 
 
@@ -239,8 +238,8 @@ def test_a_captured_run_that_was_stopped_ends_in_the_bits_of_one_that_was_not(
 ):
     ticket, partial = make_ticket(0.5, training=options), tmp_path / "partial.h5"
     whole, _ = train(ticket, prepared)
-    monkeypatch.setattr(training.resume.Saver, "overdue", lambda saver: True)
-    take_step, count = training._Run.take_step, iter(range(100))
+    monkeypatch.setattr(loop.resume.Saver, "overdue", lambda saver: True)
+    take_step, count = loop._Run.take_step, iter(range(100))
 
     def dying(run, *arguments):
         if next(count) == 9:
@@ -248,7 +247,7 @@ def test_a_captured_run_that_was_stopped_ends_in_the_bits_of_one_that_was_not(
         take_step(run, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training._Run, "take_step", dying)
+        patch.setattr(loop._Run, "take_step", dying)
         with pytest.raises(KeyboardInterrupt):
             train(ticket, prepared, partial)
     assert partial.is_file()
@@ -299,7 +298,7 @@ def test_nothing_is_read_from_the_device_within_an_epoch(
     make_ticket, prepared, captured, monkeypatch, network, options
 ):
     """All that an epoch does on the device, gathering batches included, but saving."""
-    take = training.take_epoch
+    take = loop.take_epoch
     epochs = []
 
     def silent(run, *arguments):
@@ -307,7 +306,7 @@ def test_nothing_is_read_from_the_device_within_an_epoch(
             take(run, *arguments)
         epochs.append(run.epoch)
 
-    monkeypatch.setattr(training, "take_epoch", silent)
+    monkeypatch.setattr(loop, "take_epoch", silent)
     train(make_ticket(0.5, network=network, training=options), prepared)
     assert epochs == [0, 1, 2]
 

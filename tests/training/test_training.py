@@ -15,8 +15,7 @@ from ticketlens.networks import build
 from ticketlens.spec import DatasetSpec
 from ticketlens.tables.runs import accuracy
 from ticketlens.tickets.pruning import InvariantError
-from ticketlens.training import cpu
-from ticketlens.training import loop as training
+from ticketlens.training import cpu, loop
 from ticketlens.training.loop import Batches, DivergedError, evaluate, train
 
 CONV = {"family": "convolutional", "width": 4}
@@ -69,7 +68,7 @@ def test_a_mask_that_is_not_held_stops_the_run(make_ticket, prepared, monkeypatc
 
 
 def test_a_mask_that_slips_late_is_noticed_in_that_epoch(make_ticket, prepared, monkeypatch):
-    take_step = training._Run.take_step
+    take_step = loop._Run.take_step
 
     def slipping(run, *batch):
         take_step(run, *batch)
@@ -77,7 +76,7 @@ def test_a_mask_that_slips_late_is_noticed_in_that_epoch(make_ticket, prepared, 
             with torch.no_grad():
                 run.model.layers[1].weight[~run.masks[1]] = 1e-30
 
-    monkeypatch.setattr(training._Run, "take_step", slipping)
+    monkeypatch.setattr(loop._Run, "take_step", slipping)
     with pytest.raises(InvariantError, match="epoch 2, layer hidden2: weights off the mask"):
         train(make_ticket(0.3), prepared)
 
@@ -100,7 +99,7 @@ def batches_of(prepared, monkeypatch):
 
     def record(ticket):
         seen = []
-        take_step = training._Run.take_step
+        take_step = loop._Run.take_step
 
         def recording(run, batch, labels, rate):
             if run.step == 0:
@@ -109,7 +108,7 @@ def batches_of(prepared, monkeypatch):
             take_step(run, batch, labels, rate)
 
         with monkeypatch.context() as patch:
-            patch.setattr(training._Run, "take_step", recording)
+            patch.setattr(loop._Run, "take_step", recording)
             train(ticket, prepared)
         return seen
 
@@ -159,13 +158,13 @@ def test_best_weights_are_those_of_the_highest_validation_accuracy_earliest_on_t
     make_ticket, prepared, monkeypatch
 ):
     validation = iter([0.9, 0.3, 0.7, 0.7, 0.6])  # before training, then four epochs
-    evaluated = training.evaluate
+    evaluated = loop.evaluate
 
     def scripted(model, data):
         loss, found = evaluated(model, data)
         return loss, next(validation, found)
 
-    monkeypatch.setattr(training, "evaluate", scripted)
+    monkeypatch.setattr(loop, "evaluate", scripted)
     ticket = make_ticket(training={"epochs": 4}, pruning={"rewind_epoch": 2})
     trained, theta_k = train(ticket, prepared)
     assert trained.history["best_epoch"] == 2
@@ -203,14 +202,14 @@ def test_results_belong_to_the_weights_that_they_are_said_to_belong_to(make_tick
 
 def test_test_images_are_read_once_at_the_end(make_ticket, prepared, monkeypatch):
     events = []
-    load, finish = training._load, training._Run.finish_epoch
+    load, finish = loop._load, loop._Run.finish_epoch
     monkeypatch.setattr(
-        training,
+        loop,
         "_load",
         lambda data, part, device: (events.append(part), load(data, part, device))[1],
     )
     monkeypatch.setattr(
-        training._Run, "finish_epoch", lambda *args: (events.append("epoch"), finish(*args))[1]
+        loop._Run, "finish_epoch", lambda *args: (events.append("epoch"), finish(*args))[1]
     )
     train(make_ticket(), prepared)
     assert events == ["train", "validation", "epoch", "epoch", "epoch", "test"]
@@ -273,10 +272,8 @@ def test_a_validation_loss_that_is_not_finite_is_divergence_too(
     make_ticket, prepared, monkeypatch, value
 ):
     losses = iter([1.0, 1.0, value])
-    evaluated = training.evaluate
-    monkeypatch.setattr(
-        training, "evaluate", lambda *args: (next(losses, 1.0), evaluated(*args)[1])
-    )
+    evaluated = loop.evaluate
+    monkeypatch.setattr(loop, "evaluate", lambda *args: (next(losses, 1.0), evaluated(*args)[1]))
     with pytest.raises(DivergedError, match=r"epoch 2, learning rate 0\.05"):
         train(make_ticket(), prepared)
 

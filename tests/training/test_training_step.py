@@ -14,7 +14,7 @@ from ticketlens.files.dataset import read_part
 from ticketlens.networks import build
 from ticketlens.seeds import stream
 from ticketlens.spec import TrainingSpec
-from ticketlens.training import loop as training
+from ticketlens.training import loop
 from ticketlens.training.loop import learning_rate, train
 
 CONV = {"family": "convolutional", "width": 4}
@@ -79,7 +79,7 @@ def batches(count, seed=0):
 
 
 def run_in_float64(ticket):
-    return training._Run(
+    return loop._Run(
         ticket, ticket.spec.training, build(ticket, masked=False).double(), torch.device("cpu")
     )
 
@@ -184,12 +184,10 @@ def test_a_whole_run_equals_the_reference_run(make_ticket, prepared, options, ke
 def test_evaluation_equals_a_naive_loop_whatever_the_batch(
     make_ticket, prepared, monkeypatch, batch
 ):
-    monkeypatch.setattr(training, "EVALUATION_BATCH", batch)
+    monkeypatch.setattr(loop, "EVALUATION_BATCH", batch)
     ticket = make_ticket(0.5)
     images, labels = (torch.from_numpy(array) for array in read_part(prepared, "test"))
-    loss, accuracy = training.evaluate(
-        build(ticket, masked=False), training.Batches(images, labels)
-    )
+    loss, accuracy = loop.evaluate(build(ticket, masked=False), loop.Batches(images, labels))
     expected = naive(Reference(ticket), images.double(), labels)
     assert (loss, accuracy) == (pytest.approx(expected[0], abs=1e-6), expected[1])
 

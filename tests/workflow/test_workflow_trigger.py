@@ -30,7 +30,6 @@ from workflow_tools import Job, copy_run, jobs, script_rules
 pytestmark = [pytest.mark.workflow, pytest.mark.nightly]
 PLAN = Plan(every_kind.config(), "<results>")
 CATALOGUES = {"measure.py": "MEASUREMENTS", "tabulate.py": "TABLES", "plot.py": "FIGURES"}
-AFTER_FIGURES = {"index", "publish", "check_results", "tabulate_claims"}
 CONVOLUTIONAL = ("convnet-normal", "resnet-conv-normal")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import cast
 
 from ticketlens.study.arms import arm_rounds, arm_seeds, donor_seed
 from ticketlens.study.catalogue.kinds import Measurement
@@ -23,15 +22,12 @@ def of_round_before(plan: Plan, file: str) -> Callable[[Wildcards], str]:
     )
 
 
-def measured(plan: Plan, entry: Measurement) -> Callable[[Wildcards], str]:
-    """Return the input function of the checkpoint that a measurement is about."""
-    return lambda wildcards: plan.checkpoint(
-        *cast(
-            tuple[str, str, str, str],
-            (wildcards[name] for name in ("study", "seed", "round", "arm")),
-        ),
-        FILES[wildcards.get("state", entry.state)],
-    )
+def measured(plan: Plan, entry: Measurement) -> str | Callable[[Wildcards], str]:
+    """Return the checkpoint that a measurement is about: a path, or an input function by state."""
+    place = f"{plan.root}/checkpoints/{{study}}/seed{{seed}}/round{{round}}/{{arm}}"
+    if entry.state in FILES:
+        return f"{place}/{FILES[entry.state]}"
+    return lambda wildcards: f"{place}/{FILES[wildcards['state']]}".format(**wildcards)
 
 
 def theta(plan: Plan, study: str, seed: int | str) -> str:

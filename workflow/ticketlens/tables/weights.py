@@ -8,8 +8,7 @@ import numpy as np
 
 from ticketlens.architecture import is_residual
 from ticketlens.checkpoint import Checkpoint, Layer
-from ticketlens.measure import graph, locality
-from ticketlens.measure import weights as statistics
+from ticketlens.measure import graph, locality, weights
 from ticketlens.seeds import stream
 from ticketlens.tables.columns import Row, Rows, keys
 from ticketlens.tables.histograms import write_histograms
@@ -29,24 +28,24 @@ def weight_statistics(checkpoint: Checkpoint, ticket: Checkpoint | None = None) 
     for number, layer in enumerate(checkpoint.layers, start=1):
         kept = layer.weight[layer.mask].astype(np.float64)
         rng = stream(checkpoint.seed, "dip", checkpoint.round, checkpoint.arm, layer.name)
-        dip = statistics.dip_test(kept, rng)
-        everything = statistics.weight_statistics(layer.weight, None, layer.fan_in)
+        dip = weights.dip_test(kept, rng)
+        everything = weights.weight_statistics(layer.weight, None, layer.fan_in)
         row = {
             **keys(checkpoint, number),
             "name": layer.name,
-            **asdict(statistics.weight_statistics(layer.weight, layer.mask, layer.fan_in)),
+            **asdict(weights.weight_statistics(layer.weight, layer.mask, layer.fan_in)),
             "std_scaled_all": everything.std_scaled,
             "second_moment_all": everything.second_moment,
             "dip": dip.dip,
             "dip_p_value": dip.p_value,
             "dip_n": dip.n,
-            "bimodality_coefficient": statistics.bimodality_coefficient(kept),
-            "distance_to_normal": statistics.distance_to_normal(kept),
-            "density_at_zero_over_peak": statistics.density_at_zero_over_peak(kept),
+            "bimodality_coefficient": weights.bimodality_coefficient(kept),
+            "distance_to_normal": weights.distance_to_normal(kept),
+            "density_at_zero_over_peak": weights.density_at_zero_over_peak(kept),
             "selection_std_scaled": _selection_std(checkpoint, layer),
         }
         if ticket is not None:
-            change = statistics.training_change(
+            change = weights.training_change(
                 ticket.layers[number - 1].weight, layer.weight, layer.mask
             )
             row |= {
@@ -64,15 +63,15 @@ def _selection_std(checkpoint: Checkpoint, layer: Layer) -> float:
     return float(selection_null.std(layer.density, init.sigma_w))
 
 
-def weight_histograms(checkpoint: Checkpoint) -> tuple[np.ndarray, dict[str, statistics.Histogram]]:
+def weight_histograms(checkpoint: Checkpoint) -> tuple[np.ndarray, dict[str, weights.Histogram]]:
     """Return (edges, histogram per layer) of the kept weights in units of 1/√fan_in.
 
     Trained weights spread further than initial ones: three times the range, in bins as wide.
     """
     is_ticket = checkpoint.kind == "ticket"
-    edges = statistics.common_edges() if is_ticket else statistics.common_edges(24.0, 3 * 161)
+    edges = weights.common_edges() if is_ticket else weights.common_edges(24.0, 3 * 161)
     return edges, {
-        layer.name: statistics.histogram(
+        layer.name: weights.histogram(
             layer.weight[layer.mask].astype(np.float64) * np.sqrt(layer.fan_in), edges
         )
         for layer in checkpoint.layers
