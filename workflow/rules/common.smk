@@ -18,7 +18,7 @@ from snakemake.exceptions import WorkflowError
 from ticketlens.jobs import preflight
 from ticketlens.jobs.fingerprint import Fingerprints
 from ticketlens.pages import one_minute
-from ticketlens.study import image_counts, material
+from ticketlens.study import image_counts, material, so_far
 from ticketlens.study.arms import not_applicable
 from ticketlens.study.catalogue import figures as pictures
 from ticketlens.study.catalogue.figures import FIGURES
@@ -55,12 +55,16 @@ def shipped(path):
 
 
 config["dataset"]["path"] = shipped(os.path.expanduser(config["dataset"]["path"]))
-PLAN = Plan(config, "<results>")
 DATASET = f"resources/{config['dataset']['name']}.h5"
 # A trial's bank stays with the trial: only the study itself writes to resources/.
 BANK = "resources/tickets" if config["results"] == "results" else f"{config['results']}/tickets"
 # Where chains are rebuilt from: the user's own bank, else the one that comes with the workflow.
 SHIPPED_BANK = shipped("resources/tickets")
+PLAN = Plan(config, "<results>", SHIPPED_BANK)
+try:
+    PLAN.firsts
+except ConfigError as error:
+    raise WorkflowError(str(error)) from None
 CHECKPOINT = "<results>/checkpoints/{study}/seed{seed}/round{round}"
 PLACE = "{study}/seed{seed}/round{round}/{arm}"
 code = Code(PLAN, Fingerprints(Path(WORKFLOW) / "scripts"))

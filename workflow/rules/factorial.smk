@@ -17,7 +17,7 @@ use rule tabulate_accuracy as tabulate_factorial_accuracy with:
     """Collect accuracies and training curves of the factorial's runs."""
     input:
         trained=lambda wildcards: PLAN.of_factorial("trained.h5"),
-        banks=PLAN.banks(set(PLAN.factorial) & set(PLAN.banked), SHIPPED_BANK),
+        banks=PLAN.banks(set(PLAN.factorial) & set(PLAN.in_bank), SHIPPED_BANK),
     output:
         accuracy="<results>/tables/factorial_accuracy.csv",
         curves="<results>/tables/factorial_curves.csv",
@@ -26,7 +26,7 @@ use rule tabulate_accuracy as tabulate_factorial_accuracy with:
     params:
         code=code("tabulate", TABLES=["accuracy"]),
         entry="accuracy",
-        options={"chains": PLAN.bank_chains(set(PLAN.factorial) & set(PLAN.banked))},
+        options={"chains": PLAN.bank_chains(set(PLAN.factorial) & set(PLAN.in_bank))},
 
 
 rule tabulate_factorial:

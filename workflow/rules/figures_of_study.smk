@@ -21,7 +21,7 @@ use rule tabulate_accuracy as tabulate_accuracy_of_one_study with:
             "trained.h5", [name for name in PLAN.trained if name == wildcards.study]
         ),
         banks=lambda wildcards: PLAN.banks(
-            [name for name in PLAN.banked if name == wildcards.study], SHIPPED_BANK
+            [name for name in PLAN.in_bank if name == wildcards.study], SHIPPED_BANK
         ),
     output:
         accuracy="<results>/{study}/tables/accuracy.csv",
@@ -32,7 +32,7 @@ use rule tabulate_accuracy as tabulate_accuracy_of_one_study with:
         code=code("tabulate", TABLES=["accuracy"]),
         entry="accuracy",
         options=lambda wildcards: {
-            "chains": PLAN.bank_chains([name for name in PLAN.banked if name == wildcards.study])
+            "chains": PLAN.bank_chains([name for name in PLAN.in_bank if name == wildcards.study])
         },
 
 

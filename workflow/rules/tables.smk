@@ -65,7 +65,7 @@ rule tabulate_accuracy:
     input:
         trained=PLAN.chains("trained.h5", PLAN.trained)
         + PLAN.of_arms("trained.h5", config["studies"]),
-        banks=PLAN.banks(PLAN.banked, SHIPPED_BANK),
+        banks=PLAN.banks(PLAN.in_bank, SHIPPED_BANK),
     output:
         accuracy="<results>/tables/accuracy.csv",
         curves="<results>/tables/training_curves.csv",
@@ -76,7 +76,7 @@ rule tabulate_accuracy:
     params:
         code=code("tabulate", TABLES=["accuracy"]),
         entry="accuracy",
-        options={"chains": PLAN.bank_chains(PLAN.banked)},
+        options={"chains": PLAN.bank_chains(PLAN.in_bank)},
     script:
         "../scripts/tabulate.py"
 
@@ -85,7 +85,7 @@ use rule tabulate_accuracy as tabulate_accuracy_of_imp with:
     """Accuracies, losses and training curves of the IMP chains alone."""
     input:
         trained=PLAN.chains("trained.h5", PLAN.trained),
-        banks=PLAN.banks(PLAN.banked, SHIPPED_BANK),
+        banks=PLAN.banks(PLAN.in_bank, SHIPPED_BANK),
     output:
         accuracy="<results>/tables/imp/accuracy.csv",
         curves="<results>/tables/imp/training_curves.csv",

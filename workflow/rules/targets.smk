@@ -10,6 +10,7 @@ localrules:
     arms,
     conv_arms,
     bank,
+    bank_so_far,
 
 
 rule figures:
@@ -57,4 +58,13 @@ rule conv_arms:
 rule bank:
     """Ticket bank: each finished chain as one small file."""
     input:
-        PLAN.banks([study for study in PLAN.trained if study not in PLAN.late], "<bank>"),
+        PLAN.banks([study for study in PLAN.begun if study not in PLAN.late], "<bank>"),
+
+
+rule bank_so_far:
+    """Each chain as far as it is trained, in <results>/bank-so-far; see `tickets: continue`."""
+    input:
+        lambda wildcards: [
+            f"<results>/bank-so-far/{study}/seed{seed}.h5"
+            for study, seed in so_far.under_way(PLAN)
+        ],

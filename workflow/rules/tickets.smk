@@ -7,7 +7,9 @@ localrules:
     prune,
     rewind,
     rebuild,
+    go_on,
     export_bank,
+    export_so_far,
 
 
 rule init:
@@ -19,7 +21,7 @@ rule init:
     log:
         "<logs>/init/{study}/seed{seed}.log",
     wildcard_constraints:
-        study=any_of(PLAN.trained),
+        study=any_of(PLAN.begun),
     conda:
         "../../envs/analyse.yaml"
     params:
@@ -63,7 +65,7 @@ rule rewind:
     log:
         "<logs>/rewind/{study}/seed{seed}/round{round}.log",
     wildcard_constraints:
-        study=any_of(PLAN.trained),
+        study=any_of(PLAN.begun),
         round=r"(?!00)\d\d",
     conda:
         "../../envs/analyse.yaml"
@@ -84,13 +86,30 @@ rule export_bank:
     log:
         "<logs>/export_bank/{study}/seed{seed}.log",
     wildcard_constraints:
-        study=any_of(PLAN.trained),
+        study=any_of(PLAN.begun),
     conda:
         "../../envs/analyse.yaml"
     params:
         code=code("export_bank"),
+        may_be_open=False,
     script:
         "../scripts/export_bank.py"
+
+
+use rule export_bank as export_so_far with:
+    """Pack a chain as far as it is trained, and the next ticket: what `tickets: continue` needs."""
+    input:
+        unpack(so_far.of_chain(PLAN)),
+        ticket="<results>/checkpoints/{study}/seed{seed}/round00/imp/ticket.h5",
+    output:
+        bank="<results>/bank-so-far/{study}/seed{seed}.h5",
+    log:
+        "<logs>/export_so_far/{study}/seed{seed}.log",
+    wildcard_constraints:
+        study=any_of(PLAN.trained),
+    params:
+        code=code("export_bank"),
+        may_be_open=True,
 
 
 rule rebuild:
@@ -110,3 +129,15 @@ rule rebuild:
         spec=lambda wildcards: PLAN.specs[wildcards.study].to_json(),
     script:
         "../scripts/rebuild.py"
+
+
+use rule rebuild as go_on with:
+    """Make a ticket of a chain that goes on from the bank: rebuilt, or theta_0 on a new mask."""
+    input:
+        unpack(so_far.of_next_ticket(PLAN)),
+    output:
+        ticket="<results>/checkpoints/{study}/seed{seed}/round{round}/imp/ticket.h5",
+    log:
+        "<logs>/go_on/{study}/seed{seed}/round{round}.log",
+    wildcard_constraints:
+        study=any_of(PLAN.continued),

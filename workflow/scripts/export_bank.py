@@ -1,4 +1,4 @@
-"""Pack a finished chain into the ticket bank: see ticketlens.tickets.bank."""
+"""Pack a chain into the ticket bank: see ticketlens.tickets.bank."""
 
 from ticketlens.jobs.joblog import job_log, log
 from ticketlens.tickets.bank import export
@@ -10,8 +10,11 @@ def main(snakemake) -> None:
         snakemake.input.ticket,
         snakemake.input.masks,
         snakemake.input.trained,
+        snakemake.input.get("earlier") or None,
+        may_be_open=snakemake.params.may_be_open,
     )
-    log.info("%s seed %d: %d rounds", bank.study, bank.seed, bank.rounds)
+    end = ", the last to be trained" if bank.is_open else ""
+    log.info("%s seed %d: rounds 0 to %d%s", bank.study, bank.seed, bank.rounds, end)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,20 @@
-"""Rebuild a ticket from the bank, without training: see ticketlens.tickets.bank."""
+"""Rebuild a ticket from the bank, or go on from it: see ticketlens.tickets.bank."""
 
-from ticketlens.checkpoint import write
+from ticketlens.checkpoint import read, write
 from ticketlens.jobs.joblog import job_log
 from ticketlens.spec import Spec
-from ticketlens.tickets.bank import check_chain, read_bank, ticket
+from ticketlens.tickets.bank import check_chain, next_ticket, read_bank, ticket
 
 
 def main(snakemake) -> None:
     wildcards, spec = snakemake.wildcards, Spec.from_json(snakemake.params.spec)
     bank = read_bank(snakemake.input.bank)
     check_chain(bank, wildcards.study, int(wildcards.seed), spec)
-    write(snakemake.output.ticket, ticket(bank, int(wildcards.round)))
+    if mask := snakemake.input.get("mask"):
+        made = next_ticket(bank, read(mask, kind="mask"))
+    else:
+        made = ticket(bank, int(wildcards.round))
+    write(snakemake.output.ticket, made)
 
 
 if __name__ == "__main__":

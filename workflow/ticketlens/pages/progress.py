@@ -40,9 +40,10 @@ class Run:
 class Chain:
     """One chain: its networks trained and to be trained, the run on its way, the expected end.
 
-    A chain from the ticket bank has no networks to be trained (`total` 0), arms alone. `round` is
-    that of the run on its way, None without one. `arms` are those in training, as (round and name,
-    run). `end` is that of the chain, then that of its arms; None if unknown.
+    A chain from the ticket bank has no networks to be trained (`total` 0), arms alone; one that
+    goes on from there has those of its later rounds. `round` is that of the run on its way, None
+    without one. `arms` are those in training, as (round and name, run). `end` is that of the chain,
+    then that of its arms; None if unknown.
     """
 
     study: str
@@ -127,16 +128,17 @@ def table(found: Sequence[Chain], now: datetime) -> str:
 
 
 def _chain(plan: Plan, results: Path, study: str, seed: int, last: int, now: datetime) -> Chain:
-    """State of one chain over rounds 0 to `last` (−1: none is trained), and of its arms."""
+    """State of one chain up to round `last` (−1: none is trained), and of its arms."""
     trained, logs = (
         results / folder / study / f"seed{seed}" for folder in ("checkpoints", "logs/train")
     )
-    done = [n for n in range(last + 1) if (trained / f"round{n:02d}/imp/trained.h5").is_file()]
+    here = range(plan.first(study, seed), last + 1)
+    done = [n for n in here if (trained / f"round{n:02d}/imp/trained.h5").is_file()]
     arms = [f"round{number:02d}/{arm}" for own, number, arm in plan.made(study) if own == seed]
     arms_done = [arm for arm in arms if (trained / arm / "trained.h5").is_file()]
     open_arms = [arm for arm in arms if arm not in arms_done]
-    total = last + 1
-    number = next((n for n in range(total) if n not in done), None)
+    total = len(here)
+    number = next((n for n in here if n not in done), None)
     run = None if number is None else read_run(_text(logs / f"round{number:02d}/imp.log"))
     begun = [(arm, found) for arm in open_arms if (found := read_run(_text(logs / f"{arm}.log")))]
     # Runs of the chain, if any is done: arms of another density may be faster or slower.

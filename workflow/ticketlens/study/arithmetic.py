@@ -30,7 +30,7 @@ def problems(
     known is not asked. A study whose tickets come from the bank is not trained, and left out.
     """
     for study, entry in config["studies"].items():
-        if entry.get("tickets", "train") != "train":
+        if entry.get("tickets") == "bank":
             continue
         spec = study_spec(config, study)
         if image_shape is not None:

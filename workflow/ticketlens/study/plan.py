@@ -1,18 +1,19 @@
 """What a config makes: files, tables and figures (`selection` has its studies and arms).
 
 The rules, `cost` and `progress` ask here and in `trainings`, so that they cannot disagree. A `Plan`
-reads nothing but a checked config; its paths begin with `root`, the results folder (or what stands
-for it).
+reads nothing but a checked config and, of chains that go on from the ticket bank, how far its files
+go; its paths begin with `root`, the results folder (or what stands for it).
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from ticketlens.study import going_on
 from ticketlens.study.arms import arm_rounds, arm_seeds, arms_of_all, shown_arms
 from ticketlens.study.catalogue import tables
 from ticketlens.study.catalogue.figures import EXPERIMENTS, FIGURES
@@ -25,9 +26,22 @@ STATES = ("init", "trained")
 
 @dataclass(frozen=True)
 class Plan(Selection):
-    """What a checked config makes; `root` is what the paths of results begin with."""
+    """What a checked config makes; `root` is what the paths of results begin with.
+
+    `bank` is the folder of the ticket bank that chains are rebuilt from.
+    """
 
     root: str
+    bank: str = "resources/tickets"
+
+    @cached_property
+    def firsts(self) -> going_on.Firsts:
+        """First rounds of the chains that go on. Raises ConfigError for those that cannot."""
+        return going_on.firsts(self.config, self.continued, self.bank)
+
+    def first(self, study: str, seed: int | str) -> int:
+        """Return the first round of a chain that is trained here: 0, unless it goes on."""
+        return self.firsts.get((study, int(seed)), 0)
 
     @cached_property
     def entries(self) -> dict[str, Table]:
@@ -48,12 +62,12 @@ class Plan(Selection):
         return [self.checkpoint(study, seed, n, "imp", file) for n in range(first, last + 1)]
 
     def chains(self, file: str, studies: Iterable[str]) -> list[str]:
-        """Return the paths of `file` on the imp arm over studies, seeds and rounds."""
+        """Return the paths of `file` on the imp arm over studies, seeds and rounds trained here."""
         return [
             path
             for study in studies
             for seed in self.config["studies"][study]["seeds"]
-            for path in self.chain(file, study, seed)
+            for path in self.chain(file, study, seed, self.first(study, seed))
         ]
 
     def of_arms(self, file: str, studies: Iterable[str]) -> list[str]:
@@ -86,6 +100,7 @@ class Plan(Selection):
             for study in self.factorial
             for number, arm in dict.fromkeys(imp + arms)
             for seed in self.config["studies"][study]["seeds"]
+            if arm != "imp" or number >= self.first(study, seed)
         ]
 
     def banks(self, studies: Iterable[str], folder: str) -> list[str]:
@@ -97,11 +112,15 @@ class Plan(Selection):
         ]
 
     def bank_chains(self, studies: Iterable[str]) -> list[tuple[str, int, int, str]]:
-        """Return study, seed, last round and spec of chains, for what reads their bank files."""
+        """Return study, seed, last round and spec of chains, for what reads their bank files.
+
+        Of a chain that goes on, the last round is the one before the first that is trained here.
+        """
         return [
-            (study, seed, rounds(self.config, study), self.specs[study].to_json())
+            (study, seed, last, self.specs[study].to_json())
             for study in studies
             for seed in self.config["studies"][study]["seeds"]
+            for last in (self.firsts.get((study, seed), rounds(self.config, study) + 1) - 1,)
         ]
 
     def measurement(
@@ -127,6 +146,7 @@ class Plan(Selection):
                 for seed in self.config["studies"][study]["seeds"]
                 for number in range(rounds(self.config, study) + 1)
                 for state in states
+                if state == "init" or number >= self.first(study, seed)
             ]
         return files
 
@@ -260,7 +280,7 @@ class Plan(Selection):
         rest = {key: self.config[key] for key in self.config if key != "experiments"}
         arms = {"imp": self.config["arms"]["imp"]}
         config = {**rest, "studies": studies, "arms": arms, "factorial": {}, "contrasts": {}}
-        return Plan(config, f"{self.root}/{study}")
+        return replace(self, config=config, root=f"{self.root}/{study}")
 
     def studies_of_figure(self, key: str) -> list[str]:
         """Return the studies of which a figure can be drawn alone, `results/{study}/{key}.png`.

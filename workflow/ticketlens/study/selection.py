@@ -31,14 +31,32 @@ class Selection:
 
     @cached_property
     def trained(self) -> list[str]:
-        """Studies whose chains are trained; those of the others come from the ticket bank."""
-        studies = self.config["studies"].items()
-        return [name for name, study in studies if study.get("tickets") != "bank"]
+        """Studies whose chains are trained, from round 0 or from where the ticket bank ends."""
+        return [name for name in self.config["studies"] if name not in self.banked]
+
+    @cached_property
+    def begun(self) -> list[str]:
+        """Studies whose chains are trained from round 0 on."""
+        return self._of_tickets("train")
 
     @cached_property
     def banked(self) -> list[str]:
         """Studies whose tickets come from the ticket bank."""
-        return [name for name in self.config["studies"] if name not in self.trained]
+        return self._of_tickets("bank")
+
+    @cached_property
+    def continued(self) -> list[str]:
+        """Studies whose chains go on from the last ticket of the ticket bank."""
+        return self._of_tickets("continue")
+
+    @property
+    def in_bank(self) -> list[str]:
+        """Studies that the ticket bank holds rounds of."""
+        return self.banked + self.continued
+
+    def _of_tickets(self, source: str) -> list[str]:
+        studies = self.config["studies"].items()
+        return [name for name, study in studies if study.get("tickets", "train") == source]
 
     @cached_property
     def late(self) -> list[str]:

@@ -7,7 +7,16 @@ from typing import Any
 
 # Folders of `results/`: a study's own figures lie in results/<study>.
 RESERVED = (
-    *("bank", "bank-variants", "benchmarks", "checkpoints", "logs", "measurements", "published"),
+    *(
+        "bank",
+        "bank-so-far",
+        "bank-variants",
+        "benchmarks",
+        "checkpoints",
+        "logs",
+        "measurements",
+        "published",
+    ),
     *("quick", "tables", "tickets"),
 )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import product
 
 from ticketlens.study.arms import donor_seed
-from ticketlens.study.selection import Selection
+from ticketlens.study.plan import Plan
 from ticketlens.study.studies import rounds
 from ticketlens.tickets.construction import needs
 from ticketlens.tickets.recipe import Arm
@@ -15,26 +15,27 @@ Training = tuple[str, int, int, str]
 """Study, seed, round, arm."""
 
 
-def trainings(plan: Selection) -> dict[Training, str]:
+def trainings(plan: Plan) -> dict[Training, str]:
     """Return the stage of every training; one that several stages need is the first one's."""
     found: dict[Training, str] = {}
     for study in plan.trained:
         last = rounds(plan.config, study)
-        for seed, number in product(plan.config["studies"][study]["seeds"], range(last + 1)):
-            found[study, seed, number, "imp"] = "chains"
+        for seed in plan.config["studies"][study]["seeds"]:
+            for number in range(plan.first(study, seed), last + 1):
+                found[study, seed, number, "imp"] = "chains"
     for stage, (study, seed, number, name), arm in _rivals(plan):
         for key in _sources(arm, study, seed, number):
             found.setdefault(key, stage)
         if "donor" in needs(arm) and study in plan.trained:
             # The mask of round r is made of the network of round r - 1.
-            for before in range(number):
-                donor = donor_seed(plan.config, seed)
+            donor = donor_seed(plan.config, seed)
+            for before in range(plan.first(study, donor), number):
                 found.setdefault((study, donor, before, "imp"), "donors")
         found.setdefault((study, seed, number, name), stage)
     return found
 
 
-def _rivals(plan: Selection) -> Iterator[tuple[str, Training, Arm]]:
+def _rivals(plan: Plan) -> Iterator[tuple[str, Training, Arm]]:
     """Yield (stage, training, recipe) of all arms, then of all cells of the factorial."""
     for study in plan.config["studies"]:
         for seed, number, name in plan.made(study):
@@ -44,7 +45,7 @@ def _rivals(plan: Selection) -> Iterator[tuple[str, Training, Arm]]:
             yield "factorial", (study, seed, cell.round, cell.arm), plan.all_arms[cell.arm]
 
 
-def donors(plan: Selection, study: str) -> dict[int, int]:
+def donors(plan: Plan, study: str) -> dict[int, int]:
     """Return the chains that a study's arms need for their masks alone: last round by seed."""
     found: dict[int, int] = {}
     for seed, number, name in plan.made(study) if study in plan.trained else ():

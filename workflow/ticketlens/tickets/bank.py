@@ -1,4 +1,4 @@
-"""The ticket bank: a finished chain as one small file, from which every ticket is rebuilt.
+"""The ticket bank: a chain as one small file, from which every ticket is rebuilt.
 
 Per weight the round that removed it, the spec, the seed and the SHA-256 of theta_0; theta_0 itself
 is drawn again from the seed. The histories of the runs come along, so that accuracies outlive the
@@ -7,7 +7,8 @@ checkpoints. The few weights whose last bit depends on the machine that draws th
 spec, spec_sha256, theta_0_sha256; `/layers/NN-name/removed_in` uint8 of the weight's shape (0:
 never removed, r: off from round r on) and, where there are any, `border` uint32, the flat indices
 of such weights, and `border_values` float32, what they were; `/history/roundNN/…` as in a trained
-network's file.
+network's file, of rounds 0 to `rounds`, or of all but the last if that ticket is still to be
+trained (root attribute `is_open`, 1).
 """
 
 from __future__ import annotations
@@ -18,39 +19,31 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from math import prod
 from pathlib import Path
-from typing import cast
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
 from ticketlens.architecture import layer_shapes
-from ticketlens.checkpoint import (
-    MAX_HISTORY,
-    MAX_WEIGHTS,
-    Checkpoint,
-    Layer,
-    RunSummary,
-    read,
-    read_summary,
-)
+from ticketlens.checkpoint import Checkpoint, Layer, RunSummary, read, read_summary
 from ticketlens.files import hdf5
 from ticketlens.spec import Spec
+from ticketlens.tickets.bank_file import (
+    BORDER,
+    Border,
+    History,
+    border_of_file,
+    histories_of,
+    removed_in_of,
+)
 from ticketlens.tickets.initialization import SCHEMES, border, initial_layers, theta_sha256
 from ticketlens.tickets.pruning import InvariantError, check_counts, check_nested
-from ticketlens.tickets.random_weights import rewind
+from ticketlens.tickets.random_weights import check_theta, rewind
 
 FORMAT = "ticketlens-bank"
 FORMAT_VERSION = 1
 MAX_ROUNDS = 99
-MAX_BORDER = 2**20  # weights of a layer
-BORDER = ("border", "border_values")
 LARGEST_UNCERTAINTY = 1e-8  # of a weight; about one step of float32 at 0.1
-
-Border = tuple[npt.NDArray[np.uint32], npt.NDArray[np.float32]]
-"""Flat indices of weights, ascending, and their values in theta_0."""
 
 
 class BankError(ValueError):
@@ -61,7 +54,9 @@ class BankError(ValueError):
 class Bank:
     """A chain: `removed_in` maps a layer's name to the uint8 array of removal rounds.
 
-    `border` holds, for the layers that have any, the weights that are drawn otherwise elsewhere.
+    `histories` has one for each of rounds 0 to `rounds`, or for all but the last, whose ticket is
+    then still to be trained. `border` holds, for the layers that have any, the weights that are
+    drawn otherwise elsewhere.
     """
 
     study: str
@@ -69,9 +64,14 @@ class Bank:
     rounds: int
     spec: Spec
     theta_0_sha256: str
-    removed_in: dict[str, np.ndarray]
-    histories: tuple[dict[str, np.ndarray], ...]
+    removed_in: dict[str, npt.NDArray[np.uint8]]
+    histories: tuple[History, ...]
     border: dict[str, Border] = field(default_factory=dict)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the last ticket is still to be trained."""
+        return len(self.histories) == self.rounds
 
     def __repr__(self) -> str:
         """Return one line: the arrays have an entry for every weight."""
@@ -88,11 +88,15 @@ def export(
     dense_ticket: str | os.PathLike[str],
     masks: Sequence[str | os.PathLike[str]],
     trained: Sequence[str | os.PathLike[str]],
+    earlier: str | os.PathLike[str] | None = None,
+    may_be_open: bool = False,
 ) -> Bank:
     """Write the chain of `dense_ticket` (round 0), `masks` (rounds 1…n), `trained` (0…n).
 
-    Raises BankError for a chain with late rewinding (theta_k needs training) or files that are not
-    one chain, InvariantError if masks are not nested or do not follow the pruning rule.
+    Of a chain that went on from round r of the bank file `earlier`, `masks` are those of rounds
+    r+1…n and `trained` those of rounds r…n. If the chain `may_be_open`, the last ticket need not be
+    trained. Raises BankError for a chain with late rewinding (theta_k needs training) or files that
+    are not one chain, InvariantError if masks are not nested or do not follow the pruning rule.
     """
     ticket = read(dense_ticket, kind="ticket")
     if ticket.spec.pruning.rewind_epoch:
@@ -100,12 +104,15 @@ def export(
             f"{dense_ticket}: rewinds to epoch {ticket.spec.pruning.rewind_epoch}; the bank "
             "rebuilds tickets that rewind to theta_0 only"
         )
-    removed_in = {layer.name: np.zeros(layer.mask.shape, np.uint8) for layer in ticket.layers}
-    previous = [layer.mask for layer in ticket.layers]
-    spec = ticket.spec  # of the last round, as round 0 has not been pruned
+    start = _nothing_pruned(ticket) if earlier is None else read_bank(earlier)
+    if earlier is not None:
+        check_chain(start, ticket.study, ticket.seed, ticket.spec)
+    removed_in = {name: removed.copy() for name, removed in start.removed_in.items()}
+    previous = [removed_mask(removed, start.rounds) for removed in removed_in.values()]
+    spec = start.spec  # of the last round, as round 0 has not been pruned
     if masks:
         spec = spec.replace(pruning=read_summary(masks[-1]).spec.pruning)
-    for number, path in enumerate(masks, start=1):
+    for number, path in enumerate(masks, start=start.rounds + 1):
         mask = read(path, kind="mask")
         _check_member(path, mask, ticket, number, spec)
         current = [layer.mask for layer in mask.layers]
@@ -113,26 +120,39 @@ def export(
         for name, old, new in zip(removed_in, previous, current, strict=True):
             removed_in[name][old & ~new] = number
         previous = current
-    if len(trained) != len(masks) + 1:
-        raise BankError(f"{len(trained)} trained networks for rounds 0 to {len(masks)}")
+    last = start.rounds + len(masks)
+    is_short = may_be_open and 0 < len(trained) == len(masks)
+    if len(trained) != len(masks) + 1 and not is_short:
+        raise BankError(
+            f"{len(trained)} trained networks for rounds {start.rounds} to {last}; expected one "
+            f"for each round{', or for each but the last' if may_be_open else ''}"
+        )
     runs = [read_summary(path) for path in trained]
-    for number, (path, run) in enumerate(zip(trained, runs, strict=True)):
+    for number, (path, run) in enumerate(zip(trained, runs, strict=True), start=start.rounds):
         _check_member(path, run, ticket, number, spec)
     bank = Bank(
         ticket.study,
         ticket.seed,
-        len(masks),
+        last,
         spec,
         theta_sha256(ticket.layers),
         removed_in,
-        tuple(dict(run.history) for run in runs),
+        (*start.histories[: start.rounds], *(dict(run.history) for run in runs)),
         border_of(ticket.layers, spec, ticket.seed),
     )
     if theta_sha256(theta_0(bank)) != bank.theta_0_sha256:
         raise BankError(f"{dense_ticket}: is not the theta_0 that its seed and spec draw")
+    if start.theta_0_sha256 != bank.theta_0_sha256:
+        raise BankError(f"{dense_ticket}: is not the theta_0 of {earlier}")
     _check_rule(bank)
     write_bank(output, bank)
     return bank
+
+
+def _nothing_pruned(ticket: Checkpoint) -> Bank:
+    removed_in = {layer.name: np.zeros(layer.mask.shape, np.uint8) for layer in ticket.layers}
+    digest = theta_sha256(ticket.layers)
+    return Bank(ticket.study, ticket.seed, 0, ticket.spec, digest, removed_in, ())
 
 
 def _check_member(
@@ -145,7 +165,20 @@ def _check_member(
     wanted = (ticket.study, ticket.seed, number, "imp", spec.of_round(number))
     own = found.spec.of_round(number)
     if (found.study, found.seed, found.round, found.arm, own) != wanted:
-        raise BankError(f"{path}: not round {number} of {ticket.study} seed {ticket.seed}")
+        raise BankError(
+            f"{path}: not round {number} of {ticket.study} seed {ticket.seed}; it holds round "
+            f"{found.round} of {found.study} seed {found.seed}, arm {found.arm}"
+            + ("" if own == wanted[4] else ", made by another spec")
+        )
+
+
+def reach(path: str | os.PathLike[str]) -> tuple[int, bool]:
+    """Return the last round of a bank file, and whether it is still to be trained.
+
+    Reads no more than that. Raises BankError as `read_bank` does.
+    """
+    with hdf5.reading(path, BankError, "restore it, or export the chain again") as file:
+        return hdf5.attribute(file, "rounds", int), bool(hdf5.scalars(file).get("is_open"))
 
 
 def read_bank(path: str | os.PathLike[str]) -> Bank:
@@ -182,9 +215,9 @@ def read_bank(path: str | os.PathLike[str]) -> Bank:
             rounds=rounds,
             spec=spec,
             theta_0_sha256=hdf5.attribute(file, "theta_0_sha256", str),
-            removed_in=_read_removed_in(file, spec, rounds),
-            histories=tuple(_read_history(file, number) for number in range(rounds + 1)),
-            border=_read_border(file, spec),
+            removed_in=removed_in_of(file, spec, rounds),
+            histories=histories_of(file, rounds if attrs.get("is_open") else rounds + 1),
+            border=border_of_file(file, spec),
         )
         try:
             _check_rule(found)
@@ -279,9 +312,20 @@ def ticket(bank: Bank, round_: int) -> Checkpoint:
     return Checkpoint("ticket", bank.study, bank.seed, round_, "imp", bank.spec, layers)
 
 
-def removed_mask(removed_in: np.ndarray, round_: int) -> np.ndarray:
+def next_ticket(bank: Bank, mask: Checkpoint) -> Checkpoint:
+    """Put theta_0 on the mask of a later round: the chain goes on from the bank.
+
+    Raises BankError as `ticket` does, InvariantError if the mask is another chain's.
+    """
+    dense = ticket(bank, 0)
+    check_theta(mask, dense)
+    layers = rewind([layer.mask for layer in mask.layers], dense.layers)
+    return dataclasses.replace(mask, kind="ticket", layers=layers)
+
+
+def removed_mask(removed_in: npt.NDArray[np.uint8], round_: int) -> npt.NDArray[np.bool_]:
     """Return the mask of a round: weights never removed, or removed later."""
-    return cast(np.ndarray, (removed_in == 0) | (removed_in > round_))
+    return np.asarray((removed_in == 0) | (removed_in > round_))
 
 
 def _check_rule(bank: Bank) -> None:
@@ -301,13 +345,17 @@ def _check_rule(bank: Bank) -> None:
 
 
 def summaries(bank: Bank, rounds: int) -> list[RunSummary]:
-    """Return the runs of rounds 0 to `rounds` for the tables.
+    """Return the runs of rounds 0 to `rounds` (none of them: −1) for the tables.
 
-    Raises BankError if the bank has fewer.
+    Raises BankError if the bank has fewer, or if one of them has not been trained.
     """
+    name = f"bank of {bank.study} seed {bank.seed}"
     if rounds > bank.rounds:
+        raise BankError(f"{name} holds rounds 0 to {bank.rounds}, not {rounds}")
+    if rounds >= len(bank.histories):
         raise BankError(
-            f"bank of {bank.study} seed {bank.seed} holds rounds 0 to {bank.rounds}, not {rounds}"
+            f"{name}: round {rounds} has not been trained; set pruning.rounds of the study to "
+            f"{rounds - 1}, or train on (`tickets: continue`)"
         )
     return [
         RunSummary(
@@ -326,53 +374,6 @@ def summaries(bank: Bank, rounds: int) -> list[RunSummary]:
     ]
 
 
-def _read_removed_in(file: h5py.File, spec: Spec, rounds: int) -> dict[str, np.ndarray]:
-    parent = hdf5.child(file, "layers", h5py.Group)
-    shapes = layer_shapes(spec)
-    names = [f"{number:02d}-{layer.name}" for number, layer in enumerate(shapes)]
-    if hdf5.names(parent) != names:
-        raise hdf5.DamagedError(f"layers {hdf5.names(parent)}, the spec says {names}")
-    size = sum(prod(layer.shape) for layer in shapes)
-    if size > MAX_WEIGHTS or min(min(layer.shape) for layer in shapes) < 1:
-        raise hdf5.DamagedError(f"the spec says {size} weights; expected at most {MAX_WEIGHTS}")
-    removed_in = {}
-    for name, layer in zip(names, shapes, strict=True):
-        group = hdf5.child(parent, name, h5py.Group)
-        removed = hdf5.array(group, "removed_in", "uint8", prod(layer.shape))
-        if removed.shape != layer.shape or removed.max() > rounds:
-            raise hdf5.DamagedError(
-                f"layer {layer.name} has shape {removed.shape} and rounds up to "
-                f"{removed.max(initial=0)}; expected {layer.shape} and at most {rounds}"
-            )
-        removed_in[layer.name] = removed
-    return removed_in
-
-
-def _read_border(file: h5py.File, spec: Spec) -> dict[str, Border]:
-    """Return what is stored of theta_0. Banks of 0.1.0 and normal weights have nothing there."""
-    parent, found = hdf5.child(file, "layers", h5py.Group), {}
-    for number, layer in enumerate(layer_shapes(spec)):
-        group = hdf5.child(parent, f"{number:02d}-{layer.name}", h5py.Group)
-        if not set(BORDER) & set(hdf5.names(group)):
-            continue
-        index = hdf5.array(group, BORDER[0], "uint32", MAX_BORDER)
-        values = hdf5.array(group, BORDER[1], "float32", MAX_BORDER)
-        if (
-            index.ndim != 1
-            or index.shape != values.shape
-            or (np.diff(index.astype(np.int64)) <= 0).any()
-            or index.max(initial=0) >= prod(layer.shape)
-        ):
-            raise hdf5.DamagedError(f"layer {layer.name}: border weights that are not its own")
-        found[layer.name] = (index, values)
-    return found
-
-
-def _read_history(file: h5py.File, round_: int) -> dict[str, np.ndarray]:
-    parent = hdf5.child(hdf5.child(file, "history", h5py.Group), f"round{round_:02d}", h5py.Group)
-    return hdf5.arrays(parent, "float64", MAX_HISTORY)
-
-
 def write_bank(output: str | os.PathLike[str], bank: Bank) -> None:
     """Write a bank file."""
     packed = {"compression": "gzip", "compression_opts": 9, "fletcher32": True}
@@ -386,6 +387,7 @@ def write_bank(output: str | os.PathLike[str], bank: Bank) -> None:
             spec=bank.spec.to_json(),
             spec_sha256=bank.spec.sha256,
             theta_0_sha256=bank.theta_0_sha256,
+            **({"is_open": 1} if bank.is_open else {}),
         )
         for number, (name, removed) in enumerate(bank.removed_in.items()):
             group = file.create_group(f"layers/{number:02d}-{name}")
