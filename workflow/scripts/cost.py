@@ -3,6 +3,7 @@
 import json
 
 from ticketlens.jobs.joblog import job_log
+from ticketlens.study import speeds
 from ticketlens.study.cost import report
 from ticketlens.training import ways
 from ticketlens.training.compiled import CompilerError
@@ -13,7 +14,7 @@ def main(snakemake) -> None:
         way = ways.chosen()
     except CompilerError:  # then nothing trains in bfloat16 here
         way = "plain"
-    print(report(json.loads(snakemake.params.config), way), flush=True)
+    print(report(json.loads(snakemake.params.config), speeds.measured(way)), flush=True)
 
 
 if __name__ == "__main__":

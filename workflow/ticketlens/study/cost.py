@@ -1,8 +1,9 @@
 """What a config costs: core-hours of all that is left to do, estimated before anything runs.
 
-A training is counted in multiply-adds and divided by what one core does of them in a second. Where
-trainings of a study are done, the median of what they took (Snakemake's benchmark files) replaces
-the count. Work is done if its file exists: whether Snakemake would make it again is not asked.
+A training is counted in multiply-adds and activations, and divided by what one core does of them in
+a second (see `speeds`). Where trainings of a study are done, the median of what they took
+(Snakemake's benchmark files) replaces the count. Work is done if its file exists: whether Snakemake
+would make it again is not asked.
 """
 
 from __future__ import annotations
@@ -22,38 +23,26 @@ from ticketlens.spec import Spec
 from ticketlens.study.factorial import cells
 from ticketlens.study.image_counts import Images, count_images, prepared_file
 from ticketlens.study.plan import Plan
+from ticketlens.study.speeds import REFERENCE, Machine, image_seconds, step_seconds, works
 from ticketlens.study.trainings import trainings
 
 Config = Mapping[str, Any]
 
-# Measured on one core of an x86 server with PyTorch 2.
-THROUGHPUT = {"linear": 5.5e10, "conv": 7e10}
-"""Multiply-adds a second, by kind of hidden layer, at the full study's widths."""
-ATEN = 0.65
-"""Throughput of linear layers with kernel `aten`, relative to `onednn`."""
-CHANNELS_LAST = 0.8
-"""Time of convolutions in a chain with kernel `onednn-channels-last`, relative to `onednn`."""
-SPARSE = {"linear": (0.19, 1.45), "conv": (0.12, 1.4)}
-"""Time of a layer that trains sparse, relative to dense with `onednn`: a + b × density (the tables
-of layers in docs/speed.md, from density 0.41, convolutions 0.51, down; within 20 %)."""
-BFLOAT16 = {"amx": 0.1, "avx512": 0.95, "avx2": 3.0, "plain": 60.0}
-"""Time of convolutions in bfloat16, by way (see `training.ways`), relative to float32."""
-STEP_OVERHEAD = 9e-4
-"""Seconds of a training step that no multiply-add accounts for."""
 START_UP = {"training": 2.5, "analysis": 0.45}
 """Seconds until a job's own work starts: with PyTorch, and without."""
 MEASUREMENTS = {
-    "signal": (0.3, "images", 500),
-    "weights": (0.9, None, 1),
-    "degrees": (0.1, None, 1),
-    "ladder": (2.4, "ladder_images", 200),
-    "jacobian": (2.0, "isometry_images", 100),
-    "gradients": (5.5, "isometry_images", 100),
-    "ntk": (4.5, None, 1),
-    "change": (6.0, None, 1),
+    "signal": (0.3, 0.7, "images", 500),
+    "weights": (1.6, 0.9, None, 1),
+    "degrees": (0.1, 1.0, None, 1),
+    "ladder": (4.5, 0.9, "ladder_images", 200),
+    "jacobian": (7.0, 1.1, "isometry_images", 100),
+    "gradients": (7.0, 0.9, "isometry_images", 100),
+    "ntk": (4.5, 0.9, None, 1),
+    "change": (8.0, 0.9, None, 1),
 }
-"""Per kind: seconds of one checkpoint of the reference network, the key of `measure` that they are
-in proportion to, and its value there."""
+"""Per kind: seconds of one checkpoint of the reference network on the reference machine, the power
+of its work that they grow with (8 × 64 to 8 × 1024 neurons), the key of `measure` that they are in
+proportion to, and its value there."""
 REFERENCE_WORK, REFERENCE_WEIGHTS = 1_247_744, 1_247_744
 """Multiply-adds per image and weights of the reference, 3072 → 256 × 8 → 10."""
 TABLES = {
@@ -92,43 +81,28 @@ class Line:
 
 def multiply_adds(spec: Spec) -> list[int]:
     """Return the multiply-adds of one image's forward pass, per layer, dense."""
-    height, width, _ = spec.dataset.shape
-    found = []
-    for layer in layer_shapes(spec):
-        if layer.kind == "conv":
-            height, width = (-(-side // layer.stride) for side in (height, width))
-        found.append(prod(layer.shape) * (height * width if layer.kind == "conv" else 1))
-    return found
+    return [work.multiply_adds for work in works(spec)]
 
 
 def training_seconds(
-    spec: Spec, densities: Sequence[float], images: Images, way: str = "amx"
+    spec: Spec, densities: Sequence[float], images: Images, machine: Machine = REFERENCE
 ) -> float:
-    """Return the core-seconds of one training, start-up included.
+    """Return the core-seconds of one training, start-up included (see `speeds`).
 
-    A step costs three forward passes, less the first layer's gradient with respect to the images,
-    which nobody asks for; an epoch ends with the validation images, a run with all images twice
-    (last and best weights). `densities`, one per layer, count where a layer trains sparse (below
-    `training.sparse_below`): masked training is dense. `way` computes what is in bfloat16, all but
-    the last evaluation of all images.
+    An epoch ends with the validation images, a run with all images twice (last and best weights),
+    in float32. `densities`, one per layer, count where a layer trains sparse (below
+    `training.sparse_below`): masked training is dense.
     """
-    training, is_conv = spec.training, is_convolutional(spec)
-    speed = THROUGHPUT["conv" if is_conv else "linear"]
-    dense = 1 / ATEN if training.kernel == "aten" and not is_conv else 1.0
-    if training.kernel == "onednn-channels-last" and spec.network.family == "convolutional":
-        dense = CHANNELS_LAST
-    fixed, slope = SPARSE["conv" if is_conv else "linear"]
-    forward = [
-        work * (fixed + slope * density if density < training.sparse_below else dense)
-        for work, density in zip(multiply_adds(spec), densities, strict=True)
-    ]
+    training = spec.training
     steps = training.epochs * (images.train // training.batch_size)
-    trained = steps * training.batch_size * (3 * sum(forward) - forward[0])
-    last = 2 * (images.train + images.validation + images.test)
-    factor = BFLOAT16[way] if training.precision == "bfloat16" else 1.0
     evaluated = (training.epochs + 1) * images.validation
-    work = factor * (trained + evaluated * sum(forward)) + last * sum(forward)
-    return START_UP["training"] + steps * STEP_OVERHEAD + work / speed
+    last = 2 * (images.train + images.validation + images.test)
+    return (
+        START_UP["training"]
+        + steps * step_seconds(spec, densities, machine)
+        + evaluated * image_seconds(spec, densities, machine)
+        + last * image_seconds(spec, densities, machine, is_final=True)
+    )
 
 
 def densities(spec: Spec, round_: int) -> list[float]:
@@ -155,8 +129,8 @@ def measured_seconds(results: str | os.PathLike[str], study: str) -> tuple[float
 # --- the estimate --------------------------------------------------------------------------------
 
 
-def estimate(config: Config, way: str = "amx") -> list[Line]:
-    """Return one line per stage and study, trainings first; `way` computes bfloat16."""
+def estimate(config: Config, machine: Machine = REFERENCE) -> list[Line]:
+    """Return one line per stage and study, trainings first, on a core of `machine`."""
     results, images = config["results"], count_images(config)
     plan = Plan(config, results)
     runs = trainings(plan)
@@ -172,18 +146,18 @@ def estimate(config: Config, way: str = "amx") -> list[Line]:
             basis = UNKNOWN
         elif not number:
             each = [
-                training_seconds(spec, densities(spec, key[2]), cast(Images, images), way)
+                training_seconds(spec, densities(spec, key[2]), cast(Images, images), machine)
                 for key in keys
             ]
             seconds, basis = sum(each) / len(each), "counted"
         done = sum(Path(plan.checkpoint(*key, "trained.h5")).is_file() for key in keys)
         lines.append(Line(stage, study, len(keys), done, seconds, basis))
     return lines + [
-        line for study in config["studies"] if (line := _measurements(plan, study)).jobs
+        line for study in config["studies"] if (line := _measurements(plan, study, machine)).jobs
     ]
 
 
-def _measurements(plan: Plan, study: str) -> Line:
+def _measurements(plan: Plan, study: str, machine: Machine) -> Line:
     """Return the line of a study's measurements, as `all` asks for them."""
     spec, measure = plan.specs[study], plan.measure(study)
     files, seconds = [], 0.0
@@ -191,20 +165,24 @@ def _measurements(plan: Plan, study: str) -> Line:
         if study not in plan.studies_of(table):
             continue
         own = plan.measured_on_imp(table, [study]) + plan.measured_on_arms(table, [study])
-        seconds += measurement_seconds(spec, kind, measure) * len(own)
+        seconds += measurement_seconds(spec, kind, measure, machine) * len(own)
         files += own
     done = sum(Path(file).is_file() for file in files)
     return Line("measurements", study, len(files), done, seconds / max(1, len(files)), "rough")
 
 
-def measurement_seconds(spec: Spec, kind: str, measure: Mapping[str, Any]) -> float:
+def measurement_seconds(
+    spec: Spec, kind: str, measure: Mapping[str, Any], machine: Machine = REFERENCE
+) -> float:
     """Return the core-seconds of one measurement, scaled from the reference network (rough)."""
-    seconds, key, images = MEASUREMENTS[kind]
+    seconds, power, key, images = MEASUREMENTS[kind]
     with_torch = is_convolutional(spec) and kind in ("signal", "jacobian", "gradients")
     if key is None:
-        scale = sum(prod(layer.shape) for layer in layer_shapes(spec)) / REFERENCE_WEIGHTS
+        work = sum(prod(layer.shape) for layer in layer_shapes(spec)) / REFERENCE_WEIGHTS
+        scale = work**power
     else:
-        scale = sum(multiply_adds(spec)) / REFERENCE_WORK * measure[key] / images
+        scale = (sum(multiply_adds(spec)) / REFERENCE_WORK) ** power * measure[key] / images
+    scale *= REFERENCE.product / machine.product
     return START_UP["training" if with_torch else "analysis"] + seconds * scale
 
 
@@ -218,12 +196,9 @@ def _is_number(text: str | None) -> bool:
 # --- the printout --------------------------------------------------------------------------------
 
 
-def report(config: Config, way: str = "amx") -> str:
-    """Return the estimate as text: a table, its totals, and how it was made.
-
-    `way` computes what is in bfloat16 (see `training.ways`).
-    """
-    lines = estimate(config, way)
+def report(config: Config, machine: Machine = REFERENCE) -> str:
+    """Return the estimate as text: a table, its totals, and how it was made on which machine."""
+    lines = estimate(config, machine)
     heads = ("stage", "study", "jobs", "done", "s each", "basis", "core-hours left")
     rows = [
         (line.stage, line.study, str(line.jobs), str(line.done), _or_unknown(line.seconds, ".3g"),
@@ -248,7 +223,7 @@ def report(config: Config, way: str = "amx") -> str:
     return "\n".join([
         *text,
         "",
-        *_how_counted(config),
+        *_how_counted(config, machine),
         "median: core-seconds of the study's own finished trainings, from",
         f"{config['results']}/benchmarks. rough: scaled from one FCNet. done: the file exists.",
         "Left out: preparing images, making masks, tables and figures (minutes).",
@@ -256,7 +231,7 @@ def report(config: Config, way: str = "amx") -> str:
     ])  # fmt: skip
 
 
-def _how_counted(config: Config) -> list[str]:
+def _how_counted(config: Config, machine: Machine) -> list[str]:
     """Return the lines that say what a training is counted by, or why it cannot be."""
     images = count_images(config)
     if images is None:
@@ -265,11 +240,11 @@ def _how_counted(config: Config) -> list[str]:
             f"{UNKNOWN}: how many images {path} has, as it is not there or has to be read;",
             f"`snakemake {prepared}` reads it, and counts.",
         ]
-    dense, conv = (f"{value / 1e9:.0f}" for value in THROUGHPUT.values())
+    whose = "timed on this machine" if machine.is_measured else "of the documents' machine"
     return [
-        f"counted: multiply-adds of {images.train} training images an epoch (a step is 3 forward",
-        f"passes, less the gradient of the images), at {dense}e9 a second (fully connected) or",
-        f"{conv}e9 (convolutional) on one CPU core; a GPU is not considered.",
+        f"counted: multiply-adds and activations of {images.train} training images an epoch, by",
+        f"those of a float32 product, {machine.product / 1e9:.0f}e9 a second on one CPU core",
+        f"({whose}); bfloat16 by {machine.way}; a GPU is not considered.",
     ]
 
 
