@@ -107,3 +107,10 @@ def test_at_the_high_rate_snip_is_not_told_apart_from_its_shuffle() -> None:
         "accuracy", "test_accuracy", 7, study=STUDIES[1], arm="snip", minus="snip-shuffled"
     )
     assert gap.lower < 0 < gap.upper
+
+
+def test_at_the_high_rate_grasp_is_the_farthest_below_the_ticket() -> None:
+    last, best = (gaps(STUDIES[1], f"test_accuracy{which}") for which in ("", "_best_validation"))
+    assert min(last, key=lambda arm: last[arm].mean) == "grasp"
+    others = [gap.mean for arm, gap in best.items() if arm != "grasp"]
+    assert best["grasp"].upper < -0.02 < min(others) and max(others) < 0.02

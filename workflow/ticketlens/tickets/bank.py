@@ -396,5 +396,5 @@ def write_bank(output: str | os.PathLike[str], bank: Bank) -> None:
                 group.create_dataset(key, data=values)  # as it is: the seal covers it
         for number, history in enumerate(bank.histories):
             group = file.create_group(f"history/round{number:02d}")
-            for key, values in history.items():
-                group.create_dataset(key, data=np.atleast_1d(values), **packed)
+            for quantity, series in history.items():
+                group.create_dataset(quantity, data=np.atleast_1d(series), **packed)
