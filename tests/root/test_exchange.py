@@ -6,6 +6,7 @@ import io
 import json
 import pickle
 import zipfile
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -470,3 +471,18 @@ def test_masks_of_layers_that_are_not_there_are_refused(tmp_path):
     (tmp_path / "folder").mkdir()
     with pytest.raises(ForeignFileError, match="not the folder of an open_lth level"):
         exchange.read(tmp_path / "folder")
+
+
+def test_a_ticket_of_a_study_is_checked_against_network_and_data_set(tmp_path, make_ticket):
+    own = make_ticket(0.5)
+    exchange.write(own, tmp_path / "t.safetensors")
+    taken = exchange.ticket(tmp_path / "t.safetensors", own.spec, "mine", 3, 4)
+    assert (taken.kind, taken.study, taken.seed, taken.round) == ("ticket", "mine", 3, 4)
+    for one, other in zip(taken.layers, own.layers, strict=True):
+        assert np.array_equal(one.weight, other.weight) and one.name == other.name
+    other = replace(own.spec.network, hidden_layers=3)
+    with pytest.raises(ForeignFileError, match=r"t.safetensors: 3 layers; the network has 4"):
+        exchange.ticket(tmp_path / "t.safetensors", own.spec.replace(network=other), "mine", 3, 4)
+    images = replace(own.spec.dataset, shape=(5, 5, 3))
+    with pytest.raises(ForeignFileError, match=r"hidden1 has shape|layers.0 has shape"):
+        exchange.ticket(tmp_path / "t.safetensors", own.spec.replace(dataset=images), "mine", 3, 4)

@@ -157,7 +157,8 @@ BAD = {
         "studies.fcnet-normal.title is datetime.date(2024, 1, 31); allowed: text"
     ),
     "studies: {fcnet-normal: {tickets: banked}}": (
-        "studies.fcnet-normal.tickets is 'banked'; allowed: train, bank, continue; did you mean 'bank'?"
+        "studies.fcnet-normal.tickets is 'banked'; allowed: train, bank, continue, files; did you "
+        "mean 'bank'?"
     ),
     "studies: {fcnet-normal: nothing}": "studies.fcnet-normal is 'nothing'; allowed: a mapping",
     "studies: {fcnet-normal: null, fcnet-orthogonal: null, convnet-normal: null, "

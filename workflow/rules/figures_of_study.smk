@@ -19,7 +19,8 @@ use rule tabulate_accuracy as tabulate_accuracy_of_one_study with:
     input:
         trained=lambda wildcards: PLAN.chains(
             "trained.h5", [name for name in PLAN.trained if name == wildcards.study]
-        ),
+        )
+        + PLAN.of_filed("trained.h5", [wildcards.study]),
         banks=lambda wildcards: PLAN.banks(
             [name for name in PLAN.in_bank if name == wildcards.study], SHIPPED_BANK
         ),

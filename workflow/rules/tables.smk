@@ -64,7 +64,8 @@ rule tabulate_accuracy:
     """Collect accuracies, losses and training curves of all runs."""
     input:
         trained=PLAN.chains("trained.h5", PLAN.trained)
-        + PLAN.of_arms("trained.h5", config["studies"]),
+        + PLAN.of_arms("trained.h5", config["studies"])
+        + PLAN.of_filed("trained.h5"),
         banks=PLAN.banks(PLAN.in_bank, SHIPPED_BANK),
     output:
         accuracy="<results>/tables/accuracy.csv",
@@ -84,7 +85,7 @@ rule tabulate_accuracy:
 use rule tabulate_accuracy as tabulate_accuracy_of_imp with:
     """Accuracies, losses and training curves of the IMP chains alone."""
     input:
-        trained=PLAN.chains("trained.h5", PLAN.trained),
+        trained=PLAN.chains("trained.h5", PLAN.trained) + PLAN.of_filed("trained.h5"),
         banks=PLAN.banks(PLAN.in_bank, SHIPPED_BANK),
     output:
         accuracy="<results>/tables/imp/accuracy.csv",

@@ -58,7 +58,7 @@ rule conv_arms:
 rule bank:
     """Ticket bank: each finished chain as one small file."""
     input:
-        PLAN.banks([study for study in PLAN.begun if study not in PLAN.late], "<bank>"),
+        PLAN.banks([study for study in PLAN.rewound if study not in PLAN.late], "<bank>"),
 
 
 rule bank_so_far:

@@ -1,15 +1,18 @@
 # Needs: a prepared data set, trained networks.
-# Makes: tickets (init, prune, rewind) and the ticket bank (export, rebuild).
+# Makes: tickets (init, prune, rewind or inherit; adopt) and the ticket bank (export, rebuild).
 
 
 localrules:
     init,
     prune,
     rewind,
+    inherit,
     rebuild,
     go_on,
     export_bank,
     export_so_far,
+    adopt,
+    complete,
 
 
 rule init:
@@ -65,7 +68,7 @@ rule rewind:
     log:
         "<logs>/rewind/{study}/seed{seed}/round{round}.log",
     wildcard_constraints:
-        study=any_of(PLAN.begun),
+        study=any_of(PLAN.rewound),
         round=r"(?!00)\d\d",
     conda:
         "../../envs/analyse.yaml"
@@ -73,6 +76,26 @@ rule rewind:
         code=code("rewind"),
     script:
         "../scripts/rewind.py"
+
+
+rule inherit:
+    """Keep the trained weights on the mask: the ticket where pruning.rewind is schedule or none."""
+    input:
+        mask="<results>/checkpoints/{study}/seed{seed}/round{round}/imp/mask.h5",
+        trained=before("trained.h5"),
+    output:
+        ticket="<results>/checkpoints/{study}/seed{seed}/round{round}/imp/ticket.h5",
+    log:
+        "<logs>/inherit/{study}/seed{seed}/round{round}.log",
+    wildcard_constraints:
+        study=any_of(PLAN.inheriting),
+        round=r"(?!00)\d\d",
+    conda:
+        "../../envs/analyse.yaml"
+    params:
+        code=code("inherit"),
+    script:
+        "../scripts/inherit.py"
 
 
 rule export_bank:
@@ -141,3 +164,49 @@ use rule rebuild as go_on with:
         "<logs>/go_on/{study}/seed{seed}/round{round}.log",
     wildcard_constraints:
         study=any_of(PLAN.continued),
+
+
+rule adopt:
+    """Take a ticket from a file of another system (studies with `tickets: files`)."""
+    input:
+        files=lambda wildcards: material.foreign_files_of(PLAN, **wildcards),
+        dataset=DATASET,
+    output:
+        ticket="<results>/checkpoints/{study}/seed{seed}/round{round}/imp/ticket.h5",
+    log:
+        "<logs>/adopt/{study}/seed{seed}/round{round}.log",
+    wildcard_constraints:
+        study=any_of(PLAN.filed),
+    conda:
+        "../../envs/train.yaml"
+    params:
+        code=code("adopt"),
+        spec=lambda wildcards: PLAN.specs[wildcards.study].to_json(),
+        file=lambda wildcards: material.foreign_ticket(PLAN, **wildcards),
+        theta=lambda wildcards: material.foreign_theta(PLAN, **wildcards),
+        complete=False,
+    script:
+        "../scripts/adopt.py"
+
+
+use rule adopt as complete with:
+    """Draw the weights off the mask, where arms need a theta_0 that no file has."""
+    input:
+        files=lambda wildcards: material.foreign_files_of(PLAN, **wildcards),
+        dataset=DATASET,
+    output:
+        ticket="<results>/checkpoints/{study}/seed{seed}/round{round}/imp/ticket.h5",
+    log:
+        "<logs>/complete/{study}/seed{seed}/round{round}.log",
+    wildcard_constraints:
+        study=any_of(PLAN.completed),
+        round="00",
+    params:
+        code=code("adopt"),
+        spec=lambda wildcards: PLAN.specs[wildcards.study].to_json(),
+        file=lambda wildcards: material.foreign_ticket(PLAN, **wildcards),
+        theta=None,
+        complete=True,
+
+
+ruleorder: complete > adopt

@@ -32,7 +32,9 @@ from ticketlens.tickets import foreign
 from ticketlens.tickets.foreign import STATES, Layers
 from ticketlens.tickets.foreign_writers import FORMS, KEY
 
-__all__ = ["FORMS", "ForeignFileError", "Layers", "open_layers", "read", "to_checkpoint", "write"]
+__all__ = [
+    "FORMS", "ForeignFileError", "Layers", "open_layers", "read", "ticket", "to_checkpoint", "write"
+]  # fmt: skip
 
 _MODEL = re.compile(r"model_ep(\d{1,9})_it(\d{1,9})\.pth")
 
@@ -246,6 +248,40 @@ def _init(layers: Layers) -> InitSpec:
             biases.append(float(np.mean(np.square(layer.bias), dtype=float)))
     sigma_w = float(np.sqrt(np.mean(scales))) if scales else 0.0
     return InitSpec("gaussian", sigma_w, float(np.sqrt(np.mean(biases[1:] or biases))))
+
+
+def ticket(
+    path: str | os.PathLike[str],
+    spec: Spec,
+    study: str,
+    seed: int,
+    round: int,
+    *,
+    masks: str | os.PathLike[str] | None = None,
+    state: str = "init",
+) -> Checkpoint:
+    """Return what stands in a file as the IMP ticket of a study of the workflow.
+
+    `spec` is the study's: the layers must be those of its network, on its data set's images. With
+    state "trained" the ticket starts from trained weights. Raises as `read`, naming the file.
+    """
+    opened = open_layers(path, masks, state)
+    layers = tuple(opened.load(index) for index in range(len(opened.found.layers)))
+    plain = Layers(layers, opened.state, str(path), (), opened.found.skipped)
+    try:
+        found = to_checkpoint(plain, spec.network, spec.dataset.shape)
+    except ValueError as error:
+        raise ForeignFileError(f"{path}: {error}") from error
+    classes = len(found.layers[-1].mask)
+    if classes != spec.dataset.classes:
+        raise ForeignFileError(
+            f"{path}: layer {layers[-1].name} has {classes} outputs; the data set "
+            f"{spec.dataset.name!r} has {spec.dataset.classes} classes"
+        )
+    extra = {"source": Path(path).name, "names": found.extra["names"], "weights": opened.state}
+    return dataclasses.replace(
+        found, kind="ticket", study=study, seed=seed, round=round, spec=spec, extra=extra
+    )
 
 
 # --- writing -------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from typing import Any, cast
 LATER: dict[str, tuple[str, ...]] = {
     "network": ("widths",),
     "training": ("precision", "bfloat16_kernel"),
+    "pruning": ("rewind",),
 }
 """Keys by part that were added after files existed: left out of the JSON at their defaults."""
 PER_LAYER = {"per_layer": True}
@@ -172,13 +173,19 @@ class TrainingSpec(_Part):
 
 @dataclass(frozen=True)
 class PruningSpec(_Part):
-    """How a trained network is pruned: the share of the kept weights that one round removes."""
+    """How a trained network is pruned: the share of the kept weights that one round removes.
+
+    `rewind` says what the next round starts from: "weights" of theta_0, or of theta_k after
+    `rewind_epoch` epochs; "schedule": the trained weights, with the whole learning-rate schedule;
+    "none": the trained weights, at its final rate.
+    """
 
     rate: float = 0.2
     readout_rate: float = 0.1
     scope: str = "layer"
     criterion: str = "magnitude"
     rewind_epoch: int = 0
+    rewind: str = "weights"
 
 
 @dataclass(frozen=True)

@@ -155,7 +155,8 @@ def qmap_ladder(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
             plotting.density_axis(axis, logs["density"])
         plotting.plain_ticks(top)
         plotting.hide_x(top)
-    plotting.label_rows(axes, r"$q$ of the deep layers", r"steps in $\ln q$ since round 0")
+    since = " since round 0" if (rows["round"] == 0).any() else ""
+    plotting.label_rows(axes, r"$q$ of the deep layers", r"steps in $\ln q$" + since)
     plotting.legend(figure, *plotting.entries(axes[0]))
     plotting.legend(figure, *plotting.entries(axes[1]), where="lower")
     return figure

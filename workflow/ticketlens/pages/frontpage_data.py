@@ -153,6 +153,8 @@ def studies(config: Mapping[str, Any]) -> list[dict[str, str]]:
                 "training": (
                     "rebuilt from the ticket bank"
                     if study.get("tickets") == "bank"
+                    else f"taken from {study['path']}"
+                    if study.get("tickets") == "files"
                     else ("from the ticket bank on, " if study.get("tickets") == "continue" else "")
                     + f"{_counted(training.epochs, 'epoch')} of {training.optimizer}, "
                     f"batches of {training.batch_size}, rate {training.learning_rate:g}"

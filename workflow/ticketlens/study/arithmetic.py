@@ -27,10 +27,10 @@ def problems(
     """Yield what no study can do, one line each, in the order of the config.
 
     `image_shape` is (height, width, channels), `images` the number of training images; what is not
-    known is not asked. A study whose tickets come from the bank is not trained, and left out.
+    known is not asked. Studies whose tickets come from the bank or from files are left out.
     """
     for study, entry in config["studies"].items():
-        if entry.get("tickets") == "bank":
+        if entry.get("tickets") in ("bank", "files"):
             continue
         spec = study_spec(config, study)
         if image_shape is not None:

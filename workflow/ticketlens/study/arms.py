@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ticketlens.architecture import is_convolutional, is_residual_family
+from ticketlens.study import foreign_files
 from ticketlens.study.hints import did_you_mean
-from ticketlens.study.studies import rounds, study_spec
+from ticketlens.study.studies import is_filed, round_numbers, rounds, study_spec
 from ticketlens.tickets.mask_sources import MASKS, SMALL, keeps_layers
 from ticketlens.tickets.recipe import SALIENCIES, Arm, properties
 from ticketlens.tickets.weight_sources import WEIGHTS
@@ -42,7 +43,8 @@ def arm_studies(config: Config, name: str) -> list[str]:
     """Return the studies that an arm is made in: of those of `interventions`, its own.
 
     Without `studies` in either place these are all but those of residual networks, which are a
-    check of the theory.
+    check of the theory, those of tickets from files, of which not every arm can be made, and those
+    whose rounds start from trained weights (pruning.rewind), which have none.
     """
     places = config.get("interventions", {})
     allowed = places.get("studies", list(config["studies"]))
@@ -52,13 +54,20 @@ def arm_studies(config: Config, name: str) -> list[str]:
 
 
 def _chains(config: Config) -> list[str]:
-    """Return the studies whose networks have no skips."""
+    """Return the studies without skips whose tickets are initial networks, and not from files."""
     families = {name: network["family"] for name, network in config["networks"].items()}
     return [
         name
         for name, study in config["studies"].items()
         if not is_residual_family(families[study["network"]])
+        and not is_filed(study)
+        and _rewinds(config, study)
     ]
+
+
+def _rewinds(config: Config, study: Mapping[str, Any]) -> bool:
+    pruning = {**config["pruning"], **study.get("pruning", {})}
+    return is_filed(study) or bool(pruning.get("rewind", "weights") == "weights")
 
 
 def arm_rounds(config: Config, name: str, study: str) -> list[int]:
@@ -72,7 +81,8 @@ def arm_rounds(config: Config, name: str, study: str) -> list[int]:
     entry = config["arms"][name]
     shared = config.get("interventions", {}).get("rounds", [])
     wanted = entry.get("rounds", [own for own in shared if own or entry["mask"] == "imp"])
-    return sorted(number for number in wanted if number <= rounds(config, study))
+    there = set(round_numbers(config, study))
+    return sorted(number for number in wanted if number in there)
 
 
 def arms_of_all(config: Config, study: str) -> list[str]:
@@ -250,6 +260,11 @@ def _study_problems(config: Config, name: str, arm: Arm, study: str) -> Iterator
     spec, numbers = study_spec(config, study), arm_rounds(config, name, study)
     where = f"arms.{name} in study {study}"
     pruning = spec.pruning
+    if pruning.rewind != "weights":
+        yield (
+            f"{where}: pruning.rewind is {pruning.rewind!r}: its tickets start from trained "
+            "weights, which no other initial weights rival; allowed: studies that rewind weights"
+        )
     if arm.mask != "imp" and 0 in numbers:
         yield f"{where}: mask {arm.mask!r} at round 0, where every weight is kept; allowed: imp"
     if arm.mask == "one-shot" and 1 in numbers and pruning.criterion == "magnitude":
@@ -281,6 +296,7 @@ def _study_problems(config: Config, name: str, arm: Arm, study: str) -> Iterator
             f"{where}: source_round is {arm.source_round}; allowed: at most "
             f"{rounds(config, study)}, the study's last round"
         )
+    yield from foreign_files.arm_problems(config, where, study, config["arms"][name], numbers)
     if arm.mask == "imp-other-seed":
         yield from _donor_problems(config, where, arm_seeds(config, name, study))
 

@@ -13,7 +13,15 @@ import yaml
 from ticketlens import architecture
 from ticketlens.files import sources
 from ticketlens.spec import Spec
-from ticketlens.study import arithmetic, claim_plan, config_files, factorial, schema_errors, texts
+from ticketlens.study import (
+    arithmetic,
+    claim_plan,
+    config_files,
+    factorial,
+    foreign_files,
+    schema_errors,
+    texts,
+)
 from ticketlens.study import arms as arm_config
 from ticketlens.study.hints import did_you_mean
 from ticketlens.theory import activations
@@ -69,6 +77,7 @@ Check = Callable[[Mapping[str, Any]], Iterable[str]]
 CHECKS: tuple[Check, ...] = (
     lambda config: _reference_problems(config),
     texts.problems,
+    foreign_files.problems,
     arm_config.problems,
     claim_plan.problems,
     factorial.problems,
@@ -180,6 +189,31 @@ def schema() -> dict[str, Any]:
     return cast(dict[str, Any], document)
 
 
+def _rewind_problems(
+    name: str, study: Mapping[str, Any], pruning: Mapping[str, Any], training: Mapping[str, Any]
+) -> Iterator[str]:
+    """What cannot be with tickets that start from trained weights."""
+    rewind = pruning.get("rewind", "weights")
+    if rewind == "weights" or study.get("tickets") == "files":
+        return
+    value = f"studies.{name}: pruning.rewind is {rewind!r}"
+    if study.get("tickets", "train") != "train":
+        yield (
+            f"{value} with tickets: {study['tickets']}, from the bank, which holds rewound tickets "
+            "only; allowed: weights"
+        )
+    if pruning.get("rewind_epoch", 0):
+        yield (
+            f"{value} with pruning.rewind_epoch {pruning['rewind_epoch']}, which then has no "
+            "effect; allowed: rewind_epoch 0"
+        )
+    if rewind == "none" and training.get("schedule", "constant") != "constant":
+        yield (
+            f"{value} with training.schedule {training['schedule']!r}, whose final rate is 0; "
+            "allowed: constant, or rewind: schedule"
+        )
+
+
 def _sparse_problems(
     name: str, training: Mapping[str, Any], network: Mapping[str, Any] | None
 ) -> Iterator[str]:
@@ -244,6 +278,7 @@ def _reference_problems(config: Mapping[str, Any]) -> Iterator[str]:
                 f"studies.{name}: pruning.rewind_epoch is {pruning['rewind_epoch']}; allowed: less "
                 f"than training.epochs ({training['epochs']})"
             )
+        yield from _rewind_problems(name, study, pruning, training)
         if training.get("warmup_epochs", 0) >= training["epochs"]:
             yield (
                 f"studies.{name}: training.warmup_epochs is {training['warmup_epochs']}; allowed: "

@@ -22,7 +22,7 @@ from ticketlens.study.arms import (
     weight_names,
 )
 from ticketlens.study.hints import did_you_mean
-from ticketlens.study.studies import rounds, study_spec
+from ticketlens.study.studies import round_numbers, study_spec
 from ticketlens.tickets.recipe import Arm
 
 Config = Mapping[str, Any]
@@ -62,7 +62,7 @@ def cells(config: Config) -> list[Cell]:
     }
     table = config["factorial"]
     found = []
-    for number in sorted(set(table["rounds"]) & set(range(rounds(config, study) + 1))):
+    for number in sorted(set(table["rounds"]) & set(round_numbers(config, study))):
         at_round = {arm: name for name, (arm, where) in known.items() if number in where}
         for mask in table["masks"]:
             for weights in table["weights"]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
+from ticketlens.study import foreign_files
 from ticketlens.study.arms import arm_rounds, arm_seeds, donor_seed
 from ticketlens.study.catalogue.kinds import Measurement
 from ticketlens.study.plan import Plan
@@ -77,3 +79,25 @@ def bimodal_material(plan: Plan) -> dict[str, str]:
         "survivors": survivors(plan, plan.arms[name], study, seed, number),
         "arm": plan.checkpoint(study, seed, number, name, "ticket.h5"),
     }
+
+
+def foreign_files_of(plan: Plan, study: str, seed: str, round: str) -> list[str]:
+    """Return the files that a ticket of another system is taken from, and those of its theta."""
+    own = foreign_files.of_ticket(plan.config, study, int(seed), int(round))
+    theta = foreign_theta(plan, study, seed, round)
+    told = [own] if theta is None else [own, theta]
+    return list(dict.fromkeys(name for one in told for name in foreign_files.files(one)))
+
+
+def foreign_ticket(plan: Plan, study: str, seed: str, round: str) -> dict[str, Any]:
+    """Return what `exchange.ticket` is told of a ticket's file."""
+    return foreign_files.of_ticket(plan.config, study, int(seed), int(round))
+
+
+def foreign_theta(plan: Plan, study: str, seed: str, round: str) -> dict[str, Any] | None:
+    """Return the same of round 0 where arms beside this ticket take its weights, else None."""
+    at = int(seed), int(round)
+    if study in plan.completed or not at[1]:
+        return None
+    has_arms = any((one, number) == at for one, number, _ in plan.made(study))
+    return foreign_files.of_ticket(plan.config, study, at[0], 0) if has_arms else None

@@ -19,7 +19,7 @@ from ticketlens.study.catalogue import tables
 from ticketlens.study.catalogue.figures import EXPERIMENTS, FIGURES
 from ticketlens.study.catalogue.kinds import Figure, Table
 from ticketlens.study.selection import Selection
-from ticketlens.study.studies import rounds
+from ticketlens.study.studies import round_numbers, rounds
 
 STATES = ("init", "trained")
 
@@ -58,8 +58,8 @@ class Plan(Selection):
 
     def chain(self, file: str, study: str, seed: int | str, first: int = 0) -> list[str]:
         """Return the paths of `file` on the imp arm of one chain, from round `first` on."""
-        last = rounds(self.config, study)
-        return [self.checkpoint(study, seed, n, "imp", file) for n in range(first, last + 1)]
+        numbers = [number for number in round_numbers(self.config, study) if number >= first]
+        return [self.checkpoint(study, seed, number, "imp", file) for number in numbers]
 
     def chains(self, file: str, studies: Iterable[str]) -> list[str]:
         """Return the paths of `file` on the imp arm over studies, seeds and rounds trained here."""
@@ -76,6 +76,15 @@ class Plan(Selection):
             self.checkpoint(study, seed, number, arm, file)
             for study in studies
             for seed, number, arm in self.made(study)
+        ]
+
+    def of_filed(self, file: str, studies: Iterable[str] | None = None) -> list[str]:
+        """Return the paths of `file` on foreign tickets that have arms: what these stand beside."""
+        return [
+            self.checkpoint(study, seed, number, "imp", file)
+            for study in self.filed
+            if studies is None or study in studies
+            for seed, number in dict.fromkeys((seed, at) for seed, at, _ in self.made(study))
         ]
 
     def of_conv_arms(self, file: str) -> list[str]:
@@ -144,7 +153,7 @@ class Plan(Selection):
             files += [
                 self.measurement(table, study, seed, number, "imp", state)
                 for seed in self.config["studies"][study]["seeds"]
-                for number in range(rounds(self.config, study) + 1)
+                for number in round_numbers(self.config, study)
                 for state in states
                 if state == "init" or number >= self.first(study, seed)
             ]
@@ -220,9 +229,22 @@ class Plan(Selection):
         return any(1 + count >= tables.MIN_ARMS for count in made.values())
 
     @cached_property
+    def with_accuracy(self) -> list[str]:
+        """Studies whose IMP chains have accuracies: trained, from the bank, or beside arms."""
+        own = [study for study in self.filed if any(self.made(study))]
+        return [name for name in self.config["studies"] if name not in self.filed or name in own]
+
+    @cached_property
+    def has_accuracy(self) -> bool:
+        """Whether any network of the config is trained, or was."""
+        return bool(self.with_accuracy) or self.has_arms
+
+    @cached_property
     def tables(self) -> list[str]:
         """Tidy tables that `all` asks for."""
         conditions = {
+            "accuracy": self.has_accuracy,
+            "training_curves": self.has_accuracy,
             "contrasts": self.has_arms,
             "bimodal_law": bool(self.bimodal),
             "predictors": bool(self.ranking),
@@ -237,7 +259,8 @@ class Plan(Selection):
     @property
     def compact(self) -> list[str]:
         """Tables that are small enough to keep in a repository, `accuracy` apart."""
-        return [name for name in self.tables if not self.entries[name].is_large][1:]
+        small = [name for name in self.tables if not self.entries[name].is_large]
+        return [name for name in small if name != "accuracy"]
 
     @cached_property
     def outputs(self) -> dict[str, list[str]]:
@@ -298,6 +321,8 @@ class Plan(Selection):
         studies = set(self.of_networks(figure.networks))
         if figure.fixed.get("state") == "trained":
             studies &= set(self.trained)
+        if {"accuracy", "training_curves"} & set(figure.reads.values()):
+            studies &= set(self.with_accuracy)
         experiment = figure.experiment
         is_compared = experiment is None or "arms" not in figure.options
         return bool(studies) and (is_compared or len(self.shown[str(experiment)]) > 1)

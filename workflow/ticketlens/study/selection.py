@@ -12,7 +12,7 @@ from ticketlens.spec import Spec
 from ticketlens.study import factorial
 from ticketlens.study.arms import arm_rounds, arm_seeds, arms_of_all, recipes
 from ticketlens.study.catalogue.kinds import Measurement, Networks
-from ticketlens.study.studies import study_spec
+from ticketlens.study.studies import round_numbers, study_spec
 from ticketlens.tickets.recipe import ASIDE, Arm
 
 Config = Mapping[str, Any]
@@ -32,7 +32,8 @@ class Selection:
     @cached_property
     def trained(self) -> list[str]:
         """Studies whose chains are trained, from round 0 or from where the ticket bank ends."""
-        return [name for name in self.config["studies"] if name not in self.banked]
+        untrained = self.banked + self.filed
+        return [name for name in self.config["studies"] if name not in untrained]
 
     @cached_property
     def begun(self) -> list[str]:
@@ -49,6 +50,16 @@ class Selection:
         """Studies whose chains go on from the last ticket of the ticket bank."""
         return self._of_tickets("continue")
 
+    @cached_property
+    def filed(self) -> list[str]:
+        """Studies whose tickets are files of other systems."""
+        return self._of_tickets("files")
+
+    @cached_property
+    def completed(self) -> list[str]:
+        """Filed studies whose theta_0 is in no file: it is completed by draws of their init."""
+        return [name for name in self.filed if 0 not in round_numbers(self.config, name)]
+
     @property
     def in_bank(self) -> list[str]:
         """Studies that the ticket bank holds rounds of."""
@@ -61,7 +72,18 @@ class Selection:
     @cached_property
     def late(self) -> list[str]:
         """Trained studies that rewind to theta_k, not to theta_0."""
-        return [name for name in self.trained if self.specs[name].pruning.rewind_epoch]
+        own = [name for name in self.trained if name not in self.inheriting]
+        return [name for name in own if self.specs[name].pruning.rewind_epoch]
+
+    @cached_property
+    def inheriting(self) -> list[str]:
+        """Trained studies whose rounds start from the trained weights of the round before."""
+        return [name for name in self.trained if self.specs[name].pruning.rewind != "weights"]
+
+    @cached_property
+    def rewound(self) -> list[str]:
+        """Studies that are trained from round 0 on and rewind weights, to theta_0 or theta_k."""
+        return [name for name in self.begun if name not in self.inheriting]
 
     @cached_property
     def residual(self) -> list[str]:

@@ -57,7 +57,7 @@ def under_way(plan: Plan) -> list[tuple[str, int]]:
     return [
         (study, seed)
         for study in plan.trained
-        if study not in plan.late
+        if study not in plan.late + plan.inheriting
         for seed in plan.config["studies"][study]["seeds"]
         if _trained(_places(plan, study, seed))
     ]

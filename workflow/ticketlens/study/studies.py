@@ -11,10 +11,11 @@ from ticketlens.spec import Spec
 def study_spec(config: Mapping[str, Any], study: str) -> Spec:
     """Return the spec of a study, data set apart: its network, init, training and pruning.
 
-    `training` and `pruning` of the study override those of the config.
+    `training` and `pruning` of the study override those of the config. How tickets from files were
+    pruned is not known: theirs is the default.
     """
     entry = config["studies"][study]
-    pruning = {**config["pruning"], **entry.get("pruning", {})}
+    pruning = {} if is_filed(entry) else {**config["pruning"], **entry.get("pruning", {})}
     return Spec.from_mapping(
         {
             "network": config["networks"][entry["network"]],
@@ -26,8 +27,29 @@ def study_spec(config: Mapping[str, Any], study: str) -> Spec:
 
 
 def rounds(config: Mapping[str, Any], study: str) -> int:
-    """Return the number of pruning rounds of a study."""
+    """Return the number of pruning rounds of a study: its last round."""
+    if is_filed(config["studies"][study]):
+        return round_numbers(config, study)[-1]
     return int({**config["pruning"], **config["studies"][study].get("pruning", {})}["rounds"])
+
+
+def is_filed(entry: Mapping[str, Any]) -> bool:
+    """Whether the tickets of a study are files of other systems."""
+    return bool(entry.get("tickets") == "files")
+
+
+def round_numbers(config: Mapping[str, Any], study: str) -> list[int]:
+    """Return the rounds that a study has, in ascending order: all, but of files those there are.
+
+    These are its `rounds`; without them round 1 of one file, all rounds of a pattern.
+    """
+    entry = config["studies"][study]
+    if not is_filed(entry):
+        return list(range(rounds(config, study) + 1))
+    if "rounds" in entry:
+        return sorted(entry["rounds"])
+    is_pattern = "{round" in str(entry.get("path", ""))
+    return list(range(int(config["pruning"]["rounds"]) + 1)) if is_pattern else [1]
 
 
 def dataset_split(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,6 +31,8 @@ def trainings(plan: Plan) -> dict[Training, str]:
             donor = donor_seed(plan.config, seed)
             for before in range(plan.first(study, donor), number):
                 found.setdefault((study, donor, before, "imp"), "donors")
+        if study in plan.filed:  # the ticket itself, which the arm is compared with
+            found.setdefault((study, seed, number, "imp"), stage)
         found.setdefault((study, seed, number, name), stage)
     return found
 

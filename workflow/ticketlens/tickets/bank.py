@@ -96,7 +96,8 @@ def export(
     Of a chain that went on from round r of the bank file `earlier`, `masks` are those of rounds
     r+1…n and `trained` those of rounds r…n. If the chain `may_be_open`, the last ticket need not be
     trained. Raises BankError for a chain with late rewinding (theta_k needs training) or files that
-    are not one chain, InvariantError if masks are not nested or do not follow the pruning rule.
+    are not one chain, or whose tickets start from trained weights (pruning.rewind); InvariantError
+    if masks are not nested or do not follow the pruning rule.
     """
     ticket = read(dense_ticket, kind="ticket")
     if ticket.spec.pruning.rewind_epoch:
@@ -104,6 +105,8 @@ def export(
             f"{dense_ticket}: rewinds to epoch {ticket.spec.pruning.rewind_epoch}; the bank "
             "rebuilds tickets that rewind to theta_0 only"
         )
+    if ticket.spec.pruning.rewind != "weights":
+        raise BankError(_not_rewound(dense_ticket, ticket.spec))
     start = _nothing_pruned(ticket) if earlier is None else read_bank(earlier)
     if earlier is not None:
         check_chain(start, ticket.study, ticket.seed, ticket.spec)
@@ -112,6 +115,8 @@ def export(
     spec = start.spec  # of the last round, as round 0 has not been pruned
     if masks:
         spec = spec.replace(pruning=read_summary(masks[-1]).spec.pruning)
+    if spec.pruning.rewind != "weights":
+        raise BankError(_not_rewound(masks[-1], spec))
     for number, path in enumerate(masks, start=start.rounds + 1):
         mask = read(path, kind="mask")
         _check_member(path, mask, ticket, number, spec)
@@ -153,6 +158,13 @@ def _nothing_pruned(ticket: Checkpoint) -> Bank:
     removed_in = {layer.name: np.zeros(layer.mask.shape, np.uint8) for layer in ticket.layers}
     digest = theta_sha256(ticket.layers)
     return Bank(ticket.study, ticket.seed, 0, ticket.spec, digest, removed_in, ())
+
+
+def _not_rewound(path: str | os.PathLike[str], spec: Spec) -> str:
+    return (
+        f"{path}: pruning.rewind is {spec.pruning.rewind!r}, with which tickets start from trained "
+        "weights; the bank rebuilds tickets that rewind to theta_0 only"
+    )
 
 
 def _check_member(

@@ -21,7 +21,7 @@ def log_q(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def steps(logs: pd.DataFrame, rungs: Sequence[str]) -> pd.DataFrame:
-    """Return the steps between successive rungs, and their total, less those of round 0.
+    """Return the steps between successive rungs, and their total, less round 0 if that is there.
 
     Columns seed, round, density, one for each rung but the first, by the name of the rung that it
     leads to, and `total`.
@@ -31,6 +31,7 @@ def steps(logs: pd.DataFrame, rungs: Sequence[str]) -> pd.DataFrame:
         found[rung] = logs[rung] - logs[below]
     found["total"] = logs[rungs[-1]] - logs[rungs[0]]
     names = [*rungs[1:], "total"]
-    dense = found[found["round"] == found["round"].min()].set_index("seed")[names]
-    found[names] -= dense.loc[found["seed"]].to_numpy()
+    dense = found[found["round"] == 0].set_index("seed")[names]
+    if len(dense):  # tickets from files may have no round 0
+        found[names] -= dense.loc[found["seed"]].to_numpy()
     return found

@@ -73,9 +73,16 @@ class Study:
 
 
 def nothing() -> pd.DataFrame:
-    """Return the rows of a table that no study fills, as residual networks have no ladder."""
-    columns = ("study", "seed", "round", "arm", "state", "layer", "rung", "mode", "q", "network")
-    return pd.DataFrame(columns=[*columns, "chi_frobenius", "log_loss"], dtype=float)
+    """Return the rows of a table that no study fills.
+
+    Residual networks have no ladder, tickets from files no accuracy.
+    """
+    texts = ("study", "arm", "state", "rung", "mode", "network")
+    numbers = (
+        "seed", "round", "layer", "q", "chi_frobenius", "log_loss", "test_accuracy",
+        "test_accuracy_best_validation",
+    )  # fmt: skip
+    return pd.DataFrame(columns=[*texts, *numbers], dtype=float).astype(dict.fromkeys(texts, str))
 
 
 def _means(rows: pd.DataFrame, column: str) -> pd.Series:

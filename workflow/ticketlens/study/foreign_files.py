@@ -1,0 +1,139 @@
+"""Studies whose tickets are files of other systems: where their files are, and what cannot work.
+
+`{tickets: files, path: …}`: the path is one file or level folder, or a pattern with `{seed}` and
+`{round}`. The files themselves are read by `exchange`.
+"""
+
+from __future__ import annotations
+
+import os
+import string
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ticketlens.study.studies import is_filed, round_numbers
+
+FIELDS = ("round", "seed")
+KEYS = ("path", "masks", "state", "rounds")
+OF_A_LEVEL = ("mask.pth", "model_ep*_it*.pth", "ticketlens.json")
+OF_THETA = ("rewind", "sign-kept", "sign-redrawn")
+"""Weights of arms that are theta's, at the arm's own places."""
+MASKS_OF_THETA = ("magnitude-at-init", "one-shot", "imp-other-seed", "snip", "grasp", "synflow")
+"""Masks of arms that need theta_0 off the ticket's mask, or networks that no file holds."""
+
+
+def path(entry: Mapping[str, Any], key: str, seed: int, number: int) -> str | None:
+    """Return a study's `path` or `masks` for one seed and round; None if it does not have it."""
+    pattern = entry.get(key)
+    if pattern is None:
+        return None
+    return os.path.expanduser(str(pattern).format(seed=seed, round=number))
+
+
+def of_ticket(config: Mapping[str, Any], study: str, seed: int, number: int) -> dict[str, Any]:
+    """Return what `exchange.ticket` is told of one ticket's file.
+
+    Of a round 0 that no file has these are those of the first round that there is.
+    """
+    entry, numbers = config["studies"][study], round_numbers(config, study)
+    chosen = number if number in numbers else numbers[0]
+    return {
+        "path": path(entry, "path", seed, chosen),
+        "masks": path(entry, "masks", seed, chosen),
+        "state": entry.get("state", "init"),
+        "round": number,
+    }
+
+
+def files(told: Mapping[str, Any]) -> list[str]:
+    """Return the files of one ticket: the model and its masks; of a level's folder what it has."""
+    found: list[str] = []
+    for name in filter(None, (told["path"], told["masks"])):
+        folder = Path(name)
+        own = [str(one) for part in OF_A_LEVEL for one in sorted(folder.glob(part))]
+        found += own if folder.is_dir() and own else [name]
+    return found
+
+
+def problems(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the schema cannot say about tickets from files, one line per problem."""
+    for name, entry in config["studies"].items():
+        where = f"studies.{name}"
+        if not is_filed(entry):
+            for key in KEYS:
+                if key in entry:
+                    yield f"{where}.{key} has no effect; allowed with tickets: files"
+            continue
+        if "path" not in entry:
+            yield f"missing key {where}.path, which tickets: files needs"
+            continue
+        if "pruning" in entry:
+            yield (
+                f"{where}.pruning has no effect on tickets from files; allowed: {where}.rounds, "
+                "which rounds there are"
+            )
+        wrong = [line for key in ("path", "masks") for line in _pattern(where, key, entry)]
+        yield from wrong
+        if not wrong:
+            yield from _ambiguous(config, where, name)
+
+
+def _pattern(where: str, key: str, entry: Mapping[str, Any]) -> Iterator[str]:
+    if key not in entry:
+        return
+    try:
+        found = [field for _, field, _, _ in string.Formatter().parse(entry[key])]
+        unknown = [field for field in found if field is not None and field not in FIELDS]
+        if not unknown:
+            path(entry, key, 0, 0)
+            return
+        problem = f"has {{{unknown[0]}}}"
+    except (ValueError, KeyError, IndexError) as error:
+        problem = f"is {entry[key]!r} ({error})"
+    yield f"{where}.{key} {problem}; allowed in braces: {{seed}}, {{round}}, {{round:02d}}"
+
+
+def _ambiguous(config: Mapping[str, Any], where: str, name: str) -> Iterator[str]:
+    entry = config["studies"][name]
+    for field, values in (("seed", entry["seeds"]), ("round", round_numbers(config, name))):
+        if len(values) > 1 and "{" + field not in entry["path"]:
+            yield (
+                f"{where}.path names one file for {len(values)} {field}s ({_listed(values)}); "
+                f"allowed: one, or a path with {{{field}}}"
+            )
+
+
+def _listed(values: Sequence[int]) -> str:
+    return ", ".join(map(str, values[:6])) + (", …" if len(values) > 6 else "")
+
+
+def arm_problems(
+    config: Mapping[str, Any], where: str, study: str, entry: Mapping[str, Any], made: Sequence[int]
+) -> Iterator[str]:
+    """Yield why an arm (an `entry` of arms), made at rounds `made`, cannot be of a filed study.
+
+    theta_0 is the file of round 0. Where there is none, weights off the mask are known to nobody.
+    """
+    if not is_filed(config["studies"][study]) or not made:
+        return
+    numbers = round_numbers(config, study)
+    mask, weights = entry["mask"], entry["weights"]
+    if mask in ("one-shot", "imp-other-seed"):
+        yield f"{where}: mask {mask!r} needs networks that no file holds; allowed: other masks"
+        return
+    if 0 in numbers:
+        return
+    beyond = [number for number in made if number != numbers[0]]
+    if beyond:
+        yield (
+            f"{where}: round {beyond[0]} needs theta_0, and the files have no round 0; allowed: "
+            f"round {numbers[0]}, or a study whose files have round 0"
+        )
+    takes_theta = weights in OF_THETA or entry.get("signs") == "kept"
+    if mask in MASKS_OF_THETA or (mask not in ("imp", "dense-small") and takes_theta):
+        yield (
+            f"{where}: mask {mask!r} with weights {weights!r} needs theta_0 off the ticket's mask, "
+            "and the files have no round 0; allowed: mask imp, or weights that are drawn anew or "
+            "shuffled"
+        )
