@@ -129,3 +129,34 @@ def test_arms_that_need_an_unknown_theta_0_are_refused(arm, rounds_, message) ->
     assert [line for line in found if "rival" in line] == found
     assert bool(found) == (message is not None)
     assert message is None or message in found[0]
+
+
+@pytest.mark.parametrize(
+    ("overlay", "message"),
+    [
+        ("{pruning: {rewind: half}}", "pruning.rewind is 'half'; allowed: weights, schedule, none"),
+        ("{pruning: {rewind: schedule, rewind_epoch: 2}}", "which then has no effect"),
+        ("{studies: {fcnet-normal: {tickets: bank, pruning: {rewind: none}}}}", "tickets: bank"),
+        (
+            "{studies: {fcnet-normal: {pruning: {rewind: none}, training: {schedule: cosine}}}}",
+            "whose final rate is 0",
+        ),
+        (
+            "{studies: {fcnet-normal: {pruning: {rewind: schedule}}}, arms: {rival: {mask: erk, "
+            "weights: fresh, rounds: [3], studies: [fcnet-normal]}}}",
+            "its tickets start from trained weights",
+        ),
+    ],
+)  # fmt: skip
+def test_what_trained_weights_cannot_be_combined_with_is_said(overlay: str, message: str) -> None:
+    quiet = "{experiments: null, contrasts: null, factorial: null, claims: null}"
+    assert any(message in line for line in problems(merged(quiet, overlay)))
+
+
+def test_chains_that_keep_trained_weights_are_trained_but_have_no_arms_and_no_bank() -> None:
+    quiet = "{experiments: null, contrasts: null, factorial: null, claims: null}"
+    kept = "{pruning: {rewind: schedule}, interventions: {studies: []}}"
+    plan = Plan(checked(merged(quiet, kept)), "results")
+    assert plan.inheriting == plan.trained and not plan.rewound and not plan.late
+    assert not any(any(plan.made(study)) for study in plan.trained)
+    assert plan.specs["fcnet-normal"].of_round(0).pruning.rewind == "weights"

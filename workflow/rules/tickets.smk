@@ -82,7 +82,7 @@ rule inherit:
     """Keep the trained weights on the mask: the ticket where pruning.rewind is schedule or none."""
     input:
         mask="<results>/checkpoints/{study}/seed{seed}/round{round}/imp/mask.h5",
-        trained=before("trained.h5"),
+        trained=material.of_round_before(PLAN, "trained.h5"),
     output:
         ticket="<results>/checkpoints/{study}/seed{seed}/round{round}/imp/ticket.h5",
     log:

@@ -139,9 +139,23 @@ def problems(config: Config) -> Iterator[str]:
         return
     for name in recipes(config):
         yield from arm_problems(config, name)
+    yield from _problems_of_inheriting(config)
     yield from _contrast_problems(config)
     for experiment, entry in config.get("experiments", {}).items():
         yield from _experiment_problems(config, f"experiments.{experiment}", entry)
+
+
+def _problems_of_inheriting(config: Config) -> Iterator[str]:
+    """Yield studies whose tickets start from trained weights, and have arms."""
+    for study, entry in config["studies"].items():
+        made = [name for name in recipes(config) if arm_rounds(config, name, study)]
+        if made and not _rewinds(config, entry):
+            rewind = study_spec(config, study).pruning.rewind
+            yield (
+                f"studies.{study}: pruning.rewind is {rewind!r}, and it has arms ({made[0]}, "
+                f"{len(made)} in all): its tickets start from trained weights, which no initial "
+                "weights rival; allowed: other studies in interventions.studies and arms.*.studies"
+            )
 
 
 def _experiment_problems(config: Config, where: str, entry: Mapping[str, Any]) -> Iterator[str]:
@@ -260,11 +274,6 @@ def _study_problems(config: Config, name: str, arm: Arm, study: str) -> Iterator
     spec, numbers = study_spec(config, study), arm_rounds(config, name, study)
     where = f"arms.{name} in study {study}"
     pruning = spec.pruning
-    if pruning.rewind != "weights":
-        yield (
-            f"{where}: pruning.rewind is {pruning.rewind!r}: its tickets start from trained "
-            "weights, which no other initial weights rival; allowed: studies that rewind weights"
-        )
     if arm.mask != "imp" and 0 in numbers:
         yield f"{where}: mask {arm.mask!r} at round 0, where every weight is kept; allowed: imp"
     if arm.mask == "one-shot" and 1 in numbers and pruning.criterion == "magnitude":
