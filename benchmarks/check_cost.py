@@ -51,7 +51,8 @@ def step(case: Case) -> tuple[Callable[[], None], Checkpoint]:
         build(own, training.kernel, masked=False), [layer.mask for layer in own.layers], network,
         training,
     )  # fmt: skip
-    run, source = _Run(own, training, model, torch.device("cpu")), batches()
+    run = _Run(own, training, model, torch.device("cpu"))
+    source = batches(run.descent.gather)
     return lambda: run.take_step(*next(source), RATE), own
 
 

@@ -23,6 +23,7 @@ from ticketlens.tickets.pruning import prune
 from ticketlens.tickets.random_weights import rewind
 from ticketlens.training import sparse
 from ticketlens.training.loop import _Run
+from ticketlens.training.step import Gather, of_rows
 
 BATCH, IMAGES, CLASSES, RATE = 128, 4096, 10, 0.001
 QUICK = NetworkSpec(hidden_layers=2, width=32)
@@ -39,14 +40,14 @@ def ticket(rounds: int, network: NetworkSpec | None = None) -> Checkpoint:
     return Checkpoint("ticket", "fcnet", 0, rounds, "imp", spec, layers)
 
 
-def batches() -> Iterator[tuple[Tensor, Tensor]]:
+def batches(gather: Gather = of_rows) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches of 128 of 4,096 random images and labels, without end, gathered as training does."""
     rng = np.random.default_rng(0)
     images = torch.from_numpy(rng.standard_normal((IMAGES, 3, 32, 32), dtype=np.float32))
     labels = torch.from_numpy(rng.integers(0, CLASSES, IMAGES))
     while True:
         for chosen in torch.from_numpy(rng.permutation(IMAGES)).split(BATCH):
-            yield images.index_select(0, chosen), labels[chosen]
+            yield gather(images, chosen), labels.index_select(0, chosen)
 
 
 def step(checkpoint: Checkpoint, kernel: str = "onednn", below: float = 0) -> Callable[[], None]:
@@ -56,7 +57,8 @@ def step(checkpoint: Checkpoint, kernel: str = "onednn", below: float = 0) -> Ca
     model = sparse.compressed(
         build(checkpoint, kernel, masked=False), masks, checkpoint.spec.network, spec
     )
-    run, source = _Run(checkpoint, spec, model, torch.device("cpu")), batches()
+    run = _Run(checkpoint, spec, model, torch.device("cpu"))
+    source = batches(run.descent.gather)
     return lambda: run.take_step(*next(source), RATE)
 
 

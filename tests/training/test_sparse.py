@@ -136,6 +136,42 @@ def test_several_steps_equal_masked_dense_steps_to_rounding(make_ticket, options
         assert not weight.view(np.uint32)[~layer.mask].any()
 
 
+@pytest.mark.parametrize("count", [16, 24])
+@pytest.mark.parametrize(
+    "densities", [(0.1, 0.2, 0.1, 0.1), (0.1, 1, 0.1, 1), (1, 0.1, 0.2, 0.1), (1, 1, 1, 0.1)]
+)
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_gradients_written_out_have_the_bits_of_autograd(make_ticket, activation, densities, count):
+    ticket = make_ticket(network={**NETWORK, "activation": activation})
+    ticket = with_densities(ticket, densities)
+    masks = [layer.mask for layer in ticket.layers]
+    spec = replace(ticket.spec.training, sparse_below=0.5)
+    model = sparse.compressed(
+        build(ticket, "onednn", masked=False), masks, ticket.spec.network, spec
+    )
+    images, labels = batch(count)
+    loss, logits, found = sparse.gradients(model)(images, labels)
+    exact = model(images)
+    expected = functional.cross_entropy(exact, labels)
+    by_autograd = torch.autograd.grad(expected, list(model.parameters()))
+    assert same_bits(loss.numpy(), expected.detach().numpy())
+    assert same_bits(logits.contiguous().numpy(), exact.detach().contiguous().numpy())
+    for one, other in zip(found, by_autograd, strict=True):
+        assert same_bits(one.numpy(), other.contiguous().numpy())
+    assert sparse.gradients(build(ticket, masked=False)) is None
+
+
+@pytest.mark.parametrize("count", [16, 17, 128])
+def test_images_gathered_as_sparse_layers_read_them_are_those_images(count):
+    images, _ = batch(200)
+    chosen = torch.from_numpy(np.random.default_rng(1).permutation(200)[:count])
+    found = sparse.gather(images, chosen)
+    assert same_bits(found.flatten(1).contiguous().numpy(), images[chosen].flatten(1).numpy())
+    assert (found.ndim == 2 and found.t().is_contiguous()) == (count % 16 == 0)
+    with pytest.raises(IndexError):
+        sparse.gather(images, torch.full((16,), 200))
+
+
 def test_tanh_is_within_three_units_in_the_last_place_and_keeps_nan():
     layer = sparse.SparseLinear(np.ones((1, 1), bool))
     run = sparse.SparseRun([layer], [sparse.KINDS["tanh"]])

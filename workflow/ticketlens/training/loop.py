@@ -353,9 +353,8 @@ def take_epoch(
     batches = torch.from_numpy(order).to(run.device).split(run.spec.batch_size)
     for chosen in batches[run.step : steps]:
         rate = learning_rate(run.spec, run.epoch * steps + run.step, steps)
-        # Three times faster than data.images[chosen].
-        images, labels = (part.index_select(0, chosen) for part in (data.images, data.labels))
-        run.take_step(images, labels, rate)
+        images = run.descent.gather(data.images, chosen)
+        run.take_step(images, data.labels.index_select(0, chosen), rate)
         if stop():
             saver.save(run.state())
             raise resume.Interrupted(

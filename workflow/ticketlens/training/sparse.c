@@ -249,11 +249,11 @@ void backward(
     }
 }
 
-INLINE void transpose_four(const float *from, ptrdiff_t from_stride, float *to, ptrdiff_t to_stride)
+INLINE void transpose_four(const float *const from[4], float *to, ptrdiff_t to_stride)
 {
     four row[4], pair[4];
     for (int i = 0; i < 4; i++)
-        row[i] = *(const four *)(from + i * from_stride);
+        row[i] = *(const four *)from[i];
     for (int i = 0; i < 2; i++) {
         pair[2 * i] = PICK(row[i], row[i + 2], 0, 4, 1, 5);
         pair[2 * i + 1] = PICK(row[i], row[i + 2], 2, 6, 3, 7);
@@ -264,15 +264,22 @@ INLINE void transpose_four(const float *from, ptrdiff_t from_stride, float *to, 
     }
 }
 
-/* to (columns, padded) = the transpose of from (rows, columns); rows up to `padded` count as 0. */
-void transpose(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t padded, const float *from, float *to)
+/* to (columns, padded) = the transpose of the rows `chosen` of from (any, columns), of the first
+ * `rows` where it is NULL; rows up to `padded` count as 0. */
+void transpose(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t padded, const int64_t *chosen,
+               const float *from, float *to)
 {
+#define ROW(number) (from + (chosen ? chosen[number] : (number)) * columns)
     const ptrdiff_t whole = rows - rows % LANES, wide = columns - columns % 4;
     for (ptrdiff_t row = 0; row < whole; row += LANES)
         for (ptrdiff_t column = 0; column < wide; column += 4)
-            for (ptrdiff_t i = row; i < row + LANES; i += 4)
-                transpose_four(from + i * columns + column, columns, to + column * padded + i, padded);
+            for (ptrdiff_t i = row; i < row + LANES; i += 4) {
+                const float *const four_rows[4] = {ROW(i) + column, ROW(i + 1) + column,
+                                                   ROW(i + 2) + column, ROW(i + 3) + column};
+                transpose_four(four_rows, to + column * padded + i, padded);
+            }
     for (ptrdiff_t column = 0; column < columns; column++)
         for (ptrdiff_t row = column < wide ? whole : 0; row < padded; row++)
-            to[column * padded + row] = row < rows ? from[row * columns + column] : 0.0f;
+            to[column * padded + row] = row < rows ? ROW(row)[column] : 0.0f;
+#undef ROW
 }

@@ -17,15 +17,18 @@ import ctypes
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from ticketlens.networks import KernelLinear, onednn_linear, onednn_product
 from ticketlens.spec import NetworkSpec, TrainingSpec
 from ticketlens.training import compiled, sparse_conv
+from ticketlens.training.gradients import WRITTEN_OUT, Gradients, loss_and_gradient
+from ticketlens.training.support import SparseLayer
 
 SOURCE = Path(__file__).with_suffix(".c")
 KERNELS = ("c",)
@@ -62,33 +65,17 @@ class Order:
         return cls(blocks, _int32(start), _int32(columns[sorting]), sorting)
 
 
-class SparseLinear:
-    """A linear layer on a mask (out, in): the values at its support, and the bias.
+class SparseLinear(SparseLayer):
+    """A linear layer on a mask (out, in), its values sorted by blocks (see `Order`)."""
 
-    Both are views of the parameter of the layer's run. `weight` is the matrix (out, in) that the
-    values stand for, 0.0 off the mask.
-    """
-
-    def __init__(self, mask: np.ndarray) -> None:
+    def __init__(self, mask: npt.NDArray[np.bool_]) -> None:
         rows, columns = mask.nonzero()
-        self.shape, self.order = mask.shape, Order.of(rows, columns, mask.shape)
+        self.order = Order.of(rows, columns, mask.shape)
         rows, columns = rows[self.order.sorting], columns[self.order.sorting]
-        self.support = torch.from_numpy(rows * mask.shape[1] + columns)
+        super().__init__(mask, rows * mask.shape[1] + columns)
         # For the input's gradient: the transposed matrix, and where its sorted weights lie.
         self.transposed = Order.of(columns, rows, mask.shape[::-1])
         self.place = _int32(self.transposed.sorting)
-        self.values, self.bias = torch.empty(len(rows)), torch.empty(len(mask))
-
-    @property
-    def weight(self) -> Tensor:
-        """Return a copy of the weight matrix."""
-        weight = torch.zeros(self.shape)
-        weight.view(-1)[self.support] = self.values
-        return weight
-
-    def set_weight(self, weight: Tensor) -> None:
-        """Take the values from the weight matrix (out, in)."""
-        self.values.copy_(weight.detach().flatten()[self.support])
 
 
 class _Structure(ctypes.Structure):
@@ -135,36 +122,51 @@ class SparseRun(nn.Module):
             raise TypeError(f"sparse layers compute in float32, not {x.dtype}")
         return cast(Tensor, cast(Any, _Layers).apply(x, self.parameter, self))
 
+    def compute(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return y (samples, out), and what `gradients` needs: x and every layer's y, transposed.
+
+        x is (samples, in) float32. No graph is built.
+        """
+        columns = _transposed(x)
+        samples = columns.shape[1]
+        found = x.new_empty(sum(self.rows), samples)
+        _library().forward(
+            self.structures, len(self.layers), self.parameter.data_ptr(), columns.data_ptr(),
+            found.data_ptr(), samples,
+        )  # fmt: skip
+        return found[-self.rows[-1] :, : len(x)].t(), columns, found
+
+    def gradients(
+        self, grad: Tensor, columns: Tensor, found: Tensor, with_x: bool
+    ) -> tuple[Tensor | None, Tensor]:
+        """Return the gradients by x (None unless `with_x`) and by `parameter`, from that by y."""
+        # Whatever gives its address must have a name until the call returns.
+        count, samples = len(grad), columns.shape[1]
+        grad, gradient = _transposed(grad), torch.empty_like(self.parameter)
+        room = columns.new_empty(2, max(self.rows), samples)
+        grad_x = torch.empty_like(columns) if with_x else None
+        _library().backward(
+            self.structures, len(self.layers), self.parameter.data_ptr(), columns.data_ptr(),
+            found.data_ptr(), grad.data_ptr(), room.data_ptr(), room[0].numel(),
+            gradient.data_ptr(), None if grad_x is None else grad_x.data_ptr(), samples,
+        )  # fmt: skip
+        return None if grad_x is None else grad_x[:, :count].t(), gradient
+
 
 class _Layers(torch.autograd.Function):
     """A run of sparse layers with all its gradients; x (samples, in)."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, parameter: Tensor, run: SparseRun) -> Tensor:
-        columns = _transposed(x)
-        samples = columns.shape[1]
-        found = x.new_empty(sum(run.rows), samples)
-        _library().forward(
-            run.structures, len(run.layers), parameter.data_ptr(), columns.data_ptr(),
-            found.data_ptr(), samples,
-        )  # fmt: skip
-        ctx.run, ctx.samples = run, len(x)
+        y, columns, found = run.compute(x)
+        ctx.run = run
         ctx.save_for_backward(parameter, columns, found)
-        return found[-run.rows[-1] :, : len(x)].t()
+        return y
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, None]:
-        run, (parameter, x, found) = ctx.run, ctx.saved_tensors
-        # Whatever gives its address must have a name until the call returns.
-        grad, gradient, samples = _transposed(grad), torch.empty_like(parameter), x.shape[1]
-        room = x.new_empty(2, max(run.rows), samples)
-        grad_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
-        _library().backward(
-            run.structures, len(run.layers), parameter.data_ptr(), x.data_ptr(), found.data_ptr(),
-            grad.data_ptr(), room.data_ptr(), room[0].numel(), gradient.data_ptr(),
-            None if grad_x is None else grad_x.data_ptr(), samples,
-        )  # fmt: skip
-        return None if grad_x is None else grad_x[:, : ctx.samples].t(), gradient, None
+        _, columns, found = ctx.saved_tensors
+        return *ctx.run.gradients(grad, columns, found, ctx.needs_input_grad[0]), None
 
 
 class SparseNetwork(nn.Module):
@@ -199,6 +201,90 @@ class SparseNetwork(nn.Module):
         for stage in self.stages:
             x = stage(x)
         return x
+
+
+def gradients(model: nn.Module) -> Gradients | None:
+    """Return the gradients of a network of sparse layers, dense ones between them by oneDNN.
+
+    What autograd computes, written out (a test compares the bits). None for any other network, and
+    for an activation between dense layers that is not in `training.gradients.WRITTEN_OUT`.
+    """
+    if not isinstance(model, SparseNetwork):
+        return None
+    stages: list[_Stage] = []
+    for stage in model.stages:
+        if isinstance(stage, SparseRun):
+            stages.append(_SparseStage(stage))
+        elif isinstance(stage, KernelLinear) and stage.kernel is onednn_linear:
+            stages.append(_DenseStage(stage.weight.detach(), stage.bias.detach()))
+        elif stage in WRITTEN_OUT:
+            stages.append(_Activation(*WRITTEN_OUT[stage]))
+        else:
+            return None
+
+    def found(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        with torch.no_grad():
+            x = images.flatten(1)
+            for stage in stages:
+                x = stage.forward(x)
+            loss, grad = loss_and_gradient(x, labels)
+            by_stage: list[list[Tensor]] = []
+            for number in range(len(stages) - 1, -1, -1):
+                below, own = stages[number].backward(cast(Tensor, grad), number > 0)
+                by_stage.append(own)
+                grad = cast(Tensor, below)
+        return loss, x, [one for own in reversed(by_stage) for one in own]
+
+    return found
+
+
+class _Stage(Protocol):
+    """A part of a network, written out."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return y (samples, out), and keep what `backward` needs."""
+
+    def backward(self, grad: Tensor, with_x: bool) -> tuple[Tensor | None, list[Tensor]]:
+        """Return the gradient by x if it is asked for, and those by the parameters."""
+
+
+class _SparseStage:
+    def __init__(self, run: SparseRun) -> None:
+        self.run = run
+
+    def forward(self, x: Tensor) -> Tensor:
+        y, self.columns, self.found = self.run.compute(x)
+        return y
+
+    def backward(self, grad: Tensor, with_x: bool) -> tuple[Tensor | None, list[Tensor]]:
+        below, own = self.run.gradients(grad, self.columns, self.found, with_x)
+        return below, [own]
+
+
+class _DenseStage:
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        self.weight, self.bias = weight, bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.x = x
+        return onednn_product(x, self.weight, self.bias)
+
+    def backward(self, grad: Tensor, with_x: bool) -> tuple[Tensor | None, list[Tensor]]:
+        below = onednn_product(grad, self.weight.t(), None) if with_x else None
+        by_weight = onednn_product(grad.t(), self.x.t(), None)
+        return below, [by_weight.contiguous(), grad.sum(0)]
+
+
+class _Activation:
+    def __init__(self, phi: Callable[[Tensor], Tensor], through: Callable[..., Tensor]) -> None:
+        self.phi, self.through = phi, through
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.y = self.phi(x)
+        return self.y
+
+    def backward(self, grad: Tensor, with_x: bool) -> tuple[Tensor | None, list[Tensor]]:
+        return self.through(grad, self.y), []
 
 
 def is_sparse(layer: object) -> bool:
@@ -281,8 +367,26 @@ def _transposed(x: Tensor) -> Tensor:
         return x.t()
     x, padded = x.contiguous(), -(-count // LANES) * LANES
     out = x.new_empty(neurons, padded)
-    _library().transpose(count, neurons, padded, x.data_ptr(), out.data_ptr())
+    _library().transpose(count, neurons, padded, None, x.data_ptr(), out.data_ptr())
     return out
+
+
+def gather(images: Tensor, chosen: Tensor) -> Tensor:
+    """Return the images `chosen` (samples,) int64, flat: a transposed view, as sparse layers read.
+
+    Images that do not fill blocks of 16 samples, or are not float32, are gathered as elsewhere.
+    """
+    count = len(chosen)
+    if count % LANES or images.dtype != torch.float32 or not images.is_contiguous():
+        return images.index_select(0, chosen)
+    if count and not 0 <= int(chosen.min()) <= int(chosen.max()) < len(images):
+        raise IndexError(f"images are numbered 0 to {len(images) - 1}")
+    chosen, neurons = chosen.contiguous(), images[0].numel()
+    out = images.new_empty(neurons, count)
+    _library().transpose(
+        count, neurons, count, chosen.data_ptr(), images.data_ptr(), out.data_ptr()
+    )  # fmt: skip
+    return out.t()
 
 
 def _library() -> ctypes.CDLL:
@@ -290,7 +394,7 @@ def _library() -> ctypes.CDLL:
     library = compiled.library(SOURCE)
     if library.forward.argtypes is None:
         number, at, run = ctypes.c_ssize_t, ctypes.c_void_p, ctypes.POINTER(_Structure)
-        library.transpose.argtypes = [number, number, number, at, at]
+        library.transpose.argtypes = [number, number, number, at, at, at]
         library.backward.argtypes = [run, number, *[at] * 5, number, at, at, number]
         library.forward.argtypes = [run, number, at, at, at, number]
         for function in (library.transpose, library.backward, library.forward):

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from ticketlens.networks import Convolutional, ResidualConvolutional
 from ticketlens.training import compiled, ways
 from ticketlens.training.gradients import Gradients
+from ticketlens.training.support import SparseLayer
 
 SOURCE = Path(__file__).with_suffix(".c")
 LANES = 16
@@ -39,32 +40,16 @@ CHUNK = 128
 """Samples of one pass where nothing is kept for gradients."""
 
 
-class SparseConvolution:
-    """A convolution on a mask (out, in, k, k): the values at its support, and the bias.
-
-    Both are views of the network's parameter. `weight` is the kernel (out, in, k, k) that the
-    values stand for, 0.0 off the mask.
-    """
+class SparseConvolution(SparseLayer):
+    """A convolution on a mask (out, in, k, k), its values in the mask's own order."""
 
     def __init__(self, mask: npt.NDArray[np.bool_], stride: int, circular: bool) -> None:
-        self.shape, self.stride, self.circular = mask.shape, stride, circular
+        super().__init__(mask, np.flatnonzero(mask))
+        self.stride, self.circular = stride, circular
         self.margin = mask.shape[2] // 2
         # A gradient with this margin has a place for all that any input's gradient asks for.
         self.reach = -(-(mask.shape[2] - 1) // stride) if stride > 1 else self.margin
         self.at = tuple(mask.nonzero())  # (out, in, row, column), in this order
-        self.support = torch.from_numpy(np.flatnonzero(mask))
-        self.values, self.bias = torch.empty(len(self.support)), torch.empty(len(mask))
-
-    @property
-    def weight(self) -> Tensor:
-        """Return a copy of the weights."""
-        weight = torch.zeros(self.shape)
-        weight.view(-1)[self.support] = self.values
-        return weight
-
-    def set_weight(self, weight: Tensor) -> None:
-        """Take the values from the weights (out, in, k, k)."""
-        self.values.copy_(weight.detach().flatten()[self.support])
 
 
 class _View(ctypes.Structure):

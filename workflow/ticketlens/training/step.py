@@ -20,12 +20,13 @@ from ticketlens.training.optimization import Optimizer, optimizer
 WARM_UP = 3
 """Steps before a capture, in which libraries choose and load what they will use."""
 
-CHAINS = ("linear-layers", "convolutions", "sparse-convolutions")
+CHAINS = ("linear-layers", "convolutions", "sparse-linear-layers", "sparse-convolutions")
 """Kinds of hidden layers; `study.entries` has the same names."""
 
 WRITTEN_OUT: dict[str, Callable[[nn.Module], Gradients | None]] = {
     "linear-layers": gradients.gradients,
     "convolutions": gradients_conv.gradients,
+    "sparse-linear-layers": sparse.gradients,
     "sparse-convolutions": sparse_conv.gradients,
 }
 
@@ -53,10 +54,10 @@ class Step:
                 f"training.precision is {spec.precision!r}; allowed: {', '.join(ARITHMETIC)}"
             )
         parts = ARITHMETIC[spec.precision](spec, model, self.parameters)
-        self.gradients, self.optimizer, self.network = parts
+        self.gradients, self.optimizer, self.network, self.gather = parts
 
     def __call__(self, images: Tensor, labels: Tensor, rate: float | Tensor) -> None:
-        """Take the step on images (samples, channels, height, width), labels (samples,) int64.
+        """Take the step on images as `gather` returns them, labels (samples,) int64.
 
         A `rate` that is a tensor lies on the parameters' device, float32.
         """
@@ -74,7 +75,18 @@ class Step:
         return [*self.parameters, *slots, self.running]
 
 
-Parts = tuple[Gradients, Optimizer, "bfloat16.Network | None"]
+Gather = Callable[[Tensor, Tensor], Tensor]
+"""From all images and the numbers (samples,) of some to these, as the step reads them."""
+Parts = tuple[Gradients, Optimizer, "bfloat16.Network | None", Gather]
+
+
+def of_rows(images: Tensor, chosen: Tensor) -> Tensor:
+    """Return the chosen images, three times faster than `images[chosen]`."""
+    return images.index_select(0, chosen)
+
+
+# By kind of hidden layers, where the first is sparse.
+GATHER: dict[str, Gather] = {"sparse-linear-layers": sparse.gather}
 
 
 def _in_float32(spec: TrainingSpec, model: nn.Module, parameters: list[Tensor]) -> Parts:
@@ -84,16 +96,17 @@ def _in_float32(spec: TrainingSpec, model: nn.Module, parameters: list[Tensor]) 
             f"{spec.precision!r}; allowed: 0"
         )
     first = cast(Sequence[Any], model.layers)[0]
-    is_sparse_convolution = sparse.is_sparse(first) and len(first.shape) == 4
-    chain = CHAINS[2 if is_sparse_convolution else isinstance(first, nn.Conv2d)]
+    has_sparse = any(map(sparse.is_sparse, cast(Sequence[Any], model.layers)))
+    chain = CHAINS[2 * has_sparse + (len(first.weight.shape) == 4)]
     found = WRITTEN_OUT[chain](model) or _by_autograd(model, parameters)
-    return found, optimizer(spec, parameters), None
+    gather = GATHER.get(chain, of_rows) if sparse.is_sparse(first) else of_rows
+    return found, optimizer(spec, parameters), None, gather
 
 
 def _in_bfloat16(spec: TrainingSpec, model: nn.Module, parameters: list[Tensor]) -> Parts:
     bfloat16.check(spec)
     network = bfloat16.Network(model)
-    return network.gradients, bfloat16.optimizer(spec, parameters, network.way), network
+    return network.gradients, bfloat16.optimizer(spec, parameters, network.way), network, of_rows
 
 
 ARITHMETIC: dict[str, Callable[[TrainingSpec, nn.Module, list[Tensor]], Parts]] = {
