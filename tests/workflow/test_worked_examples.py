@@ -1,4 +1,4 @@
-"""docs/worked-examples.md is run: its code is appended to a copy of the project, as it says."""
+"""docs/worked-examples.md is run: its code as plugins beside a copy of the project, as it says."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ from workflow_tools import (
 
 PAGE = (REPOSITORY / "docs/worked-examples.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))
-FILE = re.compile(r"`(workflow/ticketlens/[\w/]+\.py)`:\n\n```python\n(.*?)```", re.DOTALL)
+FILE = re.compile(r"`(\w+\.py)`:\n\n```python\n(.*?)```", re.DOTALL)
 CODE = FILE.findall(PAGE)
 CONFIGS = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
 STUDIES = ("narrow-normal", "fcnet-heavy", "fcnet-aligned")
 # Sizes that a test can train; everything else is the page's.
 SMALL = {
+    "plugins": [name for name, _ in CODE],
     "networks": {"narrow": {"hidden_layers": 3, "width": 16}},
     "studies": {
         "fcnet-normal": None,
@@ -45,15 +46,16 @@ SMALL = {
 
 
 def add(folder: Path) -> None:
-    """Append every block of the page to the file that the page names."""
+    """Write every block of the page to the file that the page names."""
     for name, code in CODE:
-        with open(folder / name, "a", encoding="utf-8") as file:
-            file.write(f"\n\n{code}")
+        (folder / name).write_text(code, encoding="utf-8")
 
 
 def python(folder: Path, code: str) -> str:
     """Run a script on the copy's library and return its output; its asserts are the test."""
-    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, 'workflow')\n{code}"]
+    plugins = "\n".join(f"import {name.removesuffix('.py')}" for name, _ in CODE)
+    code = f"import sys; sys.path.insert(0, 'workflow')\n{plugins}\n{code}"
+    command = [sys.executable, "-c", code]
     result = subprocess.run(
         command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=600
     )
@@ -92,17 +94,15 @@ OVERLAYS = tuple(f"mine{number}.yaml" for number in range(len(CONFIGS) + 1))
 
 
 def test_the_page_has_an_example_of_each_kind_and_each_is_read() -> None:
-    assert [name.removeprefix("workflow/ticketlens/") for name, _ in CODE] == [
-        "architecture.py", "networks.py", "tickets/initialization.py", "tickets/pruning.py",
-        "files/sources.py", "tables/weights.py", "study/catalogue/measurements.py",
-        "figures/weights.py", "study/catalogue/figures.py",
+    assert [name for name, _ in CODE] == [
+        "narrow.py", "narrow_network.py", "heavy.py", "aligned.py", "keras_arrays.py",
+        "signs.py", "signs_figure.py",
     ]  # fmt: skip
+    named = [name for config in CONFIGS for name in config.get("plugins", [])]
+    assert set(named) == {name for name, _ in CODE}, "the config of each example names its files"
     assert PAGE.count("```python") == len(CODE), "a block without its file is never run"
-    assert len(SECTIONS) == 6 and len(CONFIGS) == 5
-    of_config = [
-        body for name, body in SECTIONS.items() if name[2:] not in ("measurement", "figure")
-    ]
-    assert all("```yaml" in body for body in of_config)
+    assert len(SECTIONS) == 6 and len(CONFIGS) == 7
+    assert all("```yaml" in body for body in SECTIONS.values())
 
 
 def test_the_code_is_formatted_as_the_project_is(extended: Path) -> None:
@@ -216,7 +216,7 @@ def test_arrays_that_are_no_data_set_are_refused_by_name(
     file = tmp_path / "images.npz"
     np.savez(file, allow_pickle=True, **{**good, **change})
     code = f"""
-from ticketlens.files.sources import DatasetError, npz
+from keras_arrays import DatasetError, npz
 try:
     npz({str(file)!r})
 except DatasetError as error:
@@ -269,9 +269,13 @@ def test_an_addition_plans_nothing_for_what_there_is(
     assert "--touch" not in PAGE
     folder = copy_run(finished_run(tmp_path_factory), tmp_path / "run")
     add(folder)
-    found = {job.rule for job in plan(folder, "all")}
+    text = yaml.safe_dump({"plugins": SMALL["plugins"]})
+    (folder / "plugins.yaml").write_text(text, encoding="utf-8")
+    found = {job.rule for job in plan(folder, "all", overlays=("plugins.yaml",))}
     # What the page adds for everything that there is, and what shows all that there is.
     assert found == {"measure_signs", "tabulate", "plot_signs", "index"}
-    assert {job.outputs for job in plan(folder, "all") if job.rule == "tabulate"} == {
-        ("results/tables/signs.csv",)
-    }
+    assert {
+        job.outputs
+        for job in plan(folder, "all", overlays=("plugins.yaml",))
+        if job.rule == "tabulate"
+    } == {("results/tables/signs.csv",)}

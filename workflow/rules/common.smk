@@ -15,7 +15,7 @@ sys.path.insert(0, WORKFLOW)
 from snakemake import sourcecache
 from snakemake.exceptions import WorkflowError
 
-from ticketlens.jobs import preflight
+from ticketlens.jobs import plugins, preflight
 from ticketlens.jobs.fingerprint import Fingerprints
 from ticketlens.pages import one_minute
 from ticketlens.study import image_counts, material, so_far
@@ -43,8 +43,11 @@ sourcecache.parse_uri = cache(sourcecache.parse_uri)
 export_environment()
 try:
     check_files(workflow.configfiles)
+    FINGERPRINTS = Fingerprints(
+        Path(WORKFLOW) / "scripts", plugins=plugins.use(config.get("plugins", []))
+    )
     config = checked(config)
-except ConfigError as error:
+except (ConfigError, plugins.PluginError) as error:
     raise WorkflowError(str(error)) from None
 
 
@@ -67,7 +70,7 @@ except ConfigError as error:
     raise WorkflowError(str(error)) from None
 CHECKPOINT = "<results>/checkpoints/{study}/seed{seed}/round{round}"
 PLACE = "{study}/seed{seed}/round{round}/{arm}"
-code = Code(PLAN, Fingerprints(Path(WORKFLOW) / "scripts"))
+code = Code(PLAN, FINGERPRINTS)
 
 
 def ready():

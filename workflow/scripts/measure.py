@@ -5,6 +5,7 @@ from importlib import import_module
 from ticketlens.checkpoint import read
 from ticketlens.files.csv_tables import write_rows
 from ticketlens.files.dataset import labelled_images_of
+from ticketlens.jobs import plugins
 from ticketlens.jobs.joblog import job_log
 from ticketlens.study.catalogue.measurements import MEASUREMENTS
 
@@ -13,6 +14,7 @@ def main(snakemake) -> None:
     entry, params = MEASUREMENTS[snakemake.params.entry], snakemake.params
     module, _, name = entry.function.partition(":")
     measure = getattr(import_module(module), name)
+    plugins.load()  # those of modules that came with it, such as PyTorch's networks
     checkpoint = read(snakemake.input.checkpoint)
     given = {}
     for argument, count in params.images.items():

@@ -59,12 +59,16 @@ class Fingerprints:
     """Digests of the scripts of one folder, for a process that asks for thousands of them.
 
     Files are read once; the digest of a script is made once for all jobs whose entries of the
-    registries that it reaches are the same.
+    registries that it reaches are the same. Entries of `plugins` count as the library's own do.
     """
 
-    def __init__(self, scripts: Path, package: Path = PACKAGE) -> None:
+    def __init__(
+        self, scripts: Path, package: Path = PACKAGE, plugins: Iterable[Path] = ()
+    ) -> None:
         self.scripts = scripts.resolve()
         self.library = Library(package.resolve(), store().parse)
+        for file in plugins:
+            self.library.add_plugin(file)
         self.registries = cache(self._registries)
         self.digest = cache(self._digest)
 

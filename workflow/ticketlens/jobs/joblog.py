@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
+from ticketlens.jobs import plugins
+
 log = logging.getLogger("ticketlens")
 FULL = "free some space there and run Snakemake again; a training goes on from its last saved state"
 PERMISSIONS = "this user may not do that: change the permissions of the file and its folder"
@@ -36,7 +38,7 @@ HINTS = {
 
 @contextmanager
 def job_log(path: str) -> Iterator[None]:
-    """Send log messages to `path` and standard error while the block runs.
+    """Send log messages to `path` and standard error while the block runs; load the plugins.
 
     An error that a user can act on (ValueError, ArithmeticError, OSError, AssertionError) ends the
     job with its message alone, exit code 1; anything else keeps its traceback, in the log as well.
@@ -54,6 +56,7 @@ def job_log(path: str) -> Iterator[None]:
         log.addHandler(handler)
     log.setLevel(logging.INFO)
     try:
+        plugins.load()
         yield
     except (ValueError, ArithmeticError, OSError, AssertionError) as error:
         hint = HINTS.get(cast(int, error.errno), "") if isinstance(error, OSError) else ""
@@ -90,5 +93,7 @@ def _described(error: BaseException) -> str:
     text = f"{type(error).__name__}: {error}"
     if isinstance(error, OSError) or type(error).__module__.startswith("ticketlens"):
         return text
+    if where := plugins.line_of(error):
+        return f"{text} ({where})"
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{text} ({Path(frame.filename).name}, line {frame.lineno})"

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
+from ticketlens.jobs import plugins
 from ticketlens.jobs.canonical import DefinitionError
-from ticketlens.jobs.definitions import STATEMENTS, Definition, Parsed
+from ticketlens.jobs.definitions import STATEMENTS, Definition, Parsed, parse
 
 Node = tuple[str, str]
 """A definition: dotted module (or the name of a C source) and name."""
@@ -36,7 +37,9 @@ class Library:
 
     def __init__(self, package: Path, parse: Parse) -> None:
         self.package, self.parse = package, parse
+        self.plugins: dict[str, Parsed] = {}
         self.files: dict[str, Path] = {}
+        self.added: dict[Node, dict[str, frozenset[Node]]] = {}
         self.file = cache(self._file)
         self.targets = cache(self._targets)
         self.module = cache(self._module)
@@ -50,6 +53,31 @@ class Library:
         name = f"<{script}>"
         self.files[name] = script
         return name
+
+    def add_plugin(self, file: Path) -> None:
+        """Make a plugin known: its entries count as entries of the registries that it adds to.
+
+        An entry that may name its functions by text (of a catalogue) takes the whole file with it.
+        Raises PluginError, naming the line.
+        """
+        name = self.add_script(file)
+        try:
+            parsed = parse(plugins.as_registries(file), self.package.name, "", is_script=False)
+        except DefinitionError as error:
+            raise plugins.PluginError(f"plugin {file.name}: {error}") from None
+        self.plugins[name] = parsed
+        for own in plugins.additions(file):
+            registries = getattr(self.module(own.module), "registries", {})
+            if own.registry not in registries:
+                raise plugins.PluginError(
+                    f"plugin {file.name}, line {own.line}: {own.module} has no registry "
+                    f"{own.registry}; import it from the module where it stands"
+                )
+            nodes = {(name, f"{own.name}[{own.key}]")}
+            if own.module.startswith(f"{self.package.name}.study.catalogue"):
+                nodes |= {(name, every) for every in parsed.definitions}
+            entries = self.added.setdefault((own.module, own.registry), {})
+            entries[own.key] = frozenset(nodes)
 
     def _file(self, name: str) -> Path | None:
         """Return the file of a module, None if there is no such module."""
@@ -66,6 +94,8 @@ class Library:
 
     def _module(self, name: str) -> Parsed | None:
         """Return a module taken apart, an empty one for a folder, None if there is neither."""
+        if name in self.plugins:
+            return self.plugins[name]
         file = self.file(name)
         if file is None:
             first, *parts = name.split(".")
@@ -241,7 +271,7 @@ class Reached:
         if parsed is None or name not in parsed.registries:
             return found
         keys = parsed.registries[name]
-        if self.entries.get(name, frozenset()) & set(keys):
+        if self.entries.get(name, frozenset()) & {*keys, *self.library.added.get(node, ())}:
             self.by_key.append(node)
             return found
         self.whole.append(node)
@@ -265,7 +295,9 @@ class Reached:
         wanted = self.entries[name]
         if not self._is_catalogue(node):
             wanted |= self.named
-        return {(module, f"{name}[{key}]") for key in parsed.registries[name] if key in wanted}
+        own = {(module, f"{name}[{key}]") for key in parsed.registries[name] if key in wanted}
+        added = self.library.added.get(node, {})
+        return own.union(*(nodes for key, nodes in added.items() if key in wanted))
 
     def _is_catalogue(self, node: Node) -> bool:
         """Whether a registry names its functions by text: only rules choose from it."""
