@@ -14,8 +14,9 @@ sys.path.insert(0, WORKFLOW)
 
 from snakemake import sourcecache
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger as snakemake_logger
 
-from ticketlens.jobs import plugins, preflight
+from ticketlens.jobs import pace, plugins, preflight
 from ticketlens.jobs.fingerprint import Fingerprints
 from ticketlens.pages import one_minute
 from ticketlens.study import image_counts, material, so_far
@@ -121,3 +122,5 @@ wildcard_constraints:
 onstart:
     ready()
     without_rate_limit()
+    pace.take_what_is_there(workflow, sys.argv[1:])
+    pace.follow(workflow, snakemake_logger, f"{config['results']}/logs/run.txt")

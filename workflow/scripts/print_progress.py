@@ -2,14 +2,18 @@
 
 import json
 from datetime import datetime
+from pathlib import Path
 
 from ticketlens.jobs.joblog import job_log
-from ticketlens.pages.progress import chains, table
+from ticketlens.pages.progress import chains, of_run, table
 
 
 def main(snakemake) -> None:
     config, now = json.loads(snakemake.params.config), datetime.now()
     print(table(chains(config, config["results"], now), now), flush=True)
+    file = Path(config["results"], "logs/run.txt")
+    if file.is_file() and (line := of_run(file.read_text(encoding="utf-8"), now)):
+        print(f"whole run: {line}", flush=True)
 
 
 if __name__ == "__main__":

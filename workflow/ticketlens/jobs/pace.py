@@ -1,0 +1,179 @@
+"""When a run will end: the work that is left, over what it gets done in a second.
+
+Jobs of one rule and study take alike: the mean of those that are done speaks for those that wait;
+where none is done, a first guess does, corrected by how the guesses of finished jobs turned out.
+Several jobs at once slow each other down; as their wall times are what is counted, this is in it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+Key = tuple[str, str]
+"""Rule and study of a job; "" where a job has no study."""
+
+FEWEST = 0.02
+"""Share of the work, of all jobs as guessed, that must be done before the end is said."""
+FEWEST_JOBS = 20
+EVERY = 60.0
+"""Seconds between two lines of a run; ten times as many after an hour."""
+
+
+def guess(key: Key, trainings: Mapping[str, float] | None = None) -> float:
+    """Return seconds of a job before any of its kind is done; `trainings` are known by study."""
+    rule, study = key
+    if rule == "train":
+        return (trainings or {}).get(study, 6.0)
+    if rule.endswith("_conv") or rule == "construct_with_saliency":
+        return 7.5  # these import PyTorch
+    for start, seconds in (("measure_", 2.4), ("plot_", 5.5), ("tabulate", 1.6)):
+        if rule.startswith(start):
+            return seconds
+    return 1.0
+
+
+@dataclass
+class Pace:
+    """What a run has to do, and what it has done: `jobs` by id, times in seconds since any moment.
+
+    `trainings` are guessed seconds by study. The run began at `start`.
+    """
+
+    jobs: Mapping[int, Key]
+    start: float
+    trainings: Mapping[str, float] = field(default_factory=dict)
+    begun: dict[int, float] = field(default_factory=dict)
+    took: dict[int, float] = field(default_factory=dict)
+
+    def begin(self, job: int, now: float) -> None:
+        """Note that a job starts."""
+        self.begun[job] = now
+
+    def finish(self, job: int, now: float) -> None:
+        """Note that a job is done."""
+        self.took[job] = now - self.begun.get(job, now)
+
+    @property
+    def running(self) -> list[int]:
+        """Jobs that have begun and are not done."""
+        return [job for job in self.begun if job not in self.took]
+
+    def seconds_left(self, now: float) -> float | None:
+        """Return how long the run will take from now on; None while too little is done to say."""
+        guesses = {job: guess(key, self.trainings) for job, key in self.jobs.items()}
+        own = [job for job in self.took if job in guesses]
+        guessed, busy = sum(guesses[job] for job in own), sum(self.took[job] for job in own)
+        if guessed < FEWEST * sum(guesses.values()) or busy <= 0 or now <= self.start:
+            return None
+        scale = busy / guessed
+        done: dict[Key, list[float]] = defaultdict(list)
+        for job in own:
+            done[self.jobs[job]].append(self.took[job])
+        left = 0.0
+        for job, key in self.jobs.items():
+            if job not in self.took:
+                # The first guess weighs as much as one finished job.
+                mean = (sum(done[key]) + scale * guesses[job]) / (len(done[key]) + 1)
+                passed = now - self.begun[job] if job in self.begun else 0.0
+                left += max(mean - passed, 0.0)
+                busy += min(passed, mean)
+        at_once = max(busy / (now - self.start), 0.25)
+        return left / at_once
+
+    def line(self, now: float, clock: datetime) -> str:
+        """Return the state of the run in one line; `clock` is the time of day of `now`."""
+        text = f"{len(self.took)} of {len(self.jobs)} jobs done, {len(self.running)} running"
+        left = self.seconds_left(now)
+        if left is None:
+            return f"{text}; too early to say when it ends"
+        end = clock + timedelta(seconds=left)
+        form = "%H:%M" if end.date() == clock.date() else "%Y-%m-%d %H:%M"
+        return f"{text}; {in_words(left)} left, ends about {end.strftime(form)}"
+
+
+def in_words(seconds: float) -> str:
+    """Return a time to wait: '40 s', '7 min', '2 h 10 min'."""
+    if seconds < 90:
+        return f"{round(seconds)} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+class Follower(logging.Handler):
+    """Follows a run by the events that Snakemake logs, and says now and then when it will end.
+
+    Snakemake (9.27) attaches `event` and `jobid` or `job_id` to the records of its logger, as it
+    does for its logger plugins; a handler needs no installation of its own. The line is also kept
+    in `file`, for `snakemake progress`.
+    """
+
+    def __init__(self, pace: Pace, file: Path, now: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self.pace, self.file, self.now = pace, file, now
+        self.told = self.kept = pace.start
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Note what an event says; say the line if it is time."""
+        event = str(getattr(getattr(record, "event", None), "value", "")).lower()
+        now = self.now()
+        if event == "job_info":
+            self.pace.begin(int(getattr(record, "jobid", -1)), now)
+        elif event == "job_finished":
+            self.pace.finish(int(getattr(record, "job_id", -1)), now)
+            every = EVERY if now - self.pace.start < 3600 else 10 * EVERY
+            if now - self.told >= every:
+                self.told = now
+                print(self.pace.line(now, datetime.now()), file=sys.stderr, flush=True)
+            if now - self.kept >= EVERY / 12:
+                self.kept = now
+                self._keep(now)
+
+    def _keep(self, now: float) -> None:
+        clock = datetime.now()
+        text = f"{clock.isoformat(timespec='seconds')} {self.pace.line(now, clock)}\n"
+        with suppress(OSError):  # a line less is no reason to stop
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            other = self.file.with_suffix(".new")
+            other.write_text(text, encoding="utf-8")
+            other.replace(self.file)
+
+
+def follow(workflow: Any, logger: logging.Logger, file: str | Path) -> None:
+    """Follow a run of Snakemake from its start; one of a few jobs needs nobody to wait."""
+    dag = workflow.dag
+    jobs = {
+        dag.jobid(job): (job.rule.name, str(job.wildcards_dict.get("study", "")))
+        for job in dag.needrun_jobs()
+    }
+    if len(jobs) >= FEWEST_JOBS:
+        logger.addHandler(Follower(Pace(jobs, time.monotonic()), Path(file)))
+
+
+def take_what_is_there(workflow: Any, given: Iterable[str]) -> None:
+    """Use no more cores than this machine has, and say so, where a profile asks for more.
+
+    `given` is the command line: who names cores there knows better than a profile. A job of more
+    threads than that still runs.
+    """
+    flags = ("--cores", "--jobs")
+    said = any(text.partition("=")[0] in flags or text[:2] in ("-c", "-j") for text in given)
+    asked = workflow.scheduler.resources["_cores"]
+    there = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    if said or not workflow.local_exec or asked <= there:
+        return
+    threads = max((job.threads for job in workflow.dag.needrun_jobs()), default=1)
+    used = max(there, threads)
+    for resources in (workflow.scheduler.resources, workflow.scheduler.global_resources):
+        resources["_cores"] = used
+    text = f"this machine has {there} cores, the profile asks for {asked}: {used} are used"
+    print(text, file=sys.stderr)
