@@ -111,7 +111,9 @@ def test_an_arm_that_is_not_applicable_has_rows_without_seeds_and_no_place_in_th
     rows = found[found["round"] == 0]
     assert list(rows["verdict"]) == ["not applicable"] * len(QUANTITIES)
     assert set(rows["n"]) == {0} and rows["mean"].isna().all() and not rows["planned"].any()
-    labels = [text.get_text() for text in zero_shot(found, {"s": "S"}, {}).axes[0].get_yticklabels()]
+    labels = [
+        text.get_text() for text in zero_shot(found, {"s": "S"}, {}).axes[0].get_yticklabels()
+    ]
     assert labels == ["worse"]
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 from ticketlens import __version__
 
+DESCRIPTION = "The lottery ticket hypothesis through random matrix theory, for one file at a time."
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return 0, or 1 after one line about what is wrong."""
@@ -24,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("ticketlens", description=__doc__)
+    parser = argparse.ArgumentParser("ticketlens", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"ticketlens {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     look = commands.add_parser(

@@ -4,6 +4,12 @@ A family is one function from (network, image shape, classes) to layer shapes; `
 forward pass of the same name. Hidden layers are named hidden1, hidden2, …, the linear layer on top
 is named readout. In a residual network hidden1 is the stem, hidden2 and hidden3 are the two layers
 of the first block, and so on: see `networks.residual_preactivations`.
+
+Examples of the functions below assume:
+
+    >>> from ticketlens import architecture, bank
+    >>> from ticketlens.spec import NetworkSpec
+    >>> spec = bank.load("fcnet-normal", seed=0, round=7).spec
 """
 
 from __future__ import annotations
@@ -42,7 +48,11 @@ Family = Callable[[NetworkSpec, tuple[int, int, int], int], tuple[LayerShape, ..
 def fully_connected(
     network: NetworkSpec, image_shape: tuple[int, int, int], classes: int
 ) -> tuple[LayerShape, ...]:
-    """height·width·channels → the hidden layers' widths → classes."""
+    """height·width·channels → the hidden layers' widths → classes.
+
+    >>> [layer.shape for layer in architecture.fully_connected(spec.network, (2, 2, 1), 10)][:1]
+    [(256, 4)]
+    """
     sizes = [prod(image_shape), *network.layer_widths]
     hidden = tuple(
         LayerShape(f"hidden{number}", "linear", (sizes[number], sizes[number - 1]))
@@ -58,6 +68,10 @@ def convolutional(
 
     Raises ValueError for a stride below 1, an even kernel, and a kernel that would see the same
     pixel of a small map from both sides of a circular border more than once.
+
+    >>> network = NetworkSpec(family="convolutional", hidden_layers=1, width=4)
+    >>> [layer.shape for layer in architecture.convolutional(network, (8, 8, 3), 10)]
+    [(4, 3, 3, 3), (10, 4)]
     """
     channels = [image_shape[2], *network.layer_widths]
     sides: tuple[int, ...] = image_shape[:2]
@@ -130,6 +144,9 @@ def layer_shapes(spec: Spec) -> tuple[LayerShape, ...]:
 
     Raises ValueError for an unknown family, more layers than two digits can number, a width below
     1, and what the family refuses.
+
+    >>> architecture.layer_shapes(spec)[-1]
+    LayerShape(name='readout', kind='linear', shape=(10, 256), stride=1)
     """
     family = spec.network.family
     if not 1 <= spec.network.hidden_layers <= MAX_HIDDEN_LAYERS:
@@ -145,7 +162,11 @@ def layer_shapes(spec: Spec) -> tuple[LayerShape, ...]:
 
 
 def weight_count(spec: Spec) -> int:
-    """Return the number of weights of the dense network, biases left out."""
+    """Return the number of weights of the dense network, biases left out.
+
+    >>> architecture.weight_count(spec)
+    1247744
+    """
     return sum(prod(layer.shape) for layer in layer_shapes(spec))
 
 
@@ -154,6 +175,9 @@ def of_weight_count(spec: Spec, count: int) -> Spec:
 
     Layers of several widths are narrowed in proportion to the widest. A tie goes to the narrower
     network; every width is at least 1.
+
+    >>> architecture.of_weight_count(spec, 500_000).network.width
+    126
     """
     own = spec.network
 
@@ -170,20 +194,36 @@ def of_weight_count(spec: Spec, count: int) -> Spec:
 
 
 def is_residual(network: NetworkSpec) -> bool:
-    """Whether the network has skips across every two hidden layers."""
+    """Whether the network has skips across every two hidden layers.
+
+    >>> architecture.is_residual(spec.network)
+    False
+    """
     return is_residual_family(network.family)
 
 
 def is_residual_family(family: str) -> bool:
-    """Whether a family has skips: its entry says so. A family that there is not has none."""
+    """Whether a family has skips: its entry says so. A family that there is not has none.
+
+    >>> architecture.is_residual_family("resnet-fc")
+    True
+    """
     return isinstance(FAMILIES.get(family), Residual)
 
 
 def is_convolutional(spec: Spec) -> bool:
-    """Whether the hidden layers are convolutions, with or without skips."""
+    """Whether the hidden layers are convolutions, with or without skips.
+
+    >>> architecture.is_convolutional(spec)
+    False
+    """
     return layer_shapes(spec)[0].kind == "conv"
 
 
 def is_fully_connected(spec: Spec) -> bool:
-    """Whether the network is a plain chain of linear layers, of whatever family."""
+    """Whether the network is a plain chain of linear layers, of whatever family.
+
+    >>> architecture.is_fully_connected(spec)
+    True
+    """
     return not is_convolutional(spec) and not is_residual(spec.network)

@@ -5,7 +5,7 @@ the repository. `ticketlens.tickets.bank` says how a ticket is rebuilt from it, 
 
     >>> from ticketlens import bank
     >>> ticket = bank.load("fcnet-normal", seed=0, round=7)
-    >>> round(ticket.layers[0].density, 4)
+    >>> print(round(ticket.layers[0].density, 4))
     0.2097
 """
 
@@ -35,12 +35,19 @@ def load(
 
     `folder` is another bank than the shipped one, laid out alike. Raises BankError, saying what
     there is, if the bank has no such study, seed or round, or if the file is damaged.
+
+    >>> bank.load("fcnet-normal", seed=0, round=7).kind
+    'ticket'
     """
     return bank.ticket(chain(study, seed, folder), round)
 
 
 def chain(study: str, seed: int = 0, folder: str | os.PathLike[str] | None = None) -> Bank:
-    """Return the whole chain: per weight the round that removed it. Raises as `load` does."""
+    """Return the whole chain: per weight the round that removed it. Raises as `load` does.
+
+    >>> bank.chain("fcnet-normal", seed=0).study
+    'fcnet-normal'
+    """
     place = FOLDER if folder is None else Path(folder)
     found = shipped(place)
     if study not in found or seed not in found[study]:
@@ -52,7 +59,11 @@ def chain(study: str, seed: int = 0, folder: str | os.PathLike[str] | None = Non
 
 
 def shipped(folder: str | os.PathLike[str] | None = None) -> dict[str, tuple[int, ...]]:
-    """Return the seeds of every study in the bank, by the names of its files."""
+    """Return the seeds of every study in the bank, by the names of its files.
+
+    >>> 0 in bank.shipped()["fcnet-normal"]
+    True
+    """
     found: dict[str, list[int]] = {}
     for path in Path(FOLDER if folder is None else folder).glob("*/seed*.h5"):
         if number := re.fullmatch(r"seed(0|[1-9][0-9]{0,18})", path.stem):

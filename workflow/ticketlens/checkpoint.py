@@ -6,6 +6,11 @@ how it was made; `/layers/NN-name` holds `weight`, `bias` and the bit-packed `ma
 quantity. Array chunks carry Fletcher32 checksums, HDF5's own metadata carry theirs (version 2
 object headers), `content_sha256` covers attributes and arrays together, and the file ends in a seal
 over all its bytes (see `hdf5`).
+
+Examples of the functions below assume:
+
+    >>> from ticketlens import bank, checkpoint
+    >>> ticket = bank.load("fcnet-normal", seed=0, round=7)
 """
 
 from __future__ import annotations
@@ -169,6 +174,8 @@ def write(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     """Write `checkpoint` atomically, after checking its invariants.
 
     Raises CheckpointError if an invariant does not hold; nothing is written then.
+
+    >>> checkpoint.write("example.h5", ticket)
     """
     check(checkpoint, path)
     with hdf5.writing(path) as file:
@@ -204,6 +211,10 @@ def read(path: str | os.PathLike[str], kind: str | None = None) -> Checkpoint:
 
     Raises FileNotFoundError if there is none, and CheckpointError, naming the file, if it is
     damaged, foreign, of another kind, or breaks an invariant.
+
+    >>> checkpoint.write("example.h5", ticket)
+    >>> checkpoint.read("example.h5").arm
+    'imp'
     """
     with _opened(path) as file:
         found = hdf5.attribute(file, "kind", str)
@@ -231,7 +242,11 @@ def read(path: str | os.PathLike[str], kind: str | None = None) -> Checkpoint:
 
 
 def verify(path: str | os.PathLike[str]) -> None:
-    """Read the whole file and raise CheckpointError, naming the file, if anything is wrong."""
+    """Read the whole file and raise CheckpointError, naming the file, if anything is wrong.
+
+    >>> checkpoint.write("example.h5", ticket)
+    >>> checkpoint.verify("example.h5")
+    """
     read(path)
 
 
@@ -239,6 +254,10 @@ def read_summary(path: str | os.PathLike[str]) -> RunSummary:
     """Read identity, counts of kept weights and history, but no weights. Raises as `read`.
 
     Nothing but the seal covers these alone: a file without one is read and checked as a whole.
+
+    >>> checkpoint.write("example.h5", ticket)
+    >>> checkpoint.read_summary("example.h5").kept["readout"]
+    (1225, 2560)
     """
     if os.path.exists(path) and not hdf5.is_sealed(path):
         verify(path)
@@ -258,13 +277,21 @@ def read_summary(path: str | os.PathLike[str]) -> RunSummary:
 
 
 def read_attributes(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the root attributes of a checkpoint, library versions included. Raises as `read`."""
+    """Return the root attributes of a checkpoint, library versions included. Raises as `read`.
+
+    >>> checkpoint.write("example.h5", ticket)
+    >>> checkpoint.read_attributes("example.h5")["study"]
+    'fcnet-normal'
+    """
     with _opened(path) as file:
         return hdf5.scalars(file)
 
 
 def check(checkpoint: Checkpoint, path: str | os.PathLike[str] = "checkpoint") -> None:
-    """Assert the invariants of a checkpoint. Raises CheckpointError naming `path` and the layer."""
+    """Assert the invariants of a checkpoint. Raises CheckpointError naming `path` and the layer.
+
+    >>> checkpoint.check(ticket, "example.h5")
+    """
     if checkpoint.kind not in KINDS:
         raise CheckpointError(f"{path}: kind is {checkpoint.kind!r}; allowed: {KINDS}")
     if not checkpoint.layers:
@@ -308,10 +335,17 @@ def _check_place(
         raise CheckpointError(wrong)
 
 
-def check_parameters(weight: Any, bias: Any, mask: np.ndarray, where: str) -> None:
+def check_parameters(
+    weight: np.ndarray | None, bias: np.ndarray | None, mask: np.ndarray, where: str
+) -> None:
     """Assert shapes, finiteness, and that off-mask weights are exactly 0.0 (and not −0.0).
 
     Raises CheckpointError, which says `where`.
+
+    Shapes: weight (out, ...), bias (out,), mask (out, ...).
+
+    >>> first = ticket.layers[0]
+    >>> checkpoint.check_parameters(first.weight, first.bias, first.mask, "example.h5")
     """
     if weight is None or bias is None:
         raise CheckpointError(f"{where}: weight or bias is missing")

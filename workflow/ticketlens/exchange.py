@@ -4,8 +4,8 @@ docs/your-own-model.md lists the forms. What `read` returns has weights exactly 
 
     >>> from ticketlens import bank, exchange
     >>> ticket = bank.load("fcnet-normal", seed=0, round=7)
-    >>> exchange.write(ticket, "/tmp/ticketlens-example.safetensors")
-    >>> exchange.read("/tmp/ticketlens-example.safetensors").density == ticket.density
+    >>> exchange.write(ticket, "example.safetensors")
+    >>> bool(exchange.read("example.safetensors").density == ticket.density)
     True
 """
 
@@ -69,6 +69,10 @@ def open_layers(
     `masks` is a file of masks for the weights in `path`. `state` is "init" or "trained": with None
     the file's name says it (open_lth's `ep0_it0`, a name with `init`), else it is "trained".
     Raises ForeignFileError, naming the file, for what is damaged or not of a known form.
+
+    >>> exchange.write(ticket, "example.safetensors")
+    >>> exchange.open_layers("example.safetensors").names[-1]
+    'layers.8'
     """
     if state is not None and state not in STATES:
         raise ValueError(f"state is {state!r}; allowed: {sorted(STATES)}")
@@ -111,6 +115,10 @@ def read(
     files that `write` made. Else it is `Layers`. `masks` and `state` as in `open_layers`.
     Raises ForeignFileError for a file that is damaged or not of a known form, ValueError, naming
     the layer, if the layers are not a chain of the network's family.
+
+    >>> exchange.write(ticket, "example.safetensors")
+    >>> type(exchange.read("example.safetensors")).__name__
+    'Checkpoint'
     """
     opened = open_layers(path, masks, state)
     layers = tuple(opened.load(index) for index in range(len(opened.found.layers)))
@@ -147,6 +155,9 @@ def to_checkpoint(
     Sizes that a mapping leaves out follow from the layers; the stride and padding of convolutions
     are in no file and have to be said. `image_shape` is (height, width, channels). Raises
     ValueError, naming the layer, for layers that are not the network's.
+
+    >>> exchange.to_checkpoint(ticket.layers, {"activation": "tanh"}).kind
+    'trained'
     """
     source = layers if isinstance(layers, Layers) else Layers(tuple(layers))
     for name, what in source.skipped.items():
@@ -300,6 +311,8 @@ def write(
     None takes it from the suffix. `names` are the modules' names in your model; the default is
     `layers.0`, `layers.1`, … as in `networks.build`.
     Raises ValueError for an unknown form, names of another number, and what is not a ticket.
+
+    >>> exchange.write(ticket, "example.safetensors")
     """
     path = Path(path)
     if form is None:

@@ -4,7 +4,8 @@ Any 2-D and 4-D weights are measured against the nulls that keep their mask; wit
 that are a chain, the signal too. Layers are read one by one: memory stays near the largest.
 
     >>> from ticketlens import bank, lens
-    >>> tables = lens.look(bank.load("convnet-reduced-normal", seed=0, round=7).layers[:2])
+    >>> layers = bank.load("convnet-reduced-normal", seed=0, round=5).layers[:2]
+    >>> tables = lens.look(layers)
     >>> sorted(tables)
     ['degrees', 'spectra', 'spectral_densities', 'weight_statistics']
 """
@@ -66,6 +67,10 @@ def look(
     activation and what else lies between its layers. `masks` and `state` as in `exchange.read`.
     What was assumed stands in the `attrs["notes"]` of every table. Raises ValueError, naming the
     layer, where a measurement that was asked for is not possible, or weights are off the mask.
+
+    >>> tables = lens.look(layers)
+    >>> sorted(tables)[:2]
+    ['degrees', 'spectra']
     """
     import pandas as pd
 
@@ -91,7 +96,12 @@ def measure(
     state: str | None = None,
     apply_mask: bool = False,
 ) -> tuple[Tables, list[str]]:
-    """Return what `look` does as rows, and the notes; without pandas. Raises as `look`."""
+    """Return what `look` does as rows, and the notes; without pandas. Raises as `look`.
+
+    >>> rows, notes = lens.measure(layers)
+    >>> sorted(rows)[:2]
+    ['degrees', 'spectra']
+    """
     notes: list[str] = []
     images = _as_arrays(images)
     opened = _opened(source, masks, state)

@@ -6,6 +6,12 @@ pre-activations h of its hidden layers, which the measurements need.
 Matrix-product kernels of linear layers stand here by name: the kernel decides bits, so it is in the
 spec. PyTorch sends float32 products of linear layers to its BLAS. On CPUs whose wide vector units
 that BLAS does not use, oneDNN, which PyTorch ships as well, is two to three times faster.
+
+Examples of the functions below assume:
+
+    >>> import torch
+    >>> from ticketlens import bank, networks
+    >>> ticket = bank.load("fcnet-normal", seed=0, round=7)
 """
 
 from __future__ import annotations
@@ -50,12 +56,24 @@ class _OneDNNLinear(torch.autograd.Function):
 
 
 def onednn_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Return x Wᵀ + b by oneDNN, without a gradient; x (samples, in), W (out, in), b (out,)."""
+    """Return x Wᵀ + b by oneDNN, without a gradient; x (samples, in), W (out, in), b (out,).
+
+    Shapes: x (samples, in), weight (out, in), bias (out,) -> (samples, out).
+
+    >>> networks.onednn_product(torch.ones(1, 2), torch.ones(3, 2), torch.zeros(3))
+    tensor([[2., 2., 2.]])
+    """
     return cast(Tensor, torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], ""))
 
 
 def onednn_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Linear layer by oneDNN on a CPU in float32; elsewhere PyTorch's own."""
+    """Linear layer by oneDNN on a CPU in float32; elsewhere PyTorch's own.
+
+    Shapes: x (samples, in), weight (out, in), bias (out,) -> (samples, out).
+
+    >>> networks.onednn_linear(torch.ones(1, 2), torch.ones(3, 2), torch.ones(3))
+    tensor([[3., 3., 3.]])
+    """
     if x.device.type == "cpu" and x.dtype == torch.float32:
         return cast(Tensor, cast(Any, _OneDNNLinear).apply(x, weight, bias))
     return torch.nn.functional.linear(x, weight, bias)
@@ -65,6 +83,11 @@ def onednn_channels_last(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """The same for linear layers; chains of convolutions train with their channels last.
 
     See `training.gradients_conv`: other sums than with `onednn`, so a kernel of its own.
+
+    Shapes: x (samples, in), weight (out, in), bias (out,) -> (samples, out).
+
+    >>> networks.onednn_channels_last(torch.ones(1, 2), torch.ones(3, 2), torch.ones(3))
+    tensor([[3., 3., 3.]])
     """
     return onednn_linear(x, weight, bias)
 
@@ -78,7 +101,11 @@ OF_CONVOLUTIONS: dict[str, Linear] = {"onednn-channels-last": onednn_channels_la
 
 
 def linear_kernel(name: str) -> Linear:
-    """Return the kernel `name`. Raises ValueError if it is unknown or this PyTorch lacks it."""
+    """Return the kernel `name`. Raises ValueError if it is unknown or this PyTorch lacks it.
+
+    >>> networks.linear_kernel("aten") is torch.nn.functional.linear
+    True
+    """
     kernels = KERNELS | OF_CONVOLUTIONS
     if name not in kernels:
         raise ValueError(f"training.kernel is {name!r}; allowed: {sorted(kernels)}")
@@ -156,7 +183,15 @@ class ResidualConvolutional(Convolutional):
 def chain_preactivations(
     layers: nn.ModuleList, activation: Callable[[Tensor], Tensor], x: Tensor
 ) -> Iterator[Tensor]:
-    """Yield h = W x + b of each layer, x = phi(h) of the one before."""
+    """Yield h = W x + b of each layer, x = phi(h) of the one before.
+
+    Shapes: x (samples, ...) -> (samples, ...) each.
+
+    >>> layers = torch.nn.ModuleList([torch.nn.Linear(3, 2), torch.nn.Linear(2, 2)])
+    >>> h = networks.chain_preactivations(layers, torch.tanh, torch.ones(4, 3))
+    >>> [tuple(one.shape) for one in h]
+    [(4, 2), (4, 2)]
+    """
     first, *others = layers
     h = first(x)
     yield h
@@ -173,6 +208,13 @@ def residual_preactivations(
     Layer 1 is the stem: the trunk h = W x + b. Layers 2k and 2k + 1 are block k, in pre-activation
     form: h1 = W1 phi(h) + b1, then the trunk h' = h + W2 phi(h1) + b2. Found for layer 2k is h1,
     for layer 2k + 1 the trunk behind the block (not the branch alone): as theory tracks them.
+
+    Shapes: x (samples, ...) -> (samples, ...) each.
+
+    >>> layers = torch.nn.ModuleList([torch.nn.Linear(2, 2) for _ in range(3)])
+    >>> h = networks.residual_preactivations(layers, torch.tanh, torch.ones(4, 2))
+    >>> [tuple(one.shape) for one in h]
+    [(4, 2), (4, 2), (4, 2)]
     """
     stem, *blocks = layers
     trunk = stem(x)
@@ -225,6 +267,10 @@ def build(ticket: Checkpoint, kernel: str = "aten", masked: bool = True) -> Netw
     as `torch.nn.utils.parametrize` has it. `masked=False` gives plain layers, which hold nothing.
     The parameters are fresh copies. `kernel` names the matrix product of linear layers (see
     `KERNELS`). Raises ValueError for an unknown family, activation or kernel.
+
+    >>> model = networks.build(ticket)
+    >>> tuple(model(torch.zeros(2, 3, 32, 32)).shape)
+    (2, 10)
     """
     network = ticket.spec.network
     if network.family not in FAMILIES:

@@ -9,6 +9,11 @@ These are functions for users of the library, too: the workflow does not call al
 
 Sources: Marchenko & Pastur 1967; Poole et al. 2016 (arXiv:1606.05340); Pennington, Schoenholz,
 Ganguli 2017 (arXiv:1711.04735) and 2018 (arXiv:1802.09979). The solver is in `free_probability`.
+
+Examples of the functions below assume:
+
+    >>> import numpy as np
+    >>> from ticketlens import random_matrix as rmt
 """
 
 from __future__ import annotations
@@ -94,17 +99,35 @@ def _continuous_product(
 
 
 def s_transform_gaussian(m: ArrayLike, sigma_w: float = 1.0) -> Result:
-    """S-transform of W Wᵀ, square Gaussian W: 1 / (sigma_w² (1 + m))."""
+    """S-transform of W Wᵀ, square Gaussian W: 1 / (sigma_w² (1 + m)).
+
+    Shapes: m (...) -> (...).
+
+    >>> float(rmt.s_transform_gaussian(1.0))
+    0.5
+    """
     return cast(Result, 1 / (positive("sigma_w", sigma_w) ** 2 * (1 + np.asarray(m))))
 
 
 def s_transform_orthogonal(m: ArrayLike, sigma_w: float = 1.0) -> Result:
-    """S-transform of W Wᵀ = sigma_w² 1: 1 / sigma_w², whatever m."""
+    """S-transform of W Wᵀ = sigma_w² 1: 1 / sigma_w², whatever m.
+
+    Shapes: m (...) -> (...).
+
+    >>> float(rmt.s_transform_orthogonal(1.0, 2.0))
+    0.25
+    """
     return cast(Result, 1 / positive("sigma_w", sigma_w) ** 2 + 0 * np.asarray(m))
 
 
 def s_transform_zero_one(m: ArrayLike, one: float) -> Result:
-    """S-transform of a slope that is 1 with probability `one`, else 0: (1 + m) / (one + m)."""
+    """S-transform of a slope that is 1 with probability `one`, else 0: (1 + m) / (one + m).
+
+    Shapes: m (...) -> (...).
+
+    >>> float(rmt.s_transform_zero_one(1.0, 0.5))
+    1.3333333333333333
+    """
     share = finite("one", one, "a probability > 0", lambda a: (a > 0) & (a <= 1))
     return cast(Result, (1 + np.asarray(m)) / (share + np.asarray(m)))
 
@@ -126,6 +149,11 @@ def jacobian_moments(
     q_per_layer: `(layers,)`, >= 0; sigma_w: scalar or `(layers,)`, > 0. Returns two floats.
     Raises ValueError for anything else. Source: Pennington, Schoenholz, Ganguli 2017, with one
     term per layer where q differs between layers.
+
+    Shapes: q_per_layer (layers,), sigma_w () or (layers,).
+
+    >>> rmt.jacobian_moments([1.0, 1.0], 1.0, "gaussian", "linear")
+    (1.0, 2.0)
     """
     q, sigma = _layers(q_per_layer, sigma_w, weights)
     mu1, mu2 = (derivative_moment(q, k, activation) for k in (1, 2))
@@ -146,6 +174,11 @@ def jacobian_atoms(
     At 0: the largest share of zero slopes of any layer (relu, hard_tanh). At Π sigma_w² phi'(0)²:
     only for orthogonal weights with slopes in {0, 1}, mass max(0, 1 − Σ shares of zeros).
     Arguments and errors as `jacobian_moments`.
+
+    Shapes: q_per_layer (layers,), sigma_w () or (layers,).
+
+    >>> rmt.jacobian_atoms([1.0, 1.0], 1.0, "gaussian", "relu")
+    ((0.0, 0.5),)
     """
     return _atoms(_product(q_per_layer, sigma_w, weights, activation))
 
@@ -167,6 +200,12 @@ def jacobian_support(
     s² of a finite network scatters about upper, by some 5 % for tanh, depth 7 and width 800: mostly
     because its N slopes per layer are a sample of their law.
     Arguments as `jacobian_moments`; raises ValueError also where there is no continuous part.
+
+    Shapes: q_per_layer (layers,), sigma_w () or (layers,).
+
+    >>> lower, upper = rmt.jacobian_support([1.0, 1.0], 1.0, "gaussian", "linear")
+    >>> lower, round(upper, 6)
+    (0.0, 6.75)
     """
     lower, upper = _log_edges(_continuous_product(q_per_layer, sigma_w, weights, activation))
     return float(np.exp(lower)), float(np.exp(upper))
@@ -198,6 +237,11 @@ def jacobian_log_density(
     Bounded even where the density of s² is not: a deep Gaussian network has its median of s²
     decades below its mean. Integrates over log s² to 1 minus the atoms. Other arguments and errors
     as `jacobian_density`.
+
+    Shapes: log_s2 (...), q_per_layer (layers,), sigma_w () or (layers,) -> (...).
+
+    >>> round(float(rmt.jacobian_log_density(0.0, [1.0, 1.0], 1.0)), 6)
+    0.119379
     """
     prod = _continuous_product(q_per_layer, sigma_w, weights, activation)
     return _log_density(points("log_s2", log_s2), prod)[()]
@@ -221,6 +265,11 @@ def jacobian_density(
     Raises ValueError for NaN, q < 0, sigma_w <= 0, an unknown name, and where the law has no
     density (linear orthogonal: every s² = Π sigma_w²).
     Source: Pennington, Schoenholz, Ganguli 2017 and 2018 (S-transforms).
+
+    Shapes: s2 (...), q_per_layer (layers,), sigma_w () or (layers,) -> (...).
+
+    >>> rmt.jacobian_density([0.5, 1.0], [1.0, 1.0], 1.0).round(6)
+    array([0.264911, 0.119379])
     """
     prod = _continuous_product(q_per_layer, sigma_w, weights, activation)
     s2 = points("s2", s2)
@@ -329,6 +378,11 @@ def jacobian_cdf(
 
     Absolute error below 1e-8. Unlike the density it exists where the law consists of atoms only.
     Arguments and errors as `jacobian_density` otherwise; any shape of s2.
+
+    Shapes: s2 (...), q_per_layer (layers,), sigma_w () or (layers,) -> (...).
+
+    >>> round(float(rmt.jacobian_cdf(1.0, [1.0, 1.0], 1.0)), 6)
+    0.934978
     """
     prod = _product(q_per_layer, sigma_w, weights, activation)
     s2 = points("s2", s2)
@@ -353,6 +407,11 @@ def jacobian_quantile(
 
     share: any shape, in [0, 1]; inverse of `jacobian_cdf`, other arguments alike.
     Raises ValueError for a share outside [0, 1].
+
+    Shapes: share (...), q_per_layer (layers,), sigma_w () or (layers,) -> (...).
+
+    >>> round(float(rmt.jacobian_quantile(0.5, [1.0, 1.0], 1.0)), 6)
+    0.026402
     """
     share = finite("share", share, "in [0, 1]", lambda a: (a >= 0) & (a <= 1))
     prod = _product(q_per_layer, sigma_w, weights, activation)
@@ -379,6 +438,13 @@ def participation_ratio(vectors: ArrayLike) -> Result:
 
     vectors: `(n,)` -> scalar or `(n, k)` -> `(k,)`, eigenvectors in columns as numpy returns them.
     Raises ValueError for NaN and for a zero vector.
+
+    Shapes: vectors (n,) or (n, k) -> () or (k,).
+
+    >>> rmt.participation_ratio(np.eye(3))
+    array([1., 1., 1.])
+    >>> float(rmt.participation_ratio(np.ones(4)))
+    4.0
     """
     vectors = finite("vectors", vectors, "finite", np.isfinite)
     if vectors.ndim not in (1, 2):
@@ -395,6 +461,11 @@ def outliers(eigenvalues: ArrayLike, edge: float) -> Array:
 
     eigenvalues: any shape; edge: the upper edge of a null (`marchenko_pastur_edges(...)[1]`, or the
     largest eigenvalue of a same-mask null, which sparse matrices need). Raises ValueError for NaN.
+
+    Shapes: eigenvalues (...) -> (outliers,).
+
+    >>> rmt.outliers([0.5, 4.2, 5.0], edge=4.0)
+    array([5. , 4.2])
     """
     values = finite("eigenvalues", eigenvalues, "finite", np.isfinite).ravel()
     edge = float(finite("edge", edge, "finite", np.isfinite))

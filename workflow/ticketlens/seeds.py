@@ -2,6 +2,10 @@
 
 A stream is a function of (seed, purpose) alone, so that an extra draw for one purpose never shifts
 the numbers drawn for another, and a layer's weights do not depend on how many layers precede it.
+
+Examples of the functions below assume:
+
+    >>> from ticketlens import seeds
 """
 
 from __future__ import annotations
@@ -16,6 +20,10 @@ def stream(seed: int, *purpose: str | int) -> np.random.Generator:
 
     `purpose` is read as a path, e.g. ``stream(0, "weight", "hidden1")``. Raises ValueError for a
     negative seed or an empty purpose.
+
+    >>> one, same = (seeds.stream(0, "weight", "hidden1") for _ in range(2))
+    >>> bool(one.integers(100) == same.integers(100))
+    True
     """
     if seed < 0:
         raise ValueError(f"seed is {seed}; allowed: integers >= 0")
