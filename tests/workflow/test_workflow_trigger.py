@@ -21,6 +21,7 @@ import edits
 import every_kind
 from every_kind import Ran
 from soundness import lines, missing
+from ticketlens.checkpoint import read
 from ticketlens.jobs.fingerprint import closure
 from ticketlens.jobs.reach import Library, Node, Reached
 from ticketlens.study.entries import entries
@@ -103,6 +104,22 @@ def test_another_pruning_begins_with_the_first_pruning(finished: Path, key: str)
     assert {job.rule for job in changed(again)} >= {"prune"}
     assert {"init", "prepare_dataset"}.isdisjoint(job.rule for job in again)
     assert not [name for job in again for name in job.outputs if "/round00/" in name]
+
+
+def test_jobs_after_another_pruning_accept_the_dense_checkpoints(edited: Path) -> None:
+    """Prune, rewind and train of round 1, on files that name the pruning of before."""
+    file = edited / "pruning.yaml"
+    keys = "rate: 0.3, readout_rate: 0.2, criterion: random, scope: global"
+    file.write_text(f"pruning: {{{keys}}}\n", encoding="utf-8")
+    chain = edited / "results/quick/checkpoints/fcnet-normal/seed0"
+    before = {name: (chain / "round00/imp" / name).stat() for name in ("ticket.h5", "trained.h5")}
+    target = (chain / "round01/imp/trained.h5").relative_to(edited)
+    every_kind.finish(edited, str(target), "--cores", "1", overlays=(file.name,))
+    trained = read(edited / target, kind="trained")
+    assert (trained.spec.pruning.rate, trained.spec.pruning.scope) == (0.3, "global")
+    assert abs(trained.density - 0.7) < 0.02
+    for name, stat in before.items():
+        assert (chain / "round00/imp" / name).stat().st_mtime_ns == stat.st_mtime_ns
 
 
 # --- soundness -----------------------------------------------------------------------------------
