@@ -39,6 +39,9 @@ class Named(SimpleNamespace):
     def items(self) -> list[tuple[str, Any]]:
         return list(vars(self).items())
 
+    def get(self, name: str) -> Any:
+        return vars(self).get(name)
+
     def __getitem__(self, name: str) -> Any:
         return vars(self)[name]
 

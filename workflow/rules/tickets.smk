@@ -78,24 +78,16 @@ rule rewind:
         "../scripts/rewind.py"
 
 
-rule inherit:
+use rule rewind as inherit with:
     """Keep the trained weights on the mask: the ticket where pruning.rewind is schedule or none."""
     input:
         mask="<results>/checkpoints/{study}/seed{seed}/round{round}/imp/mask.h5",
         trained=material.of_round_before(PLAN, "trained.h5"),
-    output:
-        ticket="<results>/checkpoints/{study}/seed{seed}/round{round}/imp/ticket.h5",
     log:
         "<logs>/inherit/{study}/seed{seed}/round{round}.log",
     wildcard_constraints:
         study=any_of(PLAN.inheriting),
         round=r"(?!00)\d\d",
-    conda:
-        "../../envs/analyse.yaml"
-    params:
-        code=code("inherit"),
-    script:
-        "../scripts/inherit.py"
 
 
 rule export_bank:

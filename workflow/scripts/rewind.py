@@ -1,19 +1,24 @@
-"""Rewind the kept weights to theta_0 or theta_k: see ticketlens.tickets.random_weights."""
+"""Rewind kept weights to theta_0 or theta_k, or keep the trained ones: see ticketlens.tickets."""
 
 from dataclasses import replace
 
 from ticketlens.checkpoint import read, write
 from ticketlens.jobs.joblog import job_log, log
+from ticketlens.tickets.inheritance import inherited
 from ticketlens.tickets.random_weights import check_theta, rewind
 
 
 def main(snakemake) -> None:
     mask = read(snakemake.input.mask, kind="mask")
-    theta = read(snakemake.input.theta)
-    check_theta(mask, theta)
-    layers = rewind([layer.mask for layer in mask.layers], theta.layers)
-    write(snakemake.output.ticket, replace(mask, kind="ticket", layers=layers))
-    log.info("ticket of round %d: density %.4f", mask.round, mask.density)
+    if trained := snakemake.input.get("trained"):
+        ticket = inherited(mask, read(trained, kind="trained"))
+    else:
+        theta = read(snakemake.input.theta)
+        check_theta(mask, theta)
+        layers = rewind([layer.mask for layer in mask.layers], theta.layers)
+        ticket = replace(mask, kind="ticket", layers=layers)
+    write(snakemake.output.ticket, ticket)
+    log.info("ticket of round %d: density %.4f", ticket.round, ticket.density)
 
 
 if __name__ == "__main__":

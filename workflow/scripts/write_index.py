@@ -7,25 +7,18 @@ from pathlib import Path
 from ticketlens.files.atomic import write_text
 from ticketlens.jobs.joblog import job_log
 from ticketlens.pages import frontpage_data, one_minute
-from ticketlens.pages.frontpage import Page, caption, render
+from ticketlens.pages.frontpage import Page, pictures_of, render
 from ticketlens.pages.pictures import picture
-from ticketlens.study.catalogue.figures import key
 
 REFERENCE = "The reference study: 8 × 256 tanh networks on CIFAR-10, 50 epochs a level."
 
 
 def main(snakemake) -> None:
     config, given = json.loads(snakemake.params.config), snakemake.input
-    captions = {Path(path).stem: Path(path).read_text() for path in given.captions}
-    pictures = [
-        picture(name, path, caption(captions.get(key(name), ""), name))
-        for path in given.figures
-        for name in [Path(path).stem]
-    ]
     claims = frontpage_data.claims(given.claims)
     page = Page(
         config=config,
-        pictures=pictures,
+        pictures=pictures_of(given.figures, given.captions),
         tables=[Path(path).stem for path in given.tables],
         # Run times and recorded versions of what there is: no reason to run anything again.
         run_times=frontpage_data.run_times(snakemake.params.benchmarks),

@@ -13,17 +13,18 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import yaml
 from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
 
 from ticketlens.pages.frontpage_data import RunTime, studies, summary
 from ticketlens.pages.numbers import duration, number
 from ticketlens.pages.one_minute import Row
 from ticketlens.pages.pictures import Picture
+from ticketlens.pages.pictures import picture as read_picture
 from ticketlens.study.catalogue import figures, tables
 
 # A word and a sign for each verdict: colour only underlines it.
@@ -74,7 +75,7 @@ def render(page: Page, template: str, script: str = "") -> str:
         key=[picture for picture in key if picture is not first],
         sections=sections(page.pictures),
         curves=curves([*page.pictures, *([page.first] if page.first else [])], page.first),
-        script=Markup(script),  # the project's own text
+        script=script,
         digest=digest,
         tables={name: tables.about_table(name) for name in page.tables},
         claims=grouped(page.claims),
@@ -100,6 +101,16 @@ def curves(pictures: Sequence[Picture], first: Picture | None = None) -> dict[st
         }
         for picture in pictures
     }
+
+
+def pictures_of(paths: Sequence[str], captions: Sequence[str]) -> list[Picture]:
+    """Return the figures of these files, with the captions that there are, files of their keys."""
+    texts = {Path(path).stem: Path(path).read_text(encoding="utf-8") for path in captions}
+    named = {Path(path).stem: path for path in paths}
+    return [
+        read_picture(name, path, caption(texts.get(figures.key(name), ""), name))
+        for name, path in named.items()
+    ]
 
 
 def caption(text: str, figure: str) -> str:
