@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,7 +28,8 @@ import training_step
 sys.stdout.write("ready\\n")
 sys.stdout.flush()
 for line in sys.stdin:
-    calls = int(line)
+    name, calls = line.split()
+    job, calls = jobs[name], int(calls)
     job()
     start = time.thread_time()
     for _ in range(calls):
@@ -51,7 +52,7 @@ def old_build(folder: Path) -> Iterator[Path]:
 
 
 class Worker:
-    """A process in a build's root that does `job`, which the Python code `setup` defines."""
+    """A process in a build's root that does `jobs`, a dict which the code `setup` defines."""
 
     def __init__(
         self, root: Path, setup: str, environment: Mapping[str, str] | None = None
@@ -66,10 +67,10 @@ class Worker:
         if self._line() != "ready":
             raise RuntimeError(f"the job of {root.name} did not start")
 
-    def seconds(self, calls: int) -> float:
+    def seconds(self, job: str, calls: int) -> float:
         """CPU seconds of one call, after one that is not counted."""
         assert self.process.stdin is not None
-        self.process.stdin.write(f"{calls}\n")
+        self.process.stdin.write(f"{job} {calls}\n")
         self.process.stdin.flush()
         return float(self._line())
 
@@ -84,10 +85,11 @@ class Worker:
         return self.process.stdout.readline().strip()
 
 
-def in_turns(workers: Mapping[str, Worker], groups: int, calls: int) -> Times:
-    """Seconds per call of each worker's job, one value a group; the workers take turns."""
-    times: Times = {name: [] for name in workers}
+def in_turns(workers: Mapping[str, Worker], jobs: Sequence[str], groups: int, calls: int) -> Times:
+    """Seconds per call of each worker's jobs ("name: job"), one value a group; they take turns."""
+    times: Times = {f"{name}: {job}": [] for job in jobs for name in workers}
     for _ in range(groups):
-        for name, worker in workers.items():
-            times[name].append(worker.seconds(calls))
+        for job in jobs:
+            for name, worker in workers.items():
+                times[f"{name}: {job}"].append(worker.seconds(job, calls))
     return times

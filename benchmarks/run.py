@@ -20,6 +20,7 @@ SECTIONS = {
     "step": "training_step",
     "sparse": "sparse_step",
     "bfloat16": "bfloat16_step",
+    "chain": "chain",
     "cost": "check_cost",
     "together": "side_by_side",
     "jobs": "jobs",

@@ -189,6 +189,17 @@ def read_part(
 
     Only the first `limit` images if one is given. Raises DatasetError if the file is damaged.
     """
+    pixels, labels = read_pixels(data, part, limit)
+    return normalise(pixels, data.mean, data.std), labels
+
+
+def read_pixels(
+    data: PreparedDataset, part: str, limit: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (pixels, labels) of a part: uint8 (n, height, width, channels), int64.
+
+    Arguments and errors as `read_part`.
+    """
     with hdf5.reading(data.path, DatasetError, REMAKE) as file:
         found = _images(file, part, data.path)
         stored = hdf5.dataset(file[part], "labels", "int64", len(found))
@@ -196,7 +207,7 @@ def read_part(
             pixels, labels = found[:limit], stored[:limit]
         if stored.shape != found.shape[:1] or not _within(labels, len(data.classes)):
             raise hdf5.DamagedError(f"{part}: labels that are not those of {len(found)} images")
-    return normalise(pixels, data.mean, data.std), labels
+    return pixels, labels
 
 
 def _images(file: h5py.File, part: str, path: Path) -> h5py.Dataset:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ticketlens.checkpoint import CURVES, Checkpoint, Layer
-from ticketlens.files.dataset import PreparedDataset, read_part
+from ticketlens.files.dataset import PreparedDataset, normalise, read_pixels
 from ticketlens.networks import build
 from ticketlens.seeds import stream
 from ticketlens.spec import TrainingSpec
@@ -401,8 +401,14 @@ def _with_parameters(layers: tuple[Layer, ...], values: list[np.ndarray]) -> tup
 
 
 def _load(data: PreparedDataset, part: str, device: torch.device) -> Batches:
-    images, labels = read_part(data, part)
-    return Batches(_aligned(images).to(device), _aligned(labels).to(device))
+    """Return a part on the device, normalised in pieces: what is freed stays with the process."""
+    pixels, labels = read_pixels(data, part)
+    count, height, width, channels = pixels.shape
+    images = torch.empty(count, channels, height, width)
+    for first in range(0, count, EVALUATION_BATCH):
+        some = slice(first, first + EVALUATION_BATCH)
+        images[some] = torch.from_numpy(normalise(pixels[some], data.mean, data.std))
+    return Batches(images.to(device), _aligned(labels).to(device))
 
 
 def _aligned(array: np.ndarray) -> Tensor:

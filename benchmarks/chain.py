@@ -1,0 +1,146 @@
+"""The 16-level chain of the ConvNet without strides, against the build of commit 1fb1ed6, and what
+`all` takes on this machine by `snakemake cost`.
+
+Steps and evaluations of a few levels take turns with those of the older build, in processes of
+their own; the chain is their sum over the levels, evaluations of every epoch and the final ones in
+float32 included. Masks are those of pruning by the magnitude of theta_0.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import tempfile
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import yaml
+from snakemake.utils import update_config
+
+from measuring import ROOT, Times, table  # sets the library's path
+
+# isort: split
+from old_build import Worker, in_turns, old_build
+from ticketlens.study import cost, speeds
+from ticketlens.study.config import checked
+from ticketlens.training import ways
+
+BATCH, LEVELS, ROUNDS = 32, (0, 4, 7, 10, 15), 15
+STEPS, EVALUATED, FINAL = 50 * 351 * 128, 51 * 5_000, 120_000
+"""Images of a training: in steps, evaluated after epochs, and evaluated at its end."""
+SETUP = """
+from dataclasses import replace
+import numpy as np
+from ticketlens.networks import build
+from ticketlens.spec import NetworkSpec, TrainingSpec
+try:
+    from ticketlens.training.loop import Batches, _Run
+    from ticketlens.training import sparse, memory
+except ImportError:
+    from ticketlens.training import Batches, _Run
+    from ticketlens import memory, sparse
+memory.keep_freed_memory()
+training_step.BATCH = {batch}
+network = NetworkSpec("convolutional", width={width}, hidden_layers={layers})
+ticket = training_step.ticket({round}, network)
+spec = TrainingSpec(device="cpu", **{training})
+ticket = replace(ticket, spec=replace(ticket.spec, training=spec))
+plain = {{"masked": False}} if "masked" in build.__code__.co_varnames else {{}}
+masks = [layer.mask for layer in ticket.layers]
+model = sparse.compressed(build(ticket, spec.kernel, **plain), masks, network, spec)
+run = _Run(ticket, spec, model, torch.device("cpu"))
+images, labels = next(training_step.batches())
+few = Batches(images, labels)
+try:
+    evaluate = run.evaluate
+except AttributeError:
+    import ticketlens.training as module
+    evaluate = lambda data: module.evaluate(model, data)
+jobs = {{
+    "step": lambda: run.take_step(images, labels, 0.001), "image": lambda: evaluate(few)
+}}
+"""
+OLD: dict[str, Any] = {"kernel": "onednn"}
+FLOAT32: dict[str, Any] = {"kernel": "onednn-channels-last", "sparse_below": 0.55}
+BFLOAT16: dict[str, Any] = {"precision": "bfloat16", "bfloat16_kernel": 1}
+
+
+def measure_chain(quick: bool) -> tuple[dict[str, Any], str]:
+    """Value of `convnet_chain_over_1fb1ed6`, and a table of the parts."""
+    size = {"batch": 4, "width": 8, "layers": 2} if quick else {
+        "batch": BATCH, "width": 128, "layers": 8,
+    }  # fmt: skip
+    kinds = [way for way in ways.available() if way not in ("plain", "avx2")]
+    levels = LEVELS[::4] if quick else LEVELS
+    with tempfile.TemporaryDirectory() as folder, old_build(Path(folder)) as older:
+        workers = {
+            name: Worker(
+                root, SETUP.format(round=level, training=training, **size), {ways.VARIABLE: way}
+            )
+            for name, root, training, level, way in [
+                ("old", older, OLD, 0, ""),
+                *((f"float32 {level}", ROOT, FLOAT32, level, "") for level in levels),
+                *((f"bfloat16 {way}", ROOT, BFLOAT16, 0, way) for way in kinds),
+            ]
+        }
+        times = in_turns(workers, ("step", "image"), 1 if quick else 3, 1)
+        for worker in workers.values():
+            worker.close()
+    old = _chain(times, ["old"] * (ROUNDS + 1))
+    # The measured level whose step stands for that of a round: the next denser one.
+    nearest = [max(level for level in levels if level <= number) for number in range(ROUNDS + 1)]
+    capability = "amx" if "amx" in kinds else kinds[0] if kinds else "plain"
+    found = {
+        "float32": {capability: median(_chain(times, [f"float32 {n}" for n in nearest]) / old)}
+    }
+    found["bfloat16"] = {
+        way: median(_chain(times, [f"bfloat16 {way}"] * (ROUNDS + 1)) / old) for way in kinds
+    }
+    batch = size["batch"]
+    rows = [
+        {"job": name, "ms an image": 1000 * median(seconds) / batch,
+         "over old": median(
+             one / other
+             for one, other in zip(seconds, times[f"old:{name.split(':')[1]}"], strict=True)
+         )}
+        for name, seconds in times.items()
+    ]  # fmt: skip
+    return {"convnet_chain_over_1fb1ed6": found}, table(rows)
+
+
+def _chain(times: Times, levels: list[str]) -> np.ndarray:
+    """Relative seconds (groups,) of trainings at these levels; the old build's are the final ones.
+
+    Both builds end with the same float32 evaluation of the dense network.
+    """
+    final = FINAL * np.array(times["old: image"])
+    return sum(
+        STEPS * np.array(times[f"{name}: step"]) + EVALUATED * np.array(times[f"{name}: image"])
+        + final
+        for name in levels
+    )  # fmt: skip
+
+
+def core_hours() -> dict[str, float]:
+    """Core-hours of `all` on this machine, by precision, as `snakemake cost` counts them."""
+    machine = speeds.measured(ways.chosen())
+    found = {}
+    for precision, overlays in (("float32", ()), ("bfloat16", ("bfloat16.yaml",))):
+        config: dict[str, Any] = {}
+        for name in ("config.yaml", *overlays):
+            update_config(config, yaml.safe_load((ROOT / "config" / name).read_text("utf-8")))
+        config = checked(copy.deepcopy(config))
+        with tempfile.TemporaryDirectory() as empty:
+            lines = cost.estimate(config | {"results": empty}, machine)
+        found[precision] = sum(line.core_hours for line in lines if line.stage != "factorial")
+    return found
+
+
+def measure(quick: bool = False) -> tuple[dict[str, Any], str]:
+    """Values for latest.json, and a table."""
+    os.environ.pop(ways.VARIABLE, None)
+    values, text = measure_chain(quick)
+    hours = core_hours()
+    return values | {"all_core_hours": hours}, f"{text}\n\n`all`, core-hours: {hours}"
