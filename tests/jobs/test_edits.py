@@ -16,6 +16,7 @@ import pytest
 import edits
 import every_kind
 from ticketlens.jobs.fingerprint import Fingerprints
+from ticketlens.study.catalogue.figures import FIGURES, key
 from ticketlens.study.plan import Plan
 from ticketlens.study.rules import Code
 from ticketlens.tickets.recipe import SALIENCIES
@@ -85,6 +86,8 @@ def test_jobs_of_all_kinds_are_asked(before: dict[Job, str]) -> None:
     assert len({job.rule for job in before}) == len(script_rules())
     assert {job.study for job in before} == {None, *PLAN.specs}
     assert {"imp", *PLAN.arms} < {job.arm for job in before}
+    drawn = {name for name, figure in FIGURES.items() if not figure.by_request}
+    assert {key(name) for name in PLAN.figures} == drawn
 
 
 def test_a_move_new_entries_unused_code_and_log_messages_change_no_digest(

@@ -51,7 +51,7 @@ arms: {uniform-bimodal: {rounds: [1]}, small-bimodal: {rounds: [1]},
        uniform-gaussian: {rounds: [1]},
        imp-fresh: {rounds: [1]}, uniform-density: null, imp-matched: null, rewire: null,
        small-gaussian: null, uniform-wide: null, uniform-matched: null, uniform-fresh: null,
-       imp-wide: null, imp-sign-kept: null, in-degree-sign-redrawn: null, imp-degree: null,
+       imp-wide: null, imp-sign-kept: null, in-degree-sign-redrawn: null, imp-degree: {rounds: [1]},
        uniform-degree: null, grasp: null, synflow: null, imp-other-seed: null, one-shot: null,
        magnitude-at-init: null, bare-erk: {mask: erk, weights: rewind, seeds: [0]}}
 experiments: {std_experiment: {round: 1}}

@@ -29,7 +29,7 @@ use rule tabulate_accuracy as tabulate_factorial_accuracy with:
         options={"chains": PLAN.bank_chains(set(PLAN.factorial) & set(PLAN.in_bank))},
 
 
-rule tabulate_factorial:
+use rule tabulate_accuracy as tabulate_factorial with:
     """Accuracy of every combination minus IMP's, by seed and with intervals."""
     input:
         accuracy="<results>/tables/factorial_accuracy.csv",
@@ -38,8 +38,6 @@ rule tabulate_factorial:
         table="<results>/tables/factorial_contrasts.csv",
     log:
         "<logs>/tabulate_factorial.log",
-    conda:
-        "../../envs/analyse.yaml"
     params:
         code=code("tabulate", TABLES=["factorial_contrasts"]),
         entry="factorial_contrasts",
@@ -47,8 +45,6 @@ rule tabulate_factorial:
             "study": next(iter(PLAN.factorial), ""),
             "cells": [(c.round, c.mask, c.weights, c.arm, c.reason) for c in PLAN.cells],
         },
-    script:
-        "../scripts/tabulate.py"
 
 
 rule cost:

@@ -94,7 +94,7 @@ use rule tabulate_accuracy as tabulate_accuracy_of_imp with:
         "<logs>/tabulate_accuracy_of_imp.log",
 
 
-rule tabulate_contrasts:
+use rule tabulate_accuracy as tabulate_contrasts with:
     """Each arm against IMP, paired by seed: intervals, and verdicts on the planned contrasts."""
     input:
         accuracy="<results>/tables/accuracy.csv",
@@ -102,8 +102,6 @@ rule tabulate_contrasts:
         table="<results>/tables/contrasts.csv",
     log:
         "<logs>/tabulate_contrasts.log",
-    conda:
-        "../../envs/analyse.yaml"
     params:
         code=code("tabulate", TABLES=["contrasts"]),
         entry="contrasts",
@@ -113,11 +111,9 @@ rule tabulate_contrasts:
             "margin": PLAN.contrasts["margin"],
             "not_applicable": not_applicable(config),
         },
-    script:
-        "../scripts/tabulate.py"
 
 
-rule tabulate_bimodal_law:
+use rule tabulate_accuracy as tabulate_bimodal_law with:
     """Histogram and CDF that bimodal weights are drawn from, and what an arm drew."""
     input:
         unpack(lambda wildcards: material.bimodal_material(PLAN)),
@@ -125,17 +121,13 @@ rule tabulate_bimodal_law:
         table="<results>/tables/bimodal_law.csv",
     log:
         "<logs>/tabulate_bimodal_law.log",
-    conda:
-        "../../envs/analyse.yaml"
     params:
         code=code("tabulate", TABLES=["bimodal_law"]),
         entry="bimodal_law",
         options={},
-    script:
-        "../scripts/tabulate.py"
 
 
-rule tabulate_predictors:
+use rule tabulate_accuracy as tabulate_predictors with:
     """Kendall's tau between properties of tickets and the accuracy of their arms."""
     input:
         accuracy="<results>/tables/accuracy.csv",
@@ -144,11 +136,7 @@ rule tabulate_predictors:
         table="<results>/tables/predictors.csv",
     log:
         "<logs>/tabulate_predictors.log",
-    conda:
-        "../../envs/analyse.yaml"
     params:
         code=code("tabulate", TABLES=["predictors"]),
         entry="predictors",
         options={},
-    script:
-        "../scripts/tabulate.py"

@@ -150,8 +150,6 @@ use rule rebuild as go_on with:
     """Make a ticket of a chain that goes on from the bank: rebuilt, or theta_0 on a new mask."""
     input:
         unpack(so_far.of_next_ticket(PLAN)),
-    output:
-        ticket="<results>/checkpoints/{study}/seed{seed}/round{round}/imp/ticket.h5",
     log:
         "<logs>/go_on/{study}/seed{seed}/round{round}.log",
     wildcard_constraints:
@@ -183,11 +181,6 @@ rule adopt:
 
 use rule adopt as complete with:
     """Draw the weights off the mask, where arms need a theta_0 that no file has."""
-    input:
-        files=lambda wildcards: material.foreign_files_of(PLAN, **wildcards),
-        dataset=DATASET,
-    output:
-        ticket="<results>/checkpoints/{study}/seed{seed}/round{round}/imp/ticket.h5",
     log:
         "<logs>/complete/{study}/seed{seed}/round{round}.log",
     wildcard_constraints:
