@@ -1,0 +1,70 @@
+"""What docs/precision-chains.md plans, from the finished runs of config/precision-chains.yaml:
+
+python benchmarks/precision_chains.py results/precision-chains
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import measuring  # noqa: F401  sets the library's path
+
+# isort: split
+import pandas as pd
+
+from ticketlens.checkpoint import read
+from ticketlens.verdicts import precision
+from ticketlens.verdicts.contrasts import QUANTITIES
+from ticketlens.verdicts.predictors import values
+from ticketlens.verdicts.reference import MEASURED
+
+FLOAT32, BFLOAT16, OTHER = "narrow-float32", "narrow-bfloat16", "narrow-float32-last"
+
+
+def quantities(folder: Path) -> pd.DataFrame:
+    """Columns study, seed, round, quantity, value: what `check_results` compares, by seed."""
+    runs = pd.read_csv(folder / "tables" / "accuracy.csv")
+    runs = runs[runs["arm"] == "imp"]
+    found = [runs.melt(["study", "seed", "round"], list(QUANTITIES), "quantity", "value")]
+    for name, own in MEASURED.items():
+        table = folder / "tables" / f"{own.table}.csv"
+        if table.is_file():
+            rows = values(pd.read_csv(table), own)
+            found.append(rows[rows["arm"] == "imp"].assign(quantity=name))
+    return pd.concat(found)[["study", "seed", "round", "quantity", "value"]]
+
+
+def masks(folder: Path, study: str, other: str) -> pd.DataFrame:
+    """Agreement of two studies' masks: mean over seeds of the hidden layers together, by round."""
+    rows = []
+    for path in sorted((folder / "checkpoints" / study).glob("seed*/round*/imp/mask.h5")):
+        beside = folder / "checkpoints" / other / path.relative_to(folder / "checkpoints" / study)
+        if not beside.is_file():
+            continue
+        for one, two in zip(read(path).layers, read(beside).layers, strict=True):
+            shared, chance = precision.agreement(one.mask, two.mask)
+            rows.append({"round": path.parts[-3], "layer": one.name, "shared": shared,
+                         "chance": chance})  # fmt: skip
+    return pd.DataFrame(rows).groupby("round")[["shared", "chance"]].mean()
+
+
+def main(folder: Path) -> None:
+    table = quantities(folder)
+    by_study = dict(iter(table.groupby("study")))
+    reference = by_study[FLOAT32]
+    alone = precision.coverage(reference, reference)
+    print(f"float32, leave one out: {alone.inside} of {alone.numbers} inside ({alone.share:.3f})")
+    for name in (BFLOAT16, OTHER):
+        found = precision.coverage(by_study[name], reference)
+        print(f"{name}: {found.inside} of {found.numbers} inside ({found.share:.3f})")
+        print(found.outside.to_string(index=False))
+        same = precision.accuracy(by_study[name], reference)
+        print(f"{name}: test accuracy, points, by seed: {same.differences.round(3)}; equivalent "
+              f"within {precision.MARGIN}: {same.is_equivalent} (p {same.p_value:.2g}, power "
+              f"{same.power:.2f})")  # fmt: skip
+        print(masks(folder, FLOAT32, name).to_string())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
