@@ -10,6 +10,7 @@ from ticketlens.checkpoint import Checkpoint
 from ticketlens.measure import change
 from ticketlens.networks import build
 from ticketlens.tables import change as table
+from ticketlens.theory import spikes
 
 
 def sparse_gaussian(rng, shape, density):
@@ -29,24 +30,24 @@ def test_planted_directions_are_found_and_pure_noise_has_none(density):
     shape, kept = (120, 200), min(density, 1)
     bulk_edge = np.sqrt(kept) * (np.sqrt(120) + np.sqrt(200))
     mask, noise = sparse_gaussian(rng, shape, density)
-    edge = change.null_edge(mask, rng)
-    assert change.split(noise, edge).spikes <= 1
+    edge = spikes.null_edge(mask, rng)
+    assert spikes.split(noise, edge).spikes <= 1
     left, signal = planted(rng, shape, 2 * bulk_edge * np.array([1.2, 1.1, 1.0]))
-    found = change.split(np.where(mask, noise + signal / kept, 0.0), edge)
+    found = spikes.split(np.where(mask, noise + signal / kept, 0.0), edge)
     assert found.spikes == 3
     assert change.overlap(found.left[:, :3], left) > 0.7
 
 
 def test_edge_of_a_full_mask_is_marchenko_pasturs():
     rng = np.random.default_rng(1)
-    edge = change.null_edge(np.ones((200, 400), bool), rng, 20)
+    edge = spikes.null_edge(np.ones((200, 400), bool), rng, 20)
     asymptotic = (np.sqrt(200) + np.sqrt(400)) / np.sqrt(200 * 400)
     assert edge == pytest.approx(asymptotic, rel=0.03)
-    transposed = change.null_edge(np.ones((400, 200), bool), np.random.default_rng(1), 20)
+    transposed = spikes.null_edge(np.ones((400, 200), bool), np.random.default_rng(1), 20)
     assert transposed == pytest.approx(edge, rel=0.03)
-    assert change.null_edge(np.zeros((3, 4), bool), rng) == 0
+    assert spikes.null_edge(np.zeros((3, 4), bool), rng) == 0
     with pytest.raises(ValueError, match="draws"):
-        change.null_edge(np.ones((3, 4), bool), rng, 0)
+        spikes.null_edge(np.ones((3, 4), bool), rng, 0)
 
 
 def test_masks_alone_move_the_edge_beyond_marchenko_pasturs():
@@ -55,7 +56,7 @@ def test_masks_alone_move_the_edge_beyond_marchenko_pasturs():
     shares = np.r_[np.full(20, 0.9), np.full(180, 0.05)]
     mask = rng.random((200, 400)) < shares[:, None]
     asymptotic = (np.sqrt(200) + np.sqrt(400)) / np.sqrt(200 * 400)
-    assert change.null_edge(mask, rng) > 1.2 * asymptotic
+    assert spikes.null_edge(mask, rng) > 1.2 * asymptotic
 
 
 def networks(density=0.6):
@@ -149,8 +150,8 @@ def test_the_figure_has_a_column_per_arm_and_density():
         pd.concat([own, own.assign(arm="snip"), own.assign(round=3)])
         for own in (spectra, accuracies)
     ]
-    figure = draw(*both, {"study": "Study"})
+    figure = draw(*both, {"study": "Study"}, {})
     titles = [axis.get_title().replace("\n", " ") for axis in figure.axes[:3]]
     assert [("snip" in title) for title in titles] == [False, False, True]
     with pytest.raises(ValueError, match="no rows"):
-        draw(*both, {"other": "Other"})
+        draw(*both, {"other": "Other"}, {})

@@ -230,10 +230,14 @@ BAD = {
     "arms: {imp: null}": "missing key arms.imp",
     "arms: {x: {mask: unifrom, weights: fresh}}": (
         "arms.x.mask is 'unifrom'; allowed: imp, imp-other-seed, shuffle-layer, shuffle-in-degree, "
-        "rewire, uniform, erk, one-shot, magnitude-at-init, dense-small, snip, grasp, synflow; "
-        "did you mean 'uniform'?"
+        "rewire, uniform, erk, one-shot, magnitude-at-init, exact-orthogonal, dense-small, "
+        "snip, grasp, synflow; did you mean 'uniform'?"
     ),
     "arms: {x: {mask: uniform, weights: freshh}}": "arms.x.weights is 'freshh'; allowed: rewind,",
+    "arms: {x: {mask: uniform, weights: exact-orthogonal}}": (
+        "arms.x.weights 'exact-orthogonal' exist on their own masks alone, not on mask 'uniform'; "
+        "allowed: mask 'exact-orthogonal'"
+    ),
     "arms: {x: {mask: uniform}}": "missing key arms.x.weights",
     "arms: {x: {mask: uniform, weights: fresh, sigma: 1}}": (
         "unknown key arms.x.sigma; did you mean 'sigma_w'?"

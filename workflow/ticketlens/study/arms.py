@@ -11,6 +11,7 @@ from ticketlens.study.hints import did_you_mean
 from ticketlens.study.studies import is_filed, round_numbers, rounds, study_spec
 from ticketlens.tickets.mask_sources import MASKS, SMALL, keeps_layers
 from ticketlens.tickets.recipe import SALIENCIES, Arm, properties
+from ticketlens.tickets.spectral_weights import EXACT
 from ticketlens.tickets.weight_sources import WEIGHTS
 
 Config = Mapping[str, Any]
@@ -265,6 +266,11 @@ def _recipe_problems(name: str, arm: Arm) -> Iterator[str]:
             f"arms.{name}.shuffle has no effect with mask {arm.mask!r}; allowed with: "
             f"{', '.join(shuffled_names())}"
         )
+    if arm.weights == EXACT and arm.mask != EXACT:
+        yield (
+            f"arms.{name}.weights {EXACT!r} exist on their own masks alone, not on mask "
+            f"{arm.mask!r}; allowed: mask {EXACT!r}"
+        )
     if arm.weights == "scaled" and arm.sigma_w is None:
         yield f"missing key arms.{name}.sigma_w, which weights 'scaled' needs"
 
@@ -290,6 +296,11 @@ def _study_problems(config: Config, name: str, arm: Arm, study: str) -> Iterator
             f"{where}: weights 'shuffled-values' need as many places as values in every layer, "
             f"which mask {arm.mask!r} does not keep; allowed: "
             f"{', '.join(mask for mask in MASKS if keeps_layers(mask, pruning.scope))}"
+        )
+    if arm.mask == EXACT and is_convolutional(spec):
+        yield (
+            f"{where}: {EXACT!r} is for fully connected networks; list other studies in "
+            f"arms.{name}.studies"
         )
     signed = arm.weights in SIGNED or arm.signs == "kept"
     if signed and spec.init.scheme == "orthogonal" and is_convolutional(spec):

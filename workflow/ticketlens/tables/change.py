@@ -11,10 +11,10 @@ from ticketlens import random_matrix
 from ticketlens.architecture import READOUT
 from ticketlens.checkpoint import Checkpoint, Layer
 from ticketlens.measure import change
-from ticketlens.measure.change import Split
 from ticketlens.measure.gradients import Floats
 from ticketlens.seeds import stream
 from ticketlens.tables.columns import Row, keys
+from ticketlens.theory.spikes import DRAWS, Split, null_edge, split
 
 RANKS = (1, 2, 5, 10, 20, 50, 100)
 MATRICES = ("initial", "trained", "change")
@@ -22,9 +22,7 @@ Images = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.integer]
 
 
-def splits(
-    trained: Checkpoint, ticket: Checkpoint, draws: int = change.DRAWS
-) -> list[dict[str, Split]]:
+def splits(trained: Checkpoint, ticket: Checkpoint, draws: int = DRAWS) -> list[dict[str, Split]]:
     """Return per layer the splits of theta_0, W and D = W − theta_0, at one null of the mask.
 
     Raises ValueError if `ticket` is not the one that was trained.
@@ -40,11 +38,9 @@ def splits(
     differences = change.changes(trained.layers, ticket.layers)
     for before, after, difference in zip(ticket.layers, trained.layers, differences, strict=True):
         rng = stream(trained.seed, "change-null", trained.round, before.name)
-        edge = change.null_edge(before.mask, rng, draws)
+        edge = null_edge(before.mask, rng, draws)
         matrices = (before.weight, after.weight, difference)
-        found.append(
-            {name: change.split(own, edge) for name, own in zip(MATRICES, matrices, strict=True)}
-        )
+        found.append({name: split(own, edge) for name, own in zip(MATRICES, matrices, strict=True)})
     return found
 
 

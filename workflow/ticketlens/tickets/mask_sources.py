@@ -23,6 +23,7 @@ from ticketlens.tickets.initialization import initial_layers
 from ticketlens.tickets.pruning import InvariantError, remove_lowest
 from ticketlens.tickets.random_masks import NotApplicable
 from ticketlens.tickets.recipe import Material, Source, properties
+from ticketlens.tickets.spectral_weights import exact_orthogonal_masks
 
 Masks = tuple[np.ndarray, ...]
 SMALL = "dense-small"
@@ -139,6 +140,7 @@ MASKS: dict[str, MaskSource] = {
     "erk": Source(erk, options=("shuffle",)),
     "one-shot": Source(one_shot, needs=("dense",), options=("shuffle",), keeps="layer"),
     "magnitude-at-init": Source(magnitude_at_init, options=("shuffle",), keeps="layer"),
+    "exact-orthogonal": Source(exact_orthogonal_masks, keeps="layer"),
     "dense-small": Source(dense_small),
 }
 

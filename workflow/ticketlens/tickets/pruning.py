@@ -12,6 +12,8 @@ from ticketlens.architecture import READOUT
 from ticketlens.checkpoint import Layer
 from ticketlens.seeds import stream
 from ticketlens.spec import PruningSpec
+from ticketlens.theory.marchenko_pastur import marchenko_pastur_edges
+from ticketlens.theory.spikes import matrix_of, null_edge, split
 
 Criterion = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
 Triple = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -45,11 +47,41 @@ def random(trained: np.ndarray, initial: np.ndarray, rng: np.random.Generator) -
     return rng.random(trained.shape)
 
 
+def mp_spikes(trained: np.ndarray, initial: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """|S|: the trained weights' part beyond Marchenko–Pastur's edge, at their second moment.
+
+    A control: the edge of a dense matrix, which on a mask counts spikes that sparsity makes. At
+    least the leading direction counts.
+    """
+    rows, columns = matrix_of(trained).shape
+    ratio = min(rows, columns) / max(rows, columns)
+    edge = np.sqrt(marchenko_pastur_edges(ratio)[1] / min(rows, columns))
+    return _spikes(trained, float(edge))
+
+
+def change_spikes(trained: np.ndarray, initial: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """|S| of the change W − theta_0: its part beyond Gaussian weights on the same mask.
+
+    At least the leading direction counts.
+    """
+    change = trained.astype(np.float64) - initial.astype(np.float64)
+    kept = (trained != 0) | (initial != 0)
+    return _spikes(change, null_edge(kept, rng))
+
+
+def _spikes(weights: np.ndarray, relative_edge: float) -> np.ndarray:
+    """Return |spikes| of a matrix, of the layer's shape: one direction where none is beyond."""
+    parts = split(weights, relative_edge)
+    return np.abs(parts.leading(max(1, parts.spikes))).reshape(weights.shape)
+
+
 CRITERIA: dict[str, Criterion] = {
     "magnitude": magnitude,
     "magnitude-at-init": magnitude_at_init,
     "magnitude-increase": magnitude_increase,
     "random": random,
+    "mp-spikes": mp_spikes,
+    "change-spikes": change_spikes,
 }
 
 

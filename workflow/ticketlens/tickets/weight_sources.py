@@ -14,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 
 from ticketlens.checkpoint import Layer
-from ticketlens.tickets import random_weights
+from ticketlens.tickets import random_weights, spectral_weights
 from ticketlens.tickets.pruning import InvariantError
 from ticketlens.tickets.random_masks import NotApplicable
 from ticketlens.tickets.recipe import Material, Source
@@ -167,6 +167,10 @@ WEIGHTS: dict[str, WeightSource] = {
     ),
     "scaled": Source(scaled, options=("sigma_w",)),
     "masked-orthogonal": masked_orthogonal,
+    spectral_weights.EXACT: Source(spectral_weights.exact_orthogonal, options=("sigma_w",)),
+    "approximate-isometry": Source(spectral_weights.approximate_isometry, options=("sigma_w",)),
+    "bulk-redrawn": spectral_weights.bulk_redrawn,
+    "spikes-removed": spectral_weights.spikes_removed,
 }
 
 
