@@ -6,13 +6,14 @@ BIN := .venv/bin
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help test-lowest doctor test-install quick report check-results reference test benchmark test-slurm test-report nightly lint setup clean
+.PHONY: help archive test-lowest doctor test-install quick report check-results reference test benchmark test-slurm test-report nightly lint setup clean
 
 help:
-	@echo "make quick   set up .venv, run everything on embedded data into results/quick/ (minutes)"
+	@echo "make quick   set up .venv, run everything on embedded data into results/quick/ (minutes); TORCH=cpu: no CUDA"
 	@echo "make report  the same, and one self-contained HTML; CONFIG=... for another config"
 	@echo "make check-results   do results lie within the spread of docs/results? CONFIG=... for your config"
 	@echo "make reference       write docs/results anew from the finished results of CONFIG=..."
+	@echo "make archive  the commit with results and bank as one described file, to deposit"
 	@echo "make test    set up .venv, run linters and all tests"
 	@echo "make benchmark   set up .venv, time the training step, jobs and dry runs; best on an idle machine"
 	@echo "make test-slurm   run the workflow on a SLURM of one node, started and stopped for it (Debian, root)"
@@ -57,6 +58,13 @@ reference: setup
 	mv docs/results docs/results.old
 	mv docs/results.new docs/results
 	rm -rf docs/results.old
+
+# The commit as one file to deposit, described by the library rocrate, in an environment of its own.
+VERSION = $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
+archive:
+	test -x build/rocrate/bin/python || $(PYTHON) -m venv build/rocrate
+	build/rocrate/bin/python -m pip install --quiet --disable-pip-version-check rocrate==0.16.0 pyyaml
+	build/rocrate/bin/python docs/archive.py dist/ticketlens-$(VERSION).zip
 
 test: lint
 	$(BIN)/python -m pytest -n $(CORES)
@@ -109,9 +117,13 @@ lint: setup
 	$(BIN)/snakefmt --check Snakefile workflow/Snakefile workflow/rules
 	$(BIN)/snakemake --lint
 
-# Installs only where the lock differs from what is installed.
+# Installs only where the lock differs from what is installed. TORCH=cpu takes PyTorch's CPU build,
+# some GB less than the one for GPUs, from PyTorch's own index (pytorch.org/get-started).
+TORCH ?=
+CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 setup:
-	@cmp -s requirements.lock .venv/installed.lock || $(MAKE) --no-print-directory .install
+	@{ cmp -s requirements.lock .venv/installed.lock && test "$(TORCH)" = "" -o -e .venv/torch-$(TORCH); } \
+	  || $(MAKE) --no-print-directory .install
 
 .PHONY: .install
 .install:
@@ -120,7 +132,11 @@ setup:
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
 	  || { test "$$(id -u)" = 0 && apt-get update -q && apt-get install -qy python3-venv; } \
 	  || { echo "Python's venv module is missing; on Debian: apt-get install python3-venv"; exit 1; }
+	@test "$(TORCH)" = "" -o "$(TORCH)" = cpu || { echo "TORCH is '$(TORCH)'; allowed: cpu, or nothing"; exit 1; }
 	$(PYTHON) -m venv .venv
+	@test "$(TORCH)" = "" || { $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --retries 1 \
+	  --timeout 20 --index-url $(CPU_INDEX) $$(grep -E '^torch(vision)?==' requirements.lock) && touch .venv/torch-cpu; } \
+	  || { echo "$(CPU_INDEX) does not give the CPU build of PyTorch: taking the usual one"; touch .venv/torch-cpu; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	cp requirements.lock .venv/installed.lock

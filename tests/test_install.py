@@ -1,0 +1,100 @@
+"""`make` installs what is locked, PyTorch's CPU build where asked; what the files say agrees."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from workflow_tools import REPOSITORY
+
+# A Python that notes what it is called for, and for which PyTorch's index is open or not.
+FAKE = """#!/bin/sh
+echo "$@" >> calls
+case "$*" in *--index-url*) exit {index} ;; esac
+mkdir -p .venv
+"""
+LOCKED = dict(
+    line.split("==")
+    for line in (REPOSITORY / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    if "==" in line
+)
+PYTORCH = f"torch=={LOCKED['torch']} torchvision=={LOCKED['torchvision']}"
+
+
+def make(folder: Path, *arguments: str, index: int = 0) -> tuple[str, list[str]]:
+    """Run make's set-up with the fake Python; return what it says and what Python was asked."""
+    for name in ("Makefile", "requirements.lock"):
+        shutil.copy(REPOSITORY / name, folder)
+    fake = folder / "python"
+    fake.write_text(FAKE.format(index=index), encoding="utf-8")
+    fake.chmod(0o755)
+    (folder / "calls").write_text("", encoding="utf-8")
+    command = ["make", "setup", f"PYTHON={fake}", f"BIN={folder}", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == (2 if "gpu" in str(arguments) else 0), done.stderr
+    calls = (folder / "calls").read_text(encoding="utf-8").splitlines()
+    return done.stdout, [call for call in calls if "pip install" in call]
+
+
+def test_one_word_takes_the_cpu_build_from_pytorch_s_own_index_once(tmp_path: Path) -> None:
+    _, (torch, rest, own) = make(tmp_path, "TORCH=cpu")
+    assert "--index-url https://download.pytorch.org/whl/cpu" in torch and PYTORCH in torch
+    assert "--index-url" not in rest and "requirements.lock" in rest and "-e ." in own
+    assert make(tmp_path, "TORCH=cpu")[1] == [], "a second call installs nothing"
+
+
+def test_where_the_index_cannot_be_reached_it_says_so_and_takes_the_usual_build(
+    tmp_path: Path,
+) -> None:
+    said, calls = make(tmp_path, "TORCH=cpu", index=1)
+    assert "does not give the CPU build of PyTorch: taking the usual one" in said
+    assert len(calls) == 3 and "requirements.lock" in calls[1]
+
+
+def test_without_the_word_nothing_changes_and_the_word_later_counts(tmp_path: Path) -> None:
+    _, calls = make(tmp_path)
+    assert len(calls) == 2 and not any("--index-url" in call for call in calls)
+    assert make(tmp_path)[1] == []
+    assert any("--index-url" in call for call in make(tmp_path, "TORCH=cpu")[1])
+
+
+def test_another_word_is_refused(tmp_path: Path) -> None:
+    said, calls = make(tmp_path, "TORCH=gpu")
+    assert "TORCH is 'gpu'; allowed: cpu, or nothing" in said and calls == []
+
+
+def test_the_citation_is_complete_and_of_this_version() -> None:
+    cited = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text(encoding="utf-8"))
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert str(cited["version"]) == project["version"]
+    assert cited["license"] == project["license"]
+    assert {"abstract", "keywords", "authors", "title", "message", "cff-version"} <= set(cited)
+
+
+def test_hooks_before_a_commit_have_the_lock_s_versions() -> None:
+    hooks = yaml.safe_load((REPOSITORY / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    named = {
+        name: version
+        for repo in hooks["repos"]
+        for hook in repo["hooks"]
+        for name, version in re.findall(
+            r"(\w+)==([\w.]+)", " ".join(hook["additional_dependencies"])
+        )
+    }
+    assert named and all(LOCKED[name] == version for name, version in named.items())
+
+
+@pytest.mark.parametrize("name", ["bug.yml", "question.yml"])
+def test_issue_forms_ask_for_what_an_answer_needs(name: str) -> None:
+    text = (REPOSITORY / ".github/ISSUE_TEMPLATE" / name).read_text(encoding="utf-8")
+    form = yaml.safe_load(text)
+    assert {"name", "description", "body"} <= set(form)
+    fields = [field for field in form["body"] if field["type"] != "markdown"]
+    assert fields and all(field["attributes"]["label"] for field in fields)
+    assert name != "bug.yml" or "make doctor" in text
