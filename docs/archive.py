@@ -74,9 +74,8 @@ def main(target: Path) -> None:
         file = Path(folder, "ro-crate-metadata.json")
         with zipfile.ZipFile(target, "a", zipfile.ZIP_DEFLATED) as archive:
             archive.write(file, f"{target.stem}/{file.name}")
-    print(
-        f"{target}: {target.stat().st_size / 2**20:.1f} MB, {hashlib.sha256(target.read_bytes()).hexdigest()}"
-    )
+    content = target.read_bytes()
+    print(f"{target}: {len(content) / 2**20:.1f} MB, SHA-256 {hashlib.sha256(content).hexdigest()}")
 
 
 if __name__ == "__main__":
