@@ -6,7 +6,7 @@ BIN := .venv/bin
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help archive test-lowest doctor test-install quick report check-results reference test benchmark test-slurm test-report nightly lint setup clean
+.PHONY: help archive images test-lowest doctor test-install quick report check-results reference test benchmark test-slurm test-report nightly lint setup clean
 
 help:
 	@echo "make quick   set up .venv, run everything on embedded data into results/quick/ (minutes); TORCH=cpu: no CUDA"
@@ -58,6 +58,12 @@ reference: setup
 	mv docs/results docs/results.old
 	mv docs/results.new docs/results
 	rm -rf docs/results.old
+	@$(MAKE) --no-print-directory images || echo "docs/images is not photographed anew: make images needs Chromium"
+
+# The front page of docs/results as a desktop and a phone show it; a test says when it is out of date.
+images: setup
+	$(BIN)/python tests/tools/browser.py install
+	PYTHONPATH=workflow $(BIN)/python tests/tools/photograph.py docs/results docs/images/front_page.png
 
 # The commit as one file to deposit, described by the library rocrate, in an environment of its own.
 VERSION = $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from scipy import stats
 
+import photograph
 from ticketlens.files.csv_tables import check_unique, read_table
 from ticketlens.pages.results_page import Numbers, render
 from workflow_tools import REPOSITORY
@@ -173,3 +175,8 @@ def test_the_front_of_the_repository_has_the_answers_of_the_page() -> None:
     assert section.count("|") > 20
     for part in section.replace("](figures/", "](docs/results/figures/").split("\n\n"):
         assert part in front
+
+
+def test_the_photograph_shows_the_verdicts_and_numbers_of_the_committed_tables() -> None:
+    with Image.open(REPOSITORY / "docs/images/front_page.png") as image:
+        assert image.text[photograph.KEYWORD] == photograph.shown(PUBLISHED), "run `make images`"
