@@ -44,7 +44,7 @@ def jobs() -> Iterator[tuple[Job, Rule]]:
     for rule in script_rules():
         about = [CATALOGUE[registry][key] for registry, (key,) in rule.entries.items()]
         is_plain = about and not getattr(about[0], "per_study", True)
-        names = set() if is_plain else set(re.findall(r"\{(study|PLACE|CHECKPOINT)\}", rule.text))
+        names = set() if is_plain else set(re.findall(r"\{(study|PLACE)\}", rule.text))
         networks = getattr(about[0], "networks", "all") if about else "all"
         studies = PLAN.of_networks(networks) if names else [None]
         arms = ARMS_OF.get(rule.name, ["imp", *PLAN.arms] if "PLACE" in names else [None])

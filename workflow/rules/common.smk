@@ -41,16 +41,6 @@ gc.set_threshold(100_000, 50, 100)
 # is a class made anew each time: a fifteenth of a dry run.
 sourcecache.parse_uri = cache(sourcecache.parse_uri)
 
-export_environment()
-try:
-    check_files(workflow.configfiles)
-    FINGERPRINTS = Fingerprints(
-        Path(WORKFLOW) / "scripts", plugins=plugins.use(config.get("plugins", []))
-    )
-    config = checked(config)
-except (ConfigError, plugins.PluginError) as error:
-    raise WorkflowError(str(error)) from None
-
 
 def shipped(path):
     """A path of the working directory, or beside the workflow where only that has it."""
@@ -58,20 +48,23 @@ def shipped(path):
     return os.path.relpath(beside) if not os.path.exists(path) and os.path.exists(beside) else path
 
 
-config["dataset"]["path"] = shipped(os.path.expanduser(config["dataset"]["path"]))
+# Where chains are rebuilt from: the user's own bank, else the one that comes with the workflow.
+SHIPPED_BANK = shipped("resources/tickets")
+export_environment()
+try:
+    check_files(workflow.configfiles)
+    own = plugins.use(config.get("plugins", []))
+    config = checked(config)
+    config["dataset"]["path"] = shipped(os.path.expanduser(config["dataset"]["path"]))
+    PLAN = Plan(config, "<results>", SHIPPED_BANK)
+    PLAN.firsts
+except (ConfigError, plugins.PluginError) as error:
+    raise WorkflowError(str(error)) from None
 DATASET = f"resources/{config['dataset']['name']}.h5"
 # A trial's bank stays with the trial: only the study itself writes to resources/.
 BANK = "resources/tickets" if config["results"] == "results" else f"{config['results']}/tickets"
-# Where chains are rebuilt from: the user's own bank, else the one that comes with the workflow.
-SHIPPED_BANK = shipped("resources/tickets")
-PLAN = Plan(config, "<results>", SHIPPED_BANK)
-try:
-    PLAN.firsts
-except ConfigError as error:
-    raise WorkflowError(str(error)) from None
-CHECKPOINT = "<results>/checkpoints/{study}/seed{seed}/round{round}"
 PLACE = "{study}/seed{seed}/round{round}/{arm}"
-code = Code(PLAN, FINGERPRINTS)
+code = Code(PLAN, Fingerprints(Path(WORKFLOW) / "scripts", plugins=own))
 
 
 def ready():

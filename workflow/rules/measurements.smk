@@ -11,7 +11,7 @@ for key, entry in MEASUREMENTS.items():
         name:
             f"measure_{key}"
         input:
-            **({"ticket": f"{CHECKPOINT}/{{arm}}/ticket.h5"} if entry.with_ticket else {}),
+            **({"ticket": f"<results>/checkpoints/{PLACE}/ticket.h5"} if entry.with_ticket else {}),
             **({"dataset": DATASET} if entry.images else {}),
             checkpoint=material.measured(PLAN, entry),
         output:
