@@ -6,6 +6,7 @@ import itertools
 import os
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -168,6 +169,14 @@ def test_more_studies_than_columns_go_on_below(name: str) -> None:
 def test_bands_of_panels_are_as_equal_as_can_be(count: int, expected: int) -> None:
     figure, axes = plotting.panels(map(str, range(count)), rows=2)
     assert columns(figure) == expected and axes.shape == (2, count)
+
+
+def test_no_line_of_a_title_ends_within_a_formula() -> None:
+    formula = r"$\sigma_w = 1.4, \sigma_b = 0.3, \chi = 1.003$"
+    lines = plotting.wrapped(f"A network at the edge of chaos, {formula}, two seeds").split("\n")
+    assert len(lines) > 1 and any(formula in line for line in lines)
+    assert plotting.wrapped("a-b " * 20) == "\n".join(textwrap.wrap("a-b " * 20, 38))
+
 
 
 @pytest.mark.parametrize("name", DRAW)

@@ -17,7 +17,7 @@ from PIL import Image
 from core_tools import CLASSES, write_images
 from ticketlens.files import sources
 from ticketlens.files.image_folder import DatasetError, images_digest
-from ticketlens.files.sources import folder, torchvision_cifar10
+from ticketlens.files.sources import first_shape, folder, torchvision_cifar10
 
 
 @pytest.fixture
@@ -33,15 +33,15 @@ def zipped(path, archive, prefix=""):
     return archive
 
 
-def png(width, height, depth=8, rows=b""):
-    """Return the bytes of a grey PNG whose header claims any size."""
+def png(width, height, depth=8, rows=b"", colour=0):
+    """Return the bytes of a PNG, grey (colour 0) or RGB (2), whose header claims any size."""
 
     def chunk(kind, data):
         return (
             struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         )
 
-    header = struct.pack(">IIBBBBB", width, height, depth, 0, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + body
 
@@ -142,15 +142,41 @@ def test_a_loop_of_links_is_refused(images):
         folder(images)
 
 
+@pytest.mark.parametrize("target", ["nowhere", "dog"], ids=["without an end", "in a circle"])
+def test_a_class_folder_whose_link_leads_nowhere_is_refused(images, target):
+    (images / "train" / "dog").symlink_to(target)
+    with pytest.raises(DatasetError, match=r"train/dog is no file \(a link that leads nowhere"):
+        folder(images)
+
+
+@pytest.mark.parametrize("as_zip", [False, True], ids=["folder", "zip"])
+def test_a_class_folder_without_images_is_refused_and_a_hidden_one_is_not(
+    images, tmp_path, as_zip
+):
+    (images / "train" / ".cache").mkdir()
+    (images / "train" / "dog").mkdir()
+    path = images
+    if as_zip:
+        path = zipped(images, tmp_path / "images.zip", prefix="data/")
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr("data/train/dog/", b"")
+    with pytest.raises(DatasetError, match=r"no images in 'train/dog', which stand where a class"):
+        folder(path)
+    (images / "train" / "dog").rmdir()
+    assert folder(images).classes == CLASSES
+
+
 def test_what_is_not_read_is_counted_by_reason(images):
     for name in ("train/ant/.DS_Store", "train/bee/._1.png", "train/Icon\r", "test/Thumbs.db"):
         (images / name).write_bytes(b"x")
     (images / "labels.csv").write_bytes(b"x")
+    (images / "train/ant/_MG_1.png").write_bytes(b"x")
     (images / "val").mkdir()
     shutil.copy(images / "train/ant/0.png", images / "val" / "0.png")
     assert folder(images).left_out == {
         "hidden": 2,
         "left by a system": 2,
+        "of a name, or in a folder, that begins with an underscore": 1,
         "no image by its suffix": 1,
         "outside train/ and test/": 1,
     }
@@ -168,6 +194,27 @@ def test_transparency_and_orientation_are_counted(images):
         ("images with an EXIF orientation, which was not applied", 1),
         ("images with transparency, which was dropped", 1),
     ]
+
+
+def test_what_eight_bits_of_one_frame_do_not_hold_is_counted(images):
+    rows = b"".join(b"\0" + bytes(range(36)) for _ in range(6))
+    (images / "train" / "ant" / "0.png").write_bytes(png(6, 6, depth=16, rows=rows, colour=2))
+    frames = [Image.new("RGB", (6, 6), colour) for colour in ("red", "blue")]
+    frames[0].save(images / "train/ant/1.png", save_all=True, append_images=frames[1:])
+    Image.new("CMYK", (6, 6)).save(images / "train" / "bee" / "9.jpg")
+    assert folder(images).left_out == {
+        "images of 16 bits a channel, of which the higher 8 were taken": 1,
+        "images with several frames, of which the first was taken": 1,
+        "images of other colours than RGB, converted without a profile": 1,
+    }
+
+
+def test_the_shape_is_that_of_colours_if_any_class_has_one(tmp_path):
+    path = write_images(tmp_path / "grey", train=2, test=2, mode="L")
+    assert first_shape(path)[2] == 1
+    Image.new("RGB", (6, 6), "red").save(path / "test" / "cat" / "0.png")
+    assert first_shape(path) == (6, 6, 3)
+    assert first_shape(zipped(path, tmp_path / "images.zip")) == (6, 6, 3)
 
 
 def test_all_grey_images_with_transparency_stay_grey(tmp_path):
@@ -207,6 +254,8 @@ def test_a_zip_with_backslashes_reads_as_one_with_slashes(images, tmp_path):
 def test_one_folder_around_the_layout_is_taken(images, tmp_path):
     raw = folder(images)
     archive = zipped(images, tmp_path / "images.zip", prefix="my images/")
+    with zipfile.ZipFile(archive, "a") as file:
+        file.writestr("cover.png", b"beside it")
     assert np.array_equal(folder(archive).test_images, raw.test_images)
 
 
@@ -284,14 +333,14 @@ def bomb(path):
     [
         (remove_test, r"class 'ant' has no images under test/"),
         (missing_test_class, r"class 'bee' has no images under test/"),
-        (unknown_test_class, r"class test/dog has no images under train/"),
+        (unknown_test_class, r"class test/'dog' has no images under train/; found 20 files"),
         (one_class, r"1 classes with images found under train/; expected the layout"),
         (unlabelled, r"train/stray\.png is not in the layout .*without a label"),
         (other_format, r"train/ant/1\.bmp is not in the layout .*another format"),
         (damage, r"train/bee/1\.png is not a readable image"),
         (resize, r"test/ant/1\.png is 7×6 pixels; expected 6×6"),
         (deep_colour, r"train/ant/2\.png has more than 8 bits a channel"),
-        (text_as_image, r"train/ant/2\.png is not a readable image"),
+        (text_as_image, r"2\.png is not a readable image \(neither PNG nor JPEG, whatever its name"),
         (gif_as_png, r"train/ant/2\.png is not a readable image"),
         (huge_pixels, r"train/ant/2\.png is 6000×6000 pixels"),
         (bomb, r"train/ant/2\.png is not a readable image"),

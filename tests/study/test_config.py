@@ -8,6 +8,7 @@ import importlib
 import json
 import os
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -388,6 +389,37 @@ def test_a_title_that_no_figure_can_draw_is_refused(title: str) -> None:
     config["studies"]["fcnet-normal"]["title"] = title
     (line,) = problems(config)
     assert line.startswith(f"studies.fcnet-normal.title is {title!r}; allowed: text, with formulas")
+
+
+@pytest.mark.parametrize(
+    ("title", "allowed"),
+    [
+        ("two\nlines", "text in one line, without control characters"),
+        ("\x1b[31mred", "text in one line, without control characters"),
+        ("right \u202eto left", "text in one line, without control characters"),
+        ("  ", "a text that is not blank"),
+        ("\u65e5 q", "characters that the figures' font, DejaVu Sans, has (it lacks '\u65e5')"),
+    ],
+)
+def test_a_title_that_readers_would_not_see_as_written_is_refused(title: str, allowed: str) -> None:
+    config = merged()
+    config["studies"]["fcnet-normal"]["title"] = title
+    (line,) = problems(config)
+    assert line == f"studies.fcnet-normal.title is {title!r}; allowed: {allowed}"
+
+
+@pytest.mark.parametrize("number", [2**63, 10**400])
+@pytest.mark.parametrize("key", ["networks.fcnet.width", "training.epochs", "dataset.split_seed"])
+def test_no_integer_has_more_than_64_bits(key: str, number: int) -> None:
+    config = merged()
+    section: Any = config
+    *above, last = key.split(".")
+    for name in above:
+        section = section[name]
+    section[last] = number
+    (line,) = problems(config)
+    assert line.startswith(f"{key} is ") and line.endswith("; allowed: at most 9223372036854775807")
+    assert len(line) < 300
 
 
 @pytest.mark.parametrize("title", [r"$\sigma_{w}=1.4$", r"10 \$ and more", "a_b", "50 %"])

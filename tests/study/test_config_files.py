@@ -32,5 +32,20 @@ def test_the_shipped_configs_repeat_no_key() -> None:
 def test_files_that_are_no_yaml_are_left_to_snakemake(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"title: caf\xe9\n")
     (tmp_path / "broken.yaml").write_text("a: [")
-    (tmp_path / "config.json").write_text('{"a": 1, "a": 2}')
     assert problems([*tmp_path.iterdir(), tmp_path / "none.yaml"]) == []
+
+
+def test_what_no_format_says_of_a_file_is_said(tmp_path: Path) -> None:
+    lines = {
+        '{"a": {"b": 1, "b": 2}}': "b stands twice in one mapping; JSON would keep the last alone",
+        "studies: {no: 1}": "studies.no, line 1, is not text for YAML but bool",
+        "studies: {.nan: 1}": "studies..nan, line 1, is not text for YAML but float",
+        "a: 1\nstudies: {null: 1}": "studies.null, line 2, is not text for YAML but null",
+        "studies: {a: {seeds: &s [0, *s]}}": "studies.a.seeds, line 1: an anchor that holds itself",
+        "a: &a {b: *a}": "a.b, line 1: an anchor that holds itself",
+    }
+    for text, expected in lines.items():
+        path = tmp_path / "mine.conf"  # Snakemake reads any suffix, first as JSON
+        path.write_text(text)
+        (line,) = problems([path])
+        assert line.startswith(f"{path}: {expected}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ from ticketlens.verdicts.inference import t_interval
 
 MAX_PIXELS = 1500
 TITLE_CHARACTERS = 38
+FORMULA = re.compile(r"(?<!\\)\$.*?(?<!\\)\$")
+FORMULA_SPACE = "\ue000"  # for private use: no title holds it
 MAX_COLUMNS = 3
 PANEL = (3.4, 2.7)  # inches: two panels fill a page's width
 DENSITY_TICKS = (1, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.005, 0.002, 0.001)
@@ -273,8 +276,22 @@ def panels(
         axis.remove()
     axes = places[:, : len(titles)]
     for axis, title in zip(axes[0], titles, strict=True):
-        axis.set_title("\n".join(textwrap.wrap(title, TITLE_CHARACTERS)))
+        axis.set_title(wrapped(title))
     return figure, axes
+
+
+def wrapped(title: str) -> str:
+    """Return a title in lines of at most TITLE_CHARACTERS. No line ends within a formula.
+
+    matplotlib sets each line on its own: half a formula would show its dollar sign and commands.
+    """
+    if "$" not in title:
+        return "\n".join(textwrap.wrap(title, TITLE_CHARACTERS))
+    kept = FORMULA.sub(lambda found: found[0].replace(" ", FORMULA_SPACE), title)
+    lines = textwrap.wrap(
+        kept, TITLE_CHARACTERS, break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(lines).replace(FORMULA_SPACE, " ")
 
 
 def is_leftmost(axis: Axes) -> bool:

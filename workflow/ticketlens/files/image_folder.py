@@ -11,7 +11,7 @@ import os
 import unicodedata
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -19,9 +19,11 @@ PARTS = ("train", "test")
 SUFFIXES = (".png", ".jpg", ".jpeg")
 # Images that are not read: leaving them out in silence would change the data set.
 OTHER_SUFFIXES = (
-    *(".apng", ".avif", ".bmp", ".dib", ".gif", ".heic", ".heif", ".ico", ".jfif", ".jp2", ".jpe"),
-    *(".j2k", ".jxl", ".pbm", ".pcx", ".pgm", ".pnm", ".ppm", ".psd", ".svg", ".tga", ".tif"),
-    *(".tiff", ".webp", ".xbm"),
+    *(".apng", ".arw", ".avif", ".bmp", ".cr2", ".cr3", ".dcm", ".dds", ".dib", ".dng", ".exr"),
+    *(".fits", ".gif", ".hdr", ".heic", ".heif", ".icns", ".ico", ".j2c", ".j2k", ".jfif", ".jp2"),
+    *(".jpc", ".jpe", ".jpf", ".jpx", ".jxl", ".jxr", ".mpo", ".nef", ".orf", ".pam", ".pbm"),
+    *(".pcx", ".pfm", ".pgm", ".pnm", ".ppm", ".psd", ".qoi", ".raf", ".rgb", ".rw2", ".sgi"),
+    *(".svg", ".tga", ".tif", ".tiff", ".webp", ".xbm", ".xpm"),
 )
 SYSTEM_FILES = {"thumbs.db", "desktop.ini", "icon\r"}
 HOW_TO_GET = (
@@ -38,12 +40,16 @@ class DatasetError(ValueError):
 
 @dataclass(frozen=True)
 class Listing:
-    """The images of a folder or .zip by (part, class), and how many other files, by reason."""
+    """The images of a folder or .zip by (part, class), and how many other files, by reason.
+
+    `empty` names folders of classes without an image.
+    """
 
     where: str
     images: Mapping[tuple[str, str], tuple[str, ...]]
     skipped: Mapping[str, int]
     seen: str
+    empty: tuple[str, ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -81,7 +87,10 @@ def opened_zip(path: Path) -> zipfile.ZipFile:
 
 
 def folder_names(path: Path) -> list[str]:
-    """Return the files below a folder, links followed. Raises DatasetError on a loop of links."""
+    """Return the files below a folder, links followed; an empty folder's name ends in a slash.
+
+    Raises DatasetError for a link that leads nowhere, or in a circle.
+    """
     return sorted(_walk(path, "", ()))
 
 
@@ -89,26 +98,45 @@ def _walk(folder: Path, prefix: str, above: tuple[str, ...]) -> Iterator[str]:
     real = os.path.realpath(folder)
     if real in above:
         raise DatasetError(f"{folder}: a link that leads to a folder above it")
+    is_empty = True
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.is_dir():
+            is_empty = False
+            if _leads_nowhere(entry) and not _is_hidden(entry.name):
+                raise DatasetError(
+                    f"{entry.path} is no file (a link that leads nowhere, or in a circle)"
+                )
+            if not _leads_nowhere(entry) and entry.is_dir():
                 yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", (*above, real))
             else:
                 yield prefix + entry.name
+    if is_empty and prefix:
+        yield prefix
+
+
+def _leads_nowhere(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a link without an end. (Its is_dir() raises OSError in a circle.)"""
+    return entry.is_symlink() and not os.path.exists(entry.path)
+
+
+def _is_hidden(name: str) -> bool:
+    """Whether a file or folder is hidden: by a dot, or as what macOS packs beside files."""
+    return (name.startswith(".") and name not in (".", "..")) or name == "__MACOSX"
 
 
 def zip_names(archive: zipfile.ZipFile, path: Path) -> dict[str, str]:
-    """Return {name with slashes: name in the archive} of the files of a .zip.
+    """Return {name with slashes: name in the archive} of the files of a .zip, and of its folders.
 
-    PowerShell before 5.1 wrote backslashes, which zipfile leaves as they are on Linux. Raises
-    DatasetError if a name stands there twice, as then one of the two would be lost.
+    PowerShell before 5.1 wrote backslashes, which zipfile leaves as they are on Linux. Names of
+    folders end in a slash. Raises DatasetError if a file's name stands there twice, as then one of
+    the two would be lost.
     """
     names: dict[str, str] = {}
     for info in archive.infolist():
         name = info.filename.replace("\\", "/")
-        if name.endswith("/"):
-            continue
-        if name in names:
+        is_folder = name.endswith("/")
+        name = str(PurePosixPath(name)) + "/" * is_folder  # without ./ and //
+        if name in names and not is_folder:
             raise DatasetError(f"{path}: {name} stands in the archive twice")
         names[name] = info.filename
     return names
@@ -117,12 +145,16 @@ def zip_names(archive: zipfile.ZipFile, path: Path) -> dict[str, str]:
 def listed(where: str, names: Iterable[str]) -> Listing:
     """Sort names into images by (part, class) and files left out; see `listing`."""
     names = list(names)
+    folders = {PurePosixPath(name).parts for name in names if name.endswith("/")}
+    names = [name for name in names if not name.endswith("/")]
     skipped: Counter[str] = Counter()
     candidates = []
     for name in names:
         path = PurePosixPath(name)
-        if any(part.startswith((".", "_")) and part != ".." for part in path.parts):
+        if any(map(_is_hidden, path.parts)):
             skipped["hidden"] += 1
+        elif any(part.startswith("_") for part in path.parts):
+            skipped["of a name, or in a folder, that begins with an underscore"] += 1
         elif path.name.lower() in SYSTEM_FILES:
             skipped["left by a system"] += 1
         elif path.suffix.lower() not in (*SUFFIXES, *OTHER_SUFFIXES):
@@ -156,16 +188,36 @@ def listed(where: str, names: Iterable[str]) -> Listing:
             )
         images.setdefault(key, []).append(name)
     by_class = {key: tuple(files) for key, files in images.items()}
-    return Listing(where, by_class, dict(skipped), _seen(names))
+    folders |= {PurePosixPath(name).parts[:-1] for name in names}
+    empty = _empty(root, folders, set(by_class))
+    return Listing(where, by_class, dict(skipped), _seen(names), empty)
 
 
 def _root(names: Iterable[str]) -> tuple[str, ...]:
-    """Return () or the one folder that holds train/ and test/, as many archives have it."""
-    tops = {PurePosixPath(name).parts[0] for name in names}
-    if tops & set(PARTS) or len(tops) != 1:
+    """Return () or the one folder that holds train/ or test/, as many archives have it."""
+    parts = [PurePosixPath(name).parts for name in names]
+    if any(found[0] in PARTS for found in parts):
         return ()
-    inner = {PurePosixPath(name).parts[1:2] for name in names}
-    return tuple(tops) if {(part,) for part in PARTS} & inner else ()
+    around = {found[0] for found in parts if found[1:2] and found[1] in PARTS}
+    return tuple(around) if len(around) == 1 else ()
+
+
+def _empty(
+    root: tuple[str, ...], folders: Iterable[tuple[str, ...]], classes: Collection[tuple[str, str]]
+) -> tuple[str, ...]:
+    """Return the folders of train/ and test/ without an image, but for hidden ones."""
+    length = len(root) + 2
+    found = {
+        folder[len(root) : length]
+        for folder in folders
+        if folder[: len(root)] == root and len(folder) >= length and folder[length - 2] in PARTS
+    }
+    return tuple(
+        f"{part}/{name}"
+        for part, name in sorted(found)
+        if not (_is_hidden(name) or name.startswith("_"))
+        and (part, unicodedata.normalize("NFC", name)) not in classes
+    )
 
 
 def _is_control(character: str) -> bool:
@@ -183,10 +235,24 @@ def check_classes(found: Listing) -> None:
         )
     for part, name in sorted(found.images):
         if name not in classes:
-            raise DatasetError(f"{where}: class {part}/{name} has no images under train/")
+            raise DatasetError(
+                f"{where}: class {part}/{_shown(name)} has no images under train/; {found.seen}"
+            )
     for name in classes:
         if ("test", name) not in found.images:
-            raise DatasetError(f"{where}: class {name!r} has no images under test/")
+            raise DatasetError(
+                f"{where}: class {_shown(name)} has no images under test/; {found.seen}"
+            )
+    if found.empty:
+        raise DatasetError(
+            f"{where}: no images in {', '.join(map(_shown, found.empty))}, which stand where a "
+            f"class does; remove them, or put images of the layout {LAYOUT} there"
+        )
+
+
+def _shown(name: str) -> str:
+    """Return a name in quotes; where a reader could take it for another, also in ASCII."""
+    return repr(name) if name.isascii() else f"{name!r} ({name!a})"
 
 
 def _seen(names: list[str]) -> str:

@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from ticketlens.files import idx
 from ticketlens.files.image_folder import (
@@ -33,8 +33,11 @@ from ticketlens.files.image_folder import (
 )
 
 MAX_SIDE = 1024
+FORMATS = ("PNG", "JPEG")
 GREY = ("1", "L", "LA")  # modes of Pillow
+COLOUR = ("P", "PA", "RGB", "RGBA", "RGBX")
 ORIENTATION = 0x0112  # the EXIF tag
+PNG_BITS_AT = 24  # in the header chunk, which is the first
 MAX_FILE_BYTES = 10_000_000
 MAX_PIXEL_BYTES = 2**31  # of all images together; networks see four times as many
 
@@ -73,24 +76,40 @@ def folder(path: str | os.PathLike[str]) -> RawImages:
 
 
 def first_shape(path: Path) -> tuple[int, int, int]:
-    """Return (height, width, channels) of the first image of a directory or .zip, by its header.
+    """Return (height, width, channels) of the images of a directory or .zip, by a few headers.
 
-    Raises DatasetError if there is none or it cannot be read.
+    One image of each class and part is looked at: they are in colour if any of them is. Raises
+    DatasetError if there is none or one cannot be read.
     """
     found = listing(path)
-    name = next((name for names in found.images.values() for name in names), None)
-    if name is None:
+    chosen = [names[0] for names in found.images.values()]
+    if not chosen:
         raise DatasetError(f"{path}: no images; {found.seen}")
     if path.is_dir():
-        content = _file(path, name)
+        shapes = [_shape(path, name, _file(path, name)) for name in chosen]
     else:
         with opened_zip(path) as archive:
-            content = _zip_member(archive, zip_names(archive, path)[name], path)
+            members = zip_names(archive, path)
+            shapes = [
+                _shape(path, name, _zip_member(archive, members[name], path)) for name in chosen
+            ]
+    height, width, _ = shapes[0]
+    return height, width, max(channels for *_, channels in shapes)
+
+
+def _shape(path: Path, name: str, content: bytes) -> tuple[int, int, int]:
     try:
-        with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             return image.height, image.width, 1 if image.mode in GREY else 3
     except Exception as error:  # PIL raises many kinds on damaged files
-        raise DatasetError(f"{path}: {name} is not a readable image ({error})") from error
+        raise _unreadable(f"{path}: {name}", content, error) from error
+
+
+def _unreadable(name: str, content: bytes, error: Exception) -> DatasetError:
+    """Return what is wrong with a file that is no image; Pillow's own text names an address."""
+    if isinstance(error, UnidentifiedImageError):
+        error = ValueError(f"neither PNG nor JPEG, whatever its name; {len(content):,} bytes")
+    return DatasetError(f"{name} is not a readable image ({error})")
 
 
 def torchvision_cifar10(path: str | os.PathLike[str]) -> RawImages:
@@ -293,22 +312,33 @@ class _ImageReader:
         self.ignored: Counter[str] = Counter()
 
     def __call__(self, name: str) -> npt.NDArray[np.uint8]:
-        content = io.BytesIO(self.load(name))
+        content = self.load(name)
         try:
-            with Image.open(content, formats=("PNG", "JPEG")) as image:
+            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
                 self._check(name, image)
                 is_grey = image.mode in GREY
                 self.is_colour |= not is_grey
-                if image.has_transparency_data:
-                    self.ignored["images with transparency, which was dropped"] += 1
-                if image.getexif().get(ORIENTATION, 1) != 1:
-                    self.ignored["images with an EXIF orientation, which was not applied"] += 1
+                self._count_ignored(image, content)
                 pixels = np.asarray(image.convert("L" if is_grey else "RGB"), dtype=np.uint8)
         except (DatasetError, MemoryError):
             raise
         except Exception as error:  # PIL raises many kinds on damaged files
-            raise DatasetError(f"{self.where}: {name} is not a readable image ({error})") from error
+            raise _unreadable(f"{self.where}: {name}", content, error) from error
         return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+    def _count_ignored(self, image: Image.Image, content: bytes) -> None:
+        """Count what an image has and uint8 pixels of grey or colour do not."""
+        if image.has_transparency_data:
+            self.ignored["images with transparency, which was dropped"] += 1
+        if image.getexif().get(ORIENTATION, 1) != 1:
+            self.ignored["images with an EXIF orientation, which was not applied"] += 1
+        if getattr(image, "n_frames", 1) > 1:
+            self.ignored["images with several frames, of which the first was taken"] += 1
+        if image.mode not in (*GREY, *COLOUR):
+            self.ignored["images of other colours than RGB, converted without a profile"] += 1
+        # Pillow (12.0) opens colours of 16 bits as RGB, and does not say so but for the raw mode.
+        if image.format == "PNG" and content[PNG_BITS_AT] == 16:
+            self.ignored["images of 16 bits a channel, of which the higher 8 were taken"] += 1
 
     def _check(self, name: str, image: Image.Image) -> None:
         """Raise DatasetError if an image has another size than the first, or is too large."""

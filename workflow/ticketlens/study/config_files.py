@@ -2,38 +2,79 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import yaml
 
+TEXT_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
+
 
 def problems(paths: Iterable[str | Path]) -> list[str]:
-    """Return a line for each key that a mapping of a config file names twice.
+    """Return a line for each key that a mapping of a config file names twice, or that is no text.
 
-    YAML keeps the last of the two, so that the settings below the first are lost. Files of another
-    format than YAML, and those that cannot be read, are Snakemake's to refuse.
+    YAML and JSON keep the last of two, so that the settings below the first are lost; YAML takes
+    `no`, `null`, `.nan`, `2024` for something else than names. Files that cannot be read are
+    Snakemake's to refuse.
     """
     return [line for path in paths for line in _problems(Path(path))]
 
 
 def _problems(path: Path) -> Iterator[str]:
-    if path.suffix.lower() not in (".yaml", ".yml"):
-        return
     try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        text = path.read_text(encoding="utf-8-sig")
+        if _is_json(text):
+            yield from _repeated_in_json(path, text)
+            return
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return
     if root is not None:
-        yield from _repeated(path, root, "")
+        yield from _odd(path, root, "", ())
 
 
-def _repeated(path: Path, node: yaml.Node, where: str) -> Iterator[str]:
+def _is_json(text: str) -> bool:
+    """Whether Snakemake takes a file for JSON, which it tries first, whatever its suffix."""
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _repeated_in_json(path: Path, text: str) -> list[str]:
+    found: list[str] = []
+
+    def look(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        counts = Counter(name for name, _ in pairs)
+        found.extend(
+            f"{path}: {name} stands twice in one mapping; JSON would keep the last alone: write "
+            "both into one"
+            for name, count in counts.items()
+            if count > 1
+        )
+        return dict(pairs)
+
+    json.loads(text, object_pairs_hook=look)
+    return found
+
+
+def _odd(path: Path, node: yaml.Node, where: str, above: tuple[yaml.Node, ...]) -> Iterator[str]:
+    """Yield what is odd in a node; `above` are those that hold it."""
+    if node in above:
+        yield (
+            f"{path}: {where.removesuffix('.') or 'the file'}, line {node.start_mark.line + 1}: an "
+            "anchor that holds itself; write it out"
+        )
+        return
+    above = (*above, node)
     if isinstance(node, yaml.SequenceNode):
         for entry in node.value:
-            yield from _repeated(path, entry, where)
+            yield from _odd(path, entry, where, above)
     if not isinstance(node, yaml.MappingNode):
         return
     first: dict[str, int] = {}
@@ -44,8 +85,13 @@ def _repeated(path: Path, node: yaml.Node, where: str) -> Iterator[str]:
                 f"{path}: {where}{name} stands in lines {first[name]} and {line}; YAML would keep "
                 "the second alone: write both into one"
             )
+        elif key.tag not in TEXT_TAGS:
+            yield (
+                f"{path}: {where}{name}, line {line}, is not text for YAML but "
+                f"{key.tag.rpartition(':')[2]}; to use it as a name, put it in quotes"
+            )
         first.setdefault(name, line)
-        yield from _repeated(path, value, f"{where}{name}.")
+        yield from _odd(path, value, f"{where}{name}.", above)
 
 
 def results_folder(paths: Iterable[str | Path]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ticketlens.architecture import READOUT, is_convolutional, layer_shapes
 from ticketlens.files import idx
-from ticketlens.files.image_folder import images_digest
+from ticketlens.files.image_folder import DatasetError, images_digest
 from ticketlens.files.sources import PUBLISHED
 from ticketlens.spec import Spec
 from ticketlens.study.catalogue.tables import made_as
@@ -80,8 +80,14 @@ def minutes_to_train(spec: Spec) -> int:
 
 
 def source_digest(dataset: Mapping[str, Any]) -> str:
-    """Return a digest of the images or their archive of the config's `dataset`; "" if not there."""
+    """Return a digest of the images or their archive of the config's `dataset`; "" if not there.
+
+    Of images that cannot be listed, what is wrong with them: the job that prepares them says it.
+    """
     path, source = dataset["path"], dataset["source"]
     if not os.path.exists(path) or source in PUBLISHED:
         return ""
-    return idx.digest(path) if source == "idx" else images_digest(path)
+    try:
+        return idx.digest(path) if source == "idx" else images_digest(path)
+    except DatasetError as error:
+        return str(error)

@@ -13,12 +13,20 @@ import jsonschema
 from ticketlens.study.hints import did_you_mean
 
 
+LARGEST_INTEGER = 2**63 - 1
+
+
 def errors(schema: Mapping[str, Any], config: Mapping[str, Any]) -> list[Any]:
     """Return the errors of a config against a schema, in the order of the config."""
     # JSON schema takes 1.0 for an integer and .nan for a number; as seed or rate they are neither.
+    # No file holds integers beyond 64 bits; jsonschema compares what is no number with no maximum.
     types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
         {
-            "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
+            "integer": lambda _, value: (
+                isinstance(value, int)
+                and not isinstance(value, bool)
+                and abs(value) <= LARGEST_INTEGER
+            ),
             "number": lambda _, value: (
                 isinstance(value, (int, float))
                 and not isinstance(value, bool)
@@ -111,7 +119,16 @@ def lines(error: Any) -> Iterator[str]:
             else f"{where} is {error.instance!r}; allowed: {error.schema['$comment']}"
         )
     else:
-        yield f"{where} is {error.instance!r}; allowed: {_allowed(error)}{_as_number(error)}"
+        yield f"{where} is {_short(error.instance)}; allowed: {_allowed(error)}{_as_number(error)}"
+
+
+def _short(value: Any) -> str:
+    """Return a value as Python writes it, in one line that a person reads to its end."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more digits than Python writes, 4300
+        return "an integer of thousands of digits"
+    return text if len(text) <= 200 else f"{text[:200]}…"
 
 
 def _as_number(error: Any) -> str:
@@ -130,6 +147,9 @@ def _as_number(error: Any) -> str:
 
 
 def _allowed(error: Any) -> str:
+    value = error.instance
+    if error.validator == "type" and isinstance(value, int) and abs(value) > LARGEST_INTEGER:
+        return f"at most {LARGEST_INTEGER}"
     types = {
         "object": "a mapping",
         "array": "a list",

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+FONT = "DejaVu Sans"  # matplotlib's own
+CONTROLS = ("Cc", "Cs", "Zl", "Zp")  # categories of Unicode: control, half a pair, ends of lines
+LAST_LETTER = "\u04ff"  # Latin, Greek and Cyrillic: the font has them
+REORDERING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 # Folders of `results/`: a study's own figures lie in results/<study>.
 RESERVED = (
@@ -31,13 +37,31 @@ def problems(config: Mapping[str, Any]) -> Iterator[str]:
             yield f"studies.{name}: the name is that of a folder of results; allowed: another name"
     for section in ("studies", "arms"):
         for name, entry in config[section].items():
-            title = entry.get("title", "")
-            error = _error_of(title) if isinstance(title, str) and "$" in title else ""
-            if error:
-                yield (
-                    f"{section}.{name}.title is {title!r}; allowed: text, with formulas between "
-                    f"dollar signs that matplotlib can set ({error})"
-                )
+            title = entry.get("title")
+            if isinstance(title, str):
+                for allowed in _problems_of(title):
+                    yield f"{section}.{name}.title is {title!r}; allowed: {allowed}"
+
+
+def _problems_of(title: str) -> Iterator[str]:
+    """Yield what a title may be and is not: one line, characters of the font, formulas."""
+    if any(unicodedata.category(c) in CONTROLS or c in REORDERING for c in title):
+        yield "text in one line, without control characters"
+    elif max(title, default="") > LAST_LETTER and (missing := _without_glyph(title)):
+        yield f"characters that the figures' font, {FONT}, has (it lacks {', '.join(missing)})"
+    elif not title.strip():
+        yield "a text that is not blank"
+    elif "$" in title and (error := _error_of(title)):
+        yield f"text, with formulas between dollar signs that matplotlib can set ({error})"
+
+
+def _without_glyph(title: str) -> list[str]:
+    """Return the characters that figures would show as an empty box."""
+    # Imported here, as for formulas.
+    from matplotlib import font_manager, ft2font
+
+    found = ft2font.FT2Font(font_manager.findfont(FONT)).get_charmap()
+    return [repr(c) for c in dict.fromkeys(title) if ord(c) not in found]
 
 
 def _error_of(title: str) -> str:
