@@ -178,7 +178,6 @@ def test_no_line_of_a_title_ends_within_a_formula() -> None:
     assert plotting.wrapped("a-b " * 20) == "\n".join(textwrap.wrap("a-b " * 20, 38))
 
 
-
 @pytest.mark.parametrize("name", DRAW)
 def test_missing_values_leave_gaps(name: str) -> None:
     source, draw = DRAW[name]

@@ -150,16 +150,10 @@ def test_a_class_folder_whose_link_leads_nowhere_is_refused(images, target):
 
 
 @pytest.mark.parametrize("as_zip", [False, True], ids=["folder", "zip"])
-def test_a_class_folder_without_images_is_refused_and_a_hidden_one_is_not(
-    images, tmp_path, as_zip
-):
+def test_a_class_folder_without_images_is_refused_and_a_hidden_one_is_not(images, tmp_path, as_zip):
     (images / "train" / ".cache").mkdir()
     (images / "train" / "dog").mkdir()
-    path = images
-    if as_zip:
-        path = zipped(images, tmp_path / "images.zip", prefix="data/")
-        with zipfile.ZipFile(path, "a") as archive:
-            archive.writestr("data/train/dog/", b"")
+    path = zipped(images, tmp_path / "images.zip", prefix="data/") if as_zip else images
     with pytest.raises(DatasetError, match=r"no images in 'train/dog', which stand where a class"):
         folder(path)
     (images / "train" / "dog").rmdir()
@@ -333,14 +327,17 @@ def bomb(path):
     [
         (remove_test, r"class 'ant' has no images under test/"),
         (missing_test_class, r"class 'bee' has no images under test/"),
-        (unknown_test_class, r"class test/'dog' has no images under train/; found 20 files"),
+        (unknown_test_class, r"class test/dog has no images under train/; found 18 files, in"),
         (one_class, r"1 classes with images found under train/; expected the layout"),
         (unlabelled, r"train/stray\.png is not in the layout .*without a label"),
         (other_format, r"train/ant/1\.bmp is not in the layout .*another format"),
         (damage, r"train/bee/1\.png is not a readable image"),
         (resize, r"test/ant/1\.png is 7×6 pixels; expected 6×6"),
         (deep_colour, r"train/ant/2\.png has more than 8 bits a channel"),
-        (text_as_image, r"2\.png is not a readable image \(neither PNG nor JPEG, whatever its name"),
+        (
+            text_as_image,
+            r"train/ant/2\.png is not a readable image \(neither PNG nor JPEG, whatever its name",
+        ),
         (gif_as_png, r"train/ant/2\.png is not a readable image"),
         (huge_pixels, r"train/ant/2\.png is 6000×6000 pixels"),
         (bomb, r"train/ant/2\.png is not a readable image"),

@@ -13,7 +13,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ticketlens.pages import frontpage_data, one_minute
+from config_tools import merged
+from ticketlens.pages import completeness, frontpage_data, one_minute
 from ticketlens.pages.frontpage import Page, caption, render, tally
 from ticketlens.pages.numbers import duration, number
 from ticketlens.pages.pictures import Picture, picture
@@ -303,3 +304,37 @@ def test_every_figure_of_the_report_has_its_own_caption_category_and_labels() ->
 
 def test_categories_of_the_catalogue_have_an_order() -> None:
     assert {entry.category for entry in figures.FIGURES.values()} == set(figures.CATEGORIES)
+
+
+def test_files_that_tables_rest_on_and_that_are_gone_are_listed(tmp_path: Path) -> None:
+    config = checked(merged((REPOSITORY / "config/quick.yaml").read_text(encoding="utf-8")))
+    files = completeness.missing_files(config, str(tmp_path))
+    assert f"{tmp_path}/checkpoints/fcnet-normal/seed1/round03/imp/trained.h5" in files
+    assert f"{tmp_path}/measurements/qmap/fcnet-normal/seed0/round00/imp/init.csv" in files
+    for path in map(Path, files):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert completeness.missing_files(config, str(tmp_path)) == []
+    Path(files[3]).unlink()
+    missing = completeness.missing_files(config, str(tmp_path))
+    assert missing == [files[3]]
+    assert f"snakemake {files[3]} all" in completeness.message(missing)
+    found = Parsed(page(missing=missing))
+    assert "missing" in found.ids and f"snakemake {files[3]} all" in found.text
+    assert "missing" not in Parsed(page()).ids
+
+
+def test_the_kinds_of_cpu_that_a_study_was_trained_on_are_counted(tmp_path: Path) -> None:
+    table = tmp_path / "accuracy.csv"
+    table.write_text(
+        "study,seed,cpu_capability\na,0,Intel AVX2\na,1,Intel AVX2\n"
+        'a,2,"Intel AVX2, Intel AVX512"\nb,0,\n'
+    )
+    kinds = completeness.kinds_of_cpu(table)
+    assert kinds["a"] == {"Intel AVX2": 2, "Intel AVX2, Intel AVX512": 1}
+    assert completeness.sentence(kinds["a"]) == (
+        "2 kinds of CPU: Intel AVX2 (2 networks); Intel AVX2, Intel AVX512 (1 network)"
+    )
+    assert completeness.sentence(kinds["b"]) == "kind of CPU not recorded (1 network)"
+    assert "2 kinds of CPU" in Parsed(page(cpus={"a": completeness.sentence(kinds["a"])})).text
+    assert completeness.kinds_of_cpu(tmp_path / "none.csv") == {}

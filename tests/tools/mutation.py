@@ -36,7 +36,7 @@ SLOWER = 4
 
 @dataclass(frozen=True)
 class Target:
-    """A module, its tests in the order of their cost, and the functions that count (all if none)."""
+    """A module, its tests, cheap ones first, and the functions that count (all if none)."""
 
     path: str
     tests: tuple[str, ...]
@@ -256,7 +256,7 @@ def copied(folder: Path) -> None:
 
 
 def run(count: int, seed: int, out: Path, only: str = "") -> int:
-    """Try a sample of mutants and write what happened; return 1 below 95 % of what can be killed."""
+    """Try a sample of mutants, write what happened; return 1 below 95 % of those to be killed."""
     # Imported once for all children: what tests need, but nothing of ticketlens.
     import h5py  # noqa: F401
     import hypothesis  # noqa: F401

@@ -7,11 +7,13 @@ import os
 
 import h5py
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from core_tools import same_bits
+from ticketlens.files import hdf5
 from ticketlens.training import resume
 from ticketlens.training.resume import Saver
 
@@ -43,6 +45,26 @@ def test_a_flipped_bit_in_the_key_is_damage_not_another_configuration(tmp_path, 
     with caplog.at_level(logging.INFO, logger="ticketlens"):
         assert Saver(path, "the key of this run").load() is None
     assert "is damaged (the bytes are not those that were written)" in caplog.text
+
+
+def test_a_state_of_a_newer_hdf5_is_neither_called_damaged_nor_replaced(tmp_path):
+    path = tmp_path / "partial.h5"
+    Saver(path, "key").save({"x": np.zeros(2)})
+    raw = bytearray(path.read_bytes()[: -hdf5.SEAL_BYTES])
+    raw[8] = hdf5.NEWEST_SUPERBLOCK + 1
+    path.write_bytes(bytes(raw) + hdf5.seal(raw))
+    with pytest.raises(resume.StateError, match=r"partial\.h5: written by a newer HDF5 than \d"):
+        Saver(path, "key").load()
+
+
+def test_a_state_that_is_open_elsewhere_is_not_called_damaged(tmp_path):
+    path = tmp_path / "partial.h5"
+    Saver(path, "key").save({"x": np.zeros(2)})
+    with (
+        h5py.File(path, "a", libver=hdf5.LIBVER),
+        pytest.raises(resume.StateError, match=r"partial\.h5: open for writing here or in another"),
+    ):
+        Saver(path, "key").load()
 
 
 def test_saving_costs_at_most_a_twentieth_of_the_time(tmp_path, monkeypatch):

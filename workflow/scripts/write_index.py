@@ -1,21 +1,27 @@
 """Write the front page of the results: see ticketlens.pages.frontpage."""
 
 import json
+import logging
 from dataclasses import replace
 from pathlib import Path
 
 from ticketlens.files.atomic import write_text
 from ticketlens.jobs.joblog import job_log
-from ticketlens.pages import frontpage_data, one_minute
+from ticketlens.pages import completeness, frontpage_data, one_minute
 from ticketlens.pages.frontpage import Page, pictures_of, render
 from ticketlens.pages.pictures import picture
 
+log = logging.getLogger(__name__)
 REFERENCE = "The reference study: 8 × 256 tanh networks on CIFAR-10, 50 epochs a level."
 
 
 def main(snakemake) -> None:
     config, given = json.loads(snakemake.params.config), snakemake.input
     claims = frontpage_data.claims(given.claims)
+    missing = completeness.missing_files(config, config["results"])
+    if missing:
+        log.warning("%s", completeness.message(missing))
+    cpus = completeness.kinds_of_cpu(f"{config['results']}/tables/accuracy.csv")
     page = Page(
         config=config,
         pictures=pictures_of(given.figures, given.captions),
@@ -27,6 +33,8 @@ def main(snakemake) -> None:
         claims=claims,
         minute=one_minute.of_claims(claims),
         rehearsal=one_minute.rehearsal(config),
+        missing=missing,
+        cpus={study: completeness.sentence(kinds) for study, kinds in cpus.items()},
     )
     if given.get("reference"):
         # A rehearsal decides nothing: the answers that there are come first.

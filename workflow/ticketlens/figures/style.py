@@ -288,9 +288,7 @@ def wrapped(title: str) -> str:
     if "$" not in title:
         return "\n".join(textwrap.wrap(title, TITLE_CHARACTERS))
     kept = FORMULA.sub(lambda found: found[0].replace(" ", FORMULA_SPACE), title)
-    lines = textwrap.wrap(
-        kept, TITLE_CHARACTERS, break_long_words=False, break_on_hyphens=False
-    )
+    lines = textwrap.wrap(kept, TITLE_CHARACTERS, break_long_words=False, break_on_hyphens=False)
     return "\n".join(lines).replace(FORMULA_SPACE, " ")
 
 

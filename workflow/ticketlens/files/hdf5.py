@@ -58,6 +58,10 @@ class NewerError(DamagedError):
     """A file holds what only a newer HDF5 reads; the file itself may be sound."""
 
 
+class InUseError(DamagedError):
+    """A file is open for writing, or was not closed; the file itself may be sound."""
+
+
 @contextmanager
 def writing(path: str | os.PathLike[str], is_sealed: bool = True) -> Iterator[h5py.File]:
     """Yield a new file that replaces `path`, sealed, once it is whole (see `atomic`).
@@ -114,7 +118,7 @@ def reading(
                 f"{path}: open for writing here or in another program, or not closed by it "
                 f"({printable(problem)}); close it there and try again (a program that crashed: "
                 "`h5clear -s` of HDF5 marks the file as closed)"
-            ) from problem
+            ) from InUseError(str(problem))
         raise error(f"{path}: damaged or foreign: {printable(problem)}; {advice}") from problem
 
 

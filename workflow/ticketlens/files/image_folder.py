@@ -235,9 +235,8 @@ def check_classes(found: Listing) -> None:
         )
     for part, name in sorted(found.images):
         if name not in classes:
-            raise DatasetError(
-                f"{where}: class {part}/{_shown(name)} has no images under train/; {found.seen}"
-            )
+            shown = _plain(f"{part}/{name}")
+            raise DatasetError(f"{where}: class {shown} has no images under train/; {found.seen}")
     for name in classes:
         if ("test", name) not in found.images:
             raise DatasetError(
@@ -248,6 +247,11 @@ def check_classes(found: Listing) -> None:
             f"{where}: no images in {', '.join(map(_shown, found.empty))}, which stand where a "
             f"class does; remove them, or put images of the layout {LAYOUT} there"
         )
+
+
+def _plain(name: str) -> str:
+    """Return a name as it is, or as `_shown` if a reader could not see where it ends."""
+    return name if name.isascii() and name == name.strip() else _shown(name)
 
 
 def _shown(name: str) -> str:

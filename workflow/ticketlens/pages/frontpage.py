@@ -36,7 +36,8 @@ class Page:
     """All that the front page shows.
 
     `minute` are the rows that a reader sees first. A rehearsal is one that says what makes it one;
-    its `minute` and the picture `first` are then those of the reference study.
+    its `minute` and the picture `first` are then those of the reference study. `missing` are files
+    that tables rest on and that are not there; `cpus` says by study on which CPUs it was trained.
     """
 
     config: Mapping[str, Any]
@@ -49,6 +50,8 @@ class Page:
     minute: Sequence[Row] = ()
     first: Picture | None = None
     rehearsal: str = ""
+    missing: Sequence[str] = ()
+    cpus: Mapping[str, str] = field(default_factory=dict)
 
 
 def render(page: Page, template: str, script: str = "") -> str:

@@ -12,7 +12,6 @@ import jsonschema
 
 from ticketlens.study.hints import did_you_mean
 
-
 LARGEST_INTEGER = 2**63 - 1
 
 

@@ -55,13 +55,16 @@ class Saver:
     def load(self) -> dict[str, np.ndarray] | None:
         """Return the saved state, or None if there is none for this key or it is damaged.
 
-        Raises OSError if the file cannot be read (permission denied, a failing disk).
+        Raises OSError if the file cannot be read (permission denied, a failing disk), StateError if
+        it may be sound: of a newer HDF5, or open for writing. To start anew would replace it.
         """
         if self.path is None or not self.path.is_file():
             return None
         try:
             return self._load(self.path)
         except StateError as error:
+            if isinstance(error.__cause__, (hdf5.NewerError, hdf5.InUseError)):
+                raise
             log.warning("%s is damaged (%s); starting anew", self.path, error.__cause__)
             return None
 
@@ -73,7 +76,7 @@ class Saver:
             if isinstance(item, h5py.Dataset):
                 arrays[name] = item[()].reshape(tuple(item.attrs["shape"]))
 
-        with hdf5.reading(path, StateError, "it is made again") as file:
+        with hdf5.reading(path, StateError, "it is made anew") as file:
             hdf5.check_seal(path, must_be_there=True)
             stored = hdf5.scalars(file)
             if stored.get("key") != self.key:
