@@ -6,7 +6,7 @@ BIN := .venv/bin
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help archive images test-lowest doctor test-install quick report check-results reference test benchmark test-slurm test-report nightly lint setup clean
+.PHONY: help archive docs images test-lowest doctor test-install quick report check-results reference test benchmark test-slurm test-report nightly lint setup clean
 
 help:
 	@echo "make quick   set up .venv, run everything on embedded data into results/quick/ (minutes); TORCH=cpu: no CUDA"
@@ -22,6 +22,7 @@ help:
 	@echo "make test-lowest  the tests of files with the lowest h5py and NumPy that pyproject.toml allows"
 	@echo "make doctor  ten lines about this machine for a bug report; CONFIG=... for your config"
 	@echo "make test-report   look at the report in headless Chromium (installs it on Debian, as root)"
+	@echo "make docs    set up .venv, write pages of the public modules into docs/api/"
 	@echo "make lint    set up .venv, run the linters alone"
 	@echo "make clean   remove results/quick/ and the prepared embedded data"
 
@@ -123,6 +124,12 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow/Snakefile workflow/rules
 	$(BIN)/snakemake --lint
+
+# Pages of the public modules from their docstrings; they load nothing from elsewhere.
+PUBLIC := checkpoint spec architecture seeds networks meanfield random_matrix ladder bank exchange lens
+docs: setup
+	PDOC_ALLOW_EXEC=1 $(BIN)/python -m pdoc --docformat google -o docs/api $(addprefix ticketlens.,$(PUBLIC))
+	@printf '\npages: docs/api/index.html\n'
 
 # Installs only where the lock differs from what is installed. TORCH=cpu takes PyTorch's CPU build,
 # some GB less than the one for GPUs, from PyTorch's own index (pytorch.org/get-started).

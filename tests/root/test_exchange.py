@@ -486,3 +486,14 @@ def test_a_ticket_of_a_study_is_checked_against_network_and_data_set(tmp_path, m
     images = replace(own.spec.dataset, shape=(5, 5, 3))
     with pytest.raises(ForeignFileError, match=r"hidden1 has shape|layers.0 has shape"):
         exchange.ticket(tmp_path / "t.safetensors", own.spec.replace(dataset=images), "mine", 3, 4)
+
+
+def test_a_level_that_rewinds_later_starts_where_its_first_model_was_saved(tmp_path):
+    """open_lth saves a level at its start, ep0_it500 with rewinding to step 500, and at its end."""
+    initial, trained, _ = open_lth_level(tmp_path / "main", with_init=False)
+    (tmp_path / "main/model_ep4_it0.pth").rename(tmp_path / "main/model_ep0_it500.pth")
+    for state, weights in (("init", initial), ("trained", trained), (None, initial)):
+        found = exchange.read(tmp_path / "main", state=state)
+        assert found.state == (state or "init")
+        kept = found[0].mask
+        assert np.array_equal(found[0].weight[kept], weights["fc_layers.0.weight"].numpy()[kept])

@@ -21,13 +21,13 @@ CONFIG = {
     "studies": only(
         mine={
             "tickets": "files", "path": "pruned{seed}.pt", "network": "small", "init": "torch",
-            "seeds": [3], "rounds": [4],
+            "seeds": [3], "rounds": [2],
         }
     ),
     "experiments": None, "contrasts": None, "factorial": None, "claims": None,
 }  # fmt: skip
 ARM = {
-    "arms": {"shuffled": {"mask": "shuffle-layer", "weights": "shuffled-values", "rounds": [4]}},
+    "arms": {"shuffled": {"mask": "shuffle-layer", "weights": "shuffled-values", "rounds": [2]}},
     "interventions": {"studies": ["mine"], "rounds": []},
 }
 
@@ -55,14 +55,14 @@ def test_a_pruned_network_from_a_file_is_a_study(tmp_path: Path) -> None:
     )
     targets = ("results/weight_std.png", "results/claims.csv")
     snakemake(folder, *targets, "--cores", "2", overlays=overlays)
-    ticket = checkpoint.read(folder / "results/checkpoints/mine/seed3/round04/imp/ticket.h5")
+    ticket = checkpoint.read(folder / "results/checkpoints/mine/seed3/round02/imp/ticket.h5")
     for layer, name in zip(ticket.layers, "024", strict=True):
         assert np.array_equal(layer.mask, state[f"{name}.weight_mask"] == 1)
         masked = state[f"{name}.weight_orig"] * state[f"{name}.weight_mask"]
         assert np.array_equal(layer.weight, masked.numpy())
         assert np.array_equal(layer.bias, state[f"{name}.bias"].numpy())
     table = pd.read_csv(folder / "results/tables/weight_statistics.csv")
-    assert set(table["round"]) == {4} and set(table["state"]) == {"init"}
+    assert set(table["round"]) == {2} and set(table["state"]) == {"init"}
 
 
 def test_its_arms_are_trained_beside_it(tmp_path: Path) -> None:
@@ -71,11 +71,11 @@ def test_its_arms_are_trained_beside_it(tmp_path: Path) -> None:
     overlays = overlay(folder, CONFIG | ARM)
     snakemake(folder, "results/tables/accuracy.csv", "--cores", "2", overlays=overlays)
     accuracy = pd.read_csv(folder / "results/tables/accuracy.csv")
-    assert set(accuracy["arm"]) == {"imp", "shuffled"} and set(accuracy["round"]) == {4}
+    assert set(accuracy["arm"]) == {"imp", "shuffled"} and set(accuracy["round"]) == {2}
     place = folder / "results/checkpoints/mine/seed3"
-    own = checkpoint.read(place / "round04/imp/ticket.h5")
+    own = checkpoint.read(place / "round02/imp/ticket.h5")
     theta = checkpoint.read(place / "round00/imp/ticket.h5")
-    rival = checkpoint.read(place / "round04/shuffled/ticket.h5")
+    rival = checkpoint.read(place / "round02/shuffled/ticket.h5")
     for one, whole, other in zip(own.layers, theta.layers, rival.layers, strict=True):
         assert whole.mask.all() and np.array_equal(whole.weight[one.mask], one.weight[one.mask])
         values = (np.sort(layer.weight[layer.mask]) for layer in (one, other))

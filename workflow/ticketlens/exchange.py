@@ -364,7 +364,8 @@ def _open_lth(
             f"{folder}: not the folder of an open_lth level: mask.pth and model_ep*_it*.pth are "
             "needed (it is …/level_N/main)"
         )
-    has_init = models[0][:2] == (0, 0)
+    # A level is saved where its training starts, ep0_it0 or what it rewinds to, and where it ends.
+    has_init = models[0][:2] == (0, 0) or len(models) > 1
     state = state or ("init" if has_init else "trained")
     chosen = models[0][2] if state == "init" else models[-1][2]
     if state == "trained" and has_init and len(models) == 1:
