@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import doctest
 import functools
 import importlib
@@ -152,3 +153,66 @@ def test_no_module_needs_its_docstring_at_run_time() -> None:
     for path in ROOT.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             assert not isinstance(node, ast.Name) or node.id != "__doc__", path
+
+
+# --- one style of what a function raises --------------------------------------------------------
+
+
+def docstrings() -> list[tuple[str, ast.AST, str]]:
+    """Every docstring of the package: file and line, node, text."""
+    return [
+        (
+            f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 1)}",
+            node,
+            ast.get_docstring(node) or "",
+        )
+        for path in sorted(ROOT.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Module))
+    ]
+
+
+def exceptions() -> set[str]:
+    """Names of exceptions: Python's, and the classes of the package that end in one of them."""
+    known = {name for name, value in vars(builtins).items() if isinstance(value, type)}
+    known = {name for name in known if issubclass(getattr(builtins, name), BaseException)}
+    classes = {
+        node.name: {base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "")
+                    for base in node.bases}
+        for _, node, _ in docstrings()
+        if isinstance(node, ast.ClassDef)
+    }  # fmt: skip
+    while new := {name for name, bases in classes.items() if bases & known} - known:
+        known |= new
+    return known
+
+
+def test_what_is_raised_is_said_in_sentences_and_names_exceptions_that_exist() -> None:
+    """`Raises ValueError for …`, or `Raises as …`; no section, no field list."""
+    known, wrong = exceptions(), []
+    for where, _, text in docstrings():
+        if re.search(r"^\s*(Raises|:raises?\b.*):?\s*$|:raises", text, flags=re.MULTILINE):
+            wrong.append(f"{where}: a section; write a sentence, `Raises ValueError for …`")
+        flat = " ".join(text.split())
+        for name in re.findall(r"\bRaises? ([A-Z]\w+)", flat):
+            if name not in known:
+                wrong.append(f"{where}: {name} is not an exception")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_public_functions_name_what_they_raise_themselves() -> None:
+    wrong = []
+    for where, node, text in docstrings():
+        module, _, _ = where.partition(".py")
+        if module not in MODULES or not isinstance(node, ast.FunctionDef) or node.name[0] == "_":
+            continue
+        raised = {
+            each.exc.func.id
+            for each in ast.walk(node)
+            if isinstance(each, ast.Raise)
+            and isinstance(each.exc, ast.Call)
+            and isinstance(each.exc.func, ast.Name)
+        }
+        is_elsewhere = re.search(r"(Raises|[Ee]rrors) as\b", text)
+        wrong += [f"{where}: {name}" for name in raised if name not in text and not is_elsewhere]
+    assert not wrong, "\n".join(wrong)

@@ -19,6 +19,7 @@ from ticketlens.tickets.pruning import (
     check_lowest,
     check_nested,
     check_pruned,
+    named,
     prune,
     removed_count,
 )
@@ -304,3 +305,12 @@ def test_weights_removed_against_their_rank_are_counted(after: list[int], wrong:
         return
     with pytest.raises(InvariantError, match=f"hidden1: {wrong} weights removed or kept against"):
         check_lowest(before, np.array(after, dtype=bool), scores, "hidden1")
+
+
+def test_an_invariant_that_breaks_in_a_job_names_the_file_found_and_expected() -> None:
+    kept = np.array([True, False])
+    with pytest.raises(InvariantError) as error, named("results/mask.h5"):
+        check_nested([kept], [~kept], ["hidden1"])
+    assert (
+        str(error.value) == "results/mask.h5: layer hidden1: 1 pruned weights came back; expected 0"
+    )

@@ -3,13 +3,15 @@
 from ticketlens.checkpoint import read, write
 from ticketlens.jobs.joblog import job_log, log
 from ticketlens.tickets.construction import construct
+from ticketlens.tickets.pruning import named
 from ticketlens.tickets.recipe import Arm, Material
 
 
 def main(snakemake) -> None:
     files = {name: read(path) for name, path in snakemake.input.items()}
     material = Material(Arm.from_config(snakemake.params.arm), **files)
-    ticket = construct(snakemake.wildcards.arm, material)
+    with named(snakemake.output.ticket):
+        ticket = construct(snakemake.wildcards.arm, material)
     write(snakemake.output.ticket, ticket)
     log.info("arm %s, round %d: density %.4f", ticket.arm, ticket.round, ticket.density)
 

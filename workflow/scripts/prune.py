@@ -5,7 +5,7 @@ from dataclasses import replace
 from ticketlens.checkpoint import read, write
 from ticketlens.jobs.joblog import job_log, log
 from ticketlens.spec import Spec
-from ticketlens.tickets.pruning import prune
+from ticketlens.tickets.pruning import named, prune
 
 
 def main(snakemake) -> None:
@@ -13,7 +13,8 @@ def main(snakemake) -> None:
     ticket = read(snakemake.input.ticket, kind="ticket")
     round_ = int(snakemake.wildcards.round)
     pruning = Spec.from_json(snakemake.params.spec).pruning
-    masks = prune(trained.layers, ticket.layers, pruning, trained.seed, round_)
+    with named(snakemake.output.mask):
+        masks = prune(trained.layers, ticket.layers, pruning, trained.seed, round_)
     layers = tuple(
         replace(layer, weight=None, bias=None, mask=mask)
         for layer, mask in zip(trained.layers, masks, strict=True)

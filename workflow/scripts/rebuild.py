@@ -4,16 +4,18 @@ from ticketlens.checkpoint import read, write
 from ticketlens.jobs.joblog import job_log
 from ticketlens.spec import Spec
 from ticketlens.tickets.bank import check_chain, next_ticket, read_bank, ticket
+from ticketlens.tickets.pruning import named
 
 
 def main(snakemake) -> None:
     wildcards, spec = snakemake.wildcards, Spec.from_json(snakemake.params.spec)
     bank = read_bank(snakemake.input.bank)
     check_chain(bank, wildcards.study, int(wildcards.seed), spec)
-    if mask := snakemake.input.get("mask"):
-        made = next_ticket(bank, read(mask, kind="mask"))
-    else:
-        made = ticket(bank, int(wildcards.round))
+    with named(snakemake.output.ticket):
+        if mask := snakemake.input.get("mask"):
+            made = next_ticket(bank, read(mask, kind="mask"))
+        else:
+            made = ticket(bank, int(wildcards.round))
     write(snakemake.output.ticket, made)
 
 

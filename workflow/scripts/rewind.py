@@ -5,18 +5,20 @@ from dataclasses import replace
 from ticketlens.checkpoint import read, write
 from ticketlens.jobs.joblog import job_log, log
 from ticketlens.tickets.inheritance import inherited
+from ticketlens.tickets.pruning import named
 from ticketlens.tickets.random_weights import check_theta, rewind
 
 
 def main(snakemake) -> None:
     mask = read(snakemake.input.mask, kind="mask")
-    if trained := snakemake.input.get("trained"):
-        ticket = inherited(mask, read(trained, kind="trained"))
-    else:
-        theta = read(snakemake.input.theta)
-        check_theta(mask, theta)
-        layers = rewind([layer.mask for layer in mask.layers], theta.layers)
-        ticket = replace(mask, kind="ticket", layers=layers)
+    with named(snakemake.output.ticket):
+        if trained := snakemake.input.get("trained"):
+            ticket = inherited(mask, read(trained, kind="trained"))
+        else:
+            theta = read(snakemake.input.theta)
+            check_theta(mask, theta)
+            layers = rewind([layer.mask for layer in mask.layers], theta.layers)
+            ticket = replace(mask, kind="ticket", layers=layers)
     write(snakemake.output.ticket, ticket)
     log.info("ticket of round %d: density %.4f", ticket.round, ticket.density)
 

@@ -68,7 +68,8 @@ def open_layers(
 
     `masks` is a file of masks for the weights in `path`. `state` is "init" or "trained": with None
     the file's name says it (open_lth's `ep0_it0`, a name with `init`), else it is "trained".
-    Raises ForeignFileError, naming the file, for what is damaged or not of a known form.
+    Raises ForeignFileError, naming the file, for what is damaged or not of a known form, and
+    ValueError for an unknown state.
 
     >>> exchange.write(ticket, "example.safetensors")
     >>> exchange.open_layers("example.safetensors").names[-1]

@@ -144,6 +144,8 @@ def predict_with_spread(
 ) -> Prediction:
     """Return what `predict` does, with the spread between networks and the Monte Carlo error.
 
+    Raises as `predict`.
+
     Shapes: inputs as in `predict`.
 
     >>> float(ladder.predict_with_spread("naive", layers, images).standard_error.max())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -107,7 +107,13 @@ def _draw_theory(axis: Axes, rows: pd.DataFrame) -> None:
     ):
         intervals = plotting.seed_intervals(rows[rows["rung"] == rung], "layer", "q")
         plotting.draw_intervals(
-            axis, intervals["layer"], intervals, colour, label=label, lw=1.1, **style
+            axis,
+            intervals["layer"],
+            intervals,
+            colour,
+            label=label,
+            lw=1.1,
+            **cast(dict[str, Any], style),
         )
     text = f"density {rows['density'].mean():.2g}"
     axis.text(0.03, 0.06, text, transform=axis.transAxes)

@@ -100,8 +100,7 @@ def degree_summary(mask: np.ndarray, direction: Direction) -> DegreeSummary:
     Where such a mask leaves no freedom (nothing kept, everything kept, one unit) the ratio and z
     are NaN.
 
-    Raises:
-        ValueError: an unknown direction, or no boolean mask of two or four dimensions.
+    Raises ValueError for an unknown direction, or no boolean mask of two or four dimensions.
     """
     if direction not in ("in", "out"):
         raise ValueError(f"direction is {direction!r}: it must be 'in' or 'out'")
@@ -137,8 +136,7 @@ def degree_correlation(mask: np.ndarray, next_mask: np.ndarray) -> float:
 
     Independent masks give 0 ± 1/√(neurons − 1). NaN where either degree is constant.
 
-    Raises:
-        ValueError: masks that do not follow one another.
+    Raises ValueError for masks that do not follow one another.
     """
     _check_chain([mask, next_mask])
     return correlation(in_degrees(mask), out_degrees(next_mask))
@@ -180,8 +178,7 @@ def _has_skip(level: int, layers: int) -> bool:
 def effective_masks(masks: Sequence[np.ndarray], residual: bool = False) -> list[np.ndarray]:
     """Return the masks without the weights that lie on no path from an input to an output.
 
-    Raises:
-        ValueError: no masks, or masks that do not follow one another.
+    Raises ValueError for no masks, or masks that do not follow one another.
     """
     sources = units_reached_from_input(masks, residual)
     targets = units_reaching_output(masks, residual)
@@ -195,8 +192,7 @@ def effective_masks(masks: Sequence[np.ndarray], residual: bool = False) -> list
 def effective_density(masks: Sequence[np.ndarray], residual: bool = False) -> float:
     """Return connected weights over all weights of the network (arXiv:2107.02306).
 
-    Raises:
-        ValueError: no masks, or masks that do not follow one another.
+    Raises ValueError for no masks, or masks that do not follow one another.
     """
     connected = sum(int(np.count_nonzero(mask)) for mask in effective_masks(masks, residual))
     return connected / sum(mask.size for mask in masks)
@@ -205,8 +201,7 @@ def effective_density(masks: Sequence[np.ndarray], residual: bool = False) -> fl
 def connectivity(masks: Sequence[np.ndarray], residual: bool = False) -> list[LayerConnectivity]:
     """Return the dead units and connected weights of every layer.
 
-    Raises:
-        ValueError: no masks, or masks that do not follow one another.
+    Raises ValueError for no masks, or masks that do not follow one another.
     """
     reached = units_reached_from_input(masks, residual)
     reaching = units_reaching_output(masks, residual)

@@ -41,8 +41,7 @@ def input_locality(mask: np.ndarray, image_shape: tuple[int, int, int]) -> Input
     `image_shape` = (channels, height, width). Distances are Euclidean, in pixels; two channels of
     one pixel are two inputs at distance zero.
 
-    Raises:
-        ValueError: a mask that is not boolean or does not match the image's shape.
+    Raises ValueError for a mask that is not boolean or does not match the image's shape.
     """
     mask = np.atleast_2d(mask)
     channels, height, width = image_shape

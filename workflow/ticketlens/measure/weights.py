@@ -81,8 +81,7 @@ class DipTest:
 def weight_statistics(weight: np.ndarray, mask: np.ndarray | None, fan_in: int) -> WeightStatistics:
     """Return the moments of the kept weights; of all weights, zeros counted, for mask None.
 
-    Raises:
-        ValueError: a mask of another shape or not boolean, or a fan_in below 1.
+    Raises ValueError for a mask of another shape or not boolean, or a fan_in below 1.
     """
     if fan_in < 1:
         raise ValueError(f"fan_in is {fan_in}: a neuron has at least one input")
@@ -116,8 +115,7 @@ def training_change(
 
     A correlation without spread on either side is NaN.
 
-    Raises:
-        ValueError: arrays of different shapes, or a mask that is not boolean.
+    Raises ValueError for arrays of different shapes, or a mask that is not boolean.
     """
     if initial_weight.shape != trained_weight.shape:
         raise ValueError(
@@ -155,8 +153,7 @@ def common_edges(limit: float = 8.0, bins: int = 161) -> np.ndarray:
     For weights scaled by √fan_in they are common to all layers. The default reaches beyond five
     sigma_w = 1.4; an odd number of bins puts zero at the centre of a bin.
 
-    Raises:
-        ValueError: limit <= 0 or bins < 1.
+    Raises ValueError for limit <= 0 or bins < 1.
     """
     if not 0 < limit < math.inf or bins < 1:
         raise ValueError(
@@ -168,8 +165,7 @@ def common_edges(limit: float = 8.0, bins: int = 161) -> np.ndarray:
 def histogram(values: np.ndarray, edges: np.ndarray) -> Histogram:
     """Count values per bin; those outside the edges and NaN are counted apart.
 
-    Raises:
-        ValueError: fewer than two edges, or edges that do not increase.
+    Raises ValueError for fewer than two edges, or edges that do not increase.
     """
     edges = np.asarray(edges, dtype=np.float64)
     if edges.ndim != 1 or edges.size < 2 or not (np.diff(edges) > 0).all():
@@ -198,8 +194,7 @@ def dip_test(
     table that ends at 72,000 values. A dip falls with n, so compare dips only at equal `n`; a p of
     zero is one below the table's smallest. Fewer than four values give NaN.
 
-    Raises:
-        ValueError: max_points outside 4..72,000.
+    Raises ValueError for max_points outside 4..72,000.
     """
     if not 4 <= max_points <= DIP_TABLE_LIMIT:
         raise ValueError(f"max_points is {max_points}: it must be in 4..{DIP_TABLE_LIMIT}")

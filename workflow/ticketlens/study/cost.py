@@ -183,7 +183,7 @@ def measurement_seconds(
     else:
         scale = (sum(multiply_adds(spec)) / REFERENCE_WORK) ** power * measure[key] / images
     scale *= REFERENCE.product / machine.product
-    return START_UP["training" if with_torch else "analysis"] + seconds * scale
+    return cast(float, START_UP["training" if with_torch else "analysis"] + seconds * scale)
 
 
 def _is_number(text: str | None) -> bool:

@@ -17,8 +17,7 @@ from ticketlens.theory.arguments import Values
 def threshold(density: Values) -> Values:
     """Return t with P(|z| > t) = density for standard normal z: the cut in units of sigma.
 
-    Raises:
-        ValueError: a density outside (0, 1].
+    Raises ValueError for a density outside (0, 1].
     """
     from scipy.special import ndtri
 
@@ -51,8 +50,7 @@ def fourth_moment(density: Values, sigma: float = 1.0) -> Values:
 def density(x: Values, density: float, sigma: float = 1.0) -> Values:
     """Return the survivors' probability density: N(0, sigma²) cut to |x| > t sigma, normalised.
 
-    Raises:
-        ValueError: a density outside (0, 1], or sigma <= 0.
+    Raises ValueError for a density outside (0, 1], or sigma <= 0.
     """
     if not 0 < sigma < math.inf:
         raise ValueError(f"sigma is {sigma}: it must be positive and finite")

@@ -69,8 +69,13 @@ def check_arm(
     the IMP ticket by another name. Raises InvariantError naming the layer.
     """
     for layer, mask, theta in zip(layers, masks, material.theta.layers, strict=True):
-        if not np.array_equal(layer.mask, mask) or layer.weight[~mask].any():
-            raise InvariantError(f"arm {name}: layer {layer.name}: weights off the arm's mask")
+        is_same = np.array_equal(layer.mask, mask)
+        if not is_same or layer.weight[~mask].any():
+            raise InvariantError(
+                f"arm {name}: layer {layer.name}: {np.count_nonzero(layer.weight[~mask])} weights "
+                f"off the arm's mask; expected 0 (its mask {'is' if is_same else 'is not'} the "
+                "ticket's)"
+            )
         kept = layer.bias.tobytes() == theta.bias.tobytes()
         if kept != (material.arm.biases == "kept"):
             raise InvariantError(
@@ -81,7 +86,9 @@ def check_arm(
     if all(one.weight.tobytes() == other.weight.tobytes() for one, other in pairs) and (
         material.arm.biases == "kept"
     ):
-        raise InvariantError(f"arm {name} is the IMP ticket itself")
+        raise InvariantError(
+            f"arm {name} is the IMP ticket itself; expected another mask or weights"
+        )
 
 
 def _with_biases(

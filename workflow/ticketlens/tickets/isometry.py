@@ -7,6 +7,8 @@ All pure functions on float64 matrices (out, in).
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import numpy as np
 import numpy.typing as npt
 
@@ -108,7 +110,7 @@ def towards_isometry(weight: Floats, mask: Mask, sigma_w: float) -> Floats:
             step /= 2
         if size < CLOSE * np.sqrt(len(own)):
             break
-    return found if weight.shape[0] <= weight.shape[1] else found.T
+    return cast(Floats, found if weight.shape[0] <= weight.shape[1] else found.T)
 
 
 def _target(shape: tuple[int, ...], sigma_w: float) -> float:
@@ -116,11 +118,11 @@ def _target(shape: tuple[int, ...], sigma_w: float) -> float:
     return sigma_w**2 * max(1.0, shape[0] / shape[1])
 
 
-def _short(matrix: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+def _short(matrix: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return a matrix with at most as many rows as columns: itself or its transpose."""
     return matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
 
 
-def _gram(matrix: npt.NDArray[np.generic], target: float) -> Floats:
+def _gram(matrix: npt.NDArray[Any], target: float) -> Floats:
     found: Floats = (matrix @ matrix.T) / target
     return found

@@ -163,7 +163,10 @@ def check_masks(source: str, masks: Sequence[np.ndarray], ticket: Checkpoint) ->
     own = [layer.mask for layer in ticket.layers]
     for mask, layer in zip(masks, ticket.layers, strict=True):
         if mask.shape != layer.mask.shape or mask.dtype != bool:
-            raise InvariantError(f"{source}: layer {layer.name}: mask {mask.dtype} {mask.shape}")
+            raise InvariantError(
+                f"{source}: layer {layer.name}: mask of {mask.dtype} {mask.shape}; expected bool "
+                f"{layer.mask.shape}"
+            )
     if keeps_layers(source, ticket.spec.pruning.scope):
         groups = [[name] for name in _names(ticket.layers)]
     else:
@@ -180,7 +183,7 @@ def check_masks(source: str, masks: Sequence[np.ndarray], ticket: Checkpoint) ->
             )
     same = all(map(np.array_equal, masks, own))
     if source == "imp" and not same:
-        raise InvariantError("imp: the mask is not the IMP ticket's")
+        raise InvariantError("imp: the mask is not the IMP ticket's; expected the same")
     if source != "imp" and same:
         raise NotApplicable(f"{source} gives the IMP ticket's own mask at round {ticket.round}")
 

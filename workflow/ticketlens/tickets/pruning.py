@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import cast
 
@@ -21,6 +22,15 @@ Triple = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 class InvariantError(AssertionError):
     """A result breaks an invariant that every run asserts; the message says which and where."""
+
+
+@contextmanager
+def named(path: str) -> Iterator[None]:
+    """Put `path` before the message of an InvariantError that is raised in the block."""
+    try:
+        yield
+    except InvariantError as error:
+        raise InvariantError(f"{path}: {error}") from error
 
 
 def magnitude(trained: np.ndarray, initial: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -125,7 +135,11 @@ def prune(
         raise ValueError(f"pruning.scope is {pruning.scope!r}; allowed: ['global', 'layer']")
     for after, before in zip(trained, initial, strict=True):
         if not np.array_equal(after.mask, before.mask):
-            raise InvariantError(f"layer {after.name}: trained with another mask than its ticket's")
+            raise InvariantError(
+                f"layer {after.name}: trained with another mask than its ticket's: "
+                f"{np.count_nonzero(after.mask)} weights, expected the same "
+                f"{np.count_nonzero(before.mask)}"
+            )
     masks = [layer.mask for layer in trained]
     scores = [
         CRITERIA[pruning.criterion](
@@ -215,7 +229,9 @@ def check_lowest(before: np.ndarray, after: np.ndarray, scores: np.ndarray, name
         int(np.count_nonzero(np.flatnonzero(removed & ties) > index)) for index in first_kept
     )
     if wrong:
-        raise InvariantError(f"layer {name}: {wrong} weights removed or kept against their rank")
+        raise InvariantError(
+            f"layer {name}: {wrong} weights removed or kept against their rank; expected 0"
+        )
 
 
 def _groups(names: Sequence[str], scope: str) -> list[list[str]]:
@@ -232,4 +248,4 @@ def check_nested(
     for name, old, new in zip(names, before, after, strict=True):
         revived = np.count_nonzero(new & ~old)
         if revived:
-            raise InvariantError(f"layer {name}: {revived} pruned weights came back")
+            raise InvariantError(f"layer {name}: {revived} pruned weights came back; expected 0")

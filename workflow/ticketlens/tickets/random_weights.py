@@ -63,10 +63,12 @@ def check_rewound(ticket: Sequence[Layer], theta: Sequence[Layer]) -> None:
         if not np.array_equal(bits, wanted):
             raise InvariantError(
                 f"layer {layer.name}: {np.count_nonzero(bits != wanted)} rewound weights differ "
-                "from mask × theta"
+                "from mask × theta; expected 0"
             )
         if layer.bias.tobytes() != source.bias.tobytes():
-            raise InvariantError(f"layer {layer.name}: rewound biases differ from theta's")
+            raise InvariantError(
+                f"layer {layer.name}: rewound biases differ from theta's; expected the same bits"
+            )
 
 
 def check_theta(mask: Checkpoint, theta: Checkpoint) -> None:
@@ -116,7 +118,8 @@ def shuffled_values(
     ticket = _redraw("shuffled values", masks, layers, draw, unchangeable)
     for layer, source in zip(ticket, layers, strict=True):
         kept, wanted = (np.sort(x.weight[x.mask]) for x in (layer, source))
-        _claim(np.array_equal(kept, wanted), "shuffled values", layer, "the values have changed")
+        changed = np.count_nonzero(kept != wanted)
+        _claim(not changed, "shuffled values", layer, f"{changed} values have changed; expected 0")
     return ticket
 
 
@@ -140,7 +143,7 @@ def signs_redrawn(
     ticket = _redraw(source, masks, layers, draw, _empty)
     for layer, wanted in zip(ticket, layers, strict=True):
         same = np.array_equal(np.abs(layer.weight[layer.mask]), np.abs(wanted.weight[layer.mask]))
-        _claim(same, source, layer, "the magnitudes have changed")
+        _claim(same, source, layer, "magnitudes have changed; expected the same bits")
     return ticket
 
 
@@ -167,7 +170,7 @@ def sign_kept(
     ticket = _redraw(source, masks, layers, draw, unchangeable)
     for layer, wanted in zip(ticket, layers, strict=True):
         same = np.array_equal(np.sign(layer.weight[layer.mask]), np.sign(wanted.weight[layer.mask]))
-        _claim(same, source, layer, "the signs have changed")
+        _claim(same, source, layer, "signs have changed; expected all kept")
     return ticket
 
 
@@ -200,7 +203,10 @@ def gaussian_matched(
         if layer.mask.any():
             found, moment = second_moment(layer), second_moment(wanted)
             same = abs(found - moment) <= MOMENT_TOLERANCE * moment
-            _claim(same, source, layer, f"E w² is {found:.8g}, not {moment:.8g}")
+            _claim(
+                same, source, layer,
+                f"E w² is {found:.8g}; expected {moment:.8g}, up to {MOMENT_TOLERANCE:g} of it",
+            )  # fmt: skip
     return ticket
 
 

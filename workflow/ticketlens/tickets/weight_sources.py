@@ -131,7 +131,10 @@ def inverse_cdf(
         weight[layer.mask] = drawn
         is_kept = np.signbit(weight[layer.mask]) == np.signbit(layer.weight[layer.mask])
         if material.arm.signs == "kept" and not is_kept.all():
-            raise InvariantError(f"inverse-cdf: layer {layer.name} did not keep its signs")
+            raise InvariantError(
+                f"inverse-cdf: layer {layer.name}: {np.count_nonzero(~is_kept)} of {is_kept.size} "
+                "kept weights have another sign than theta's; expected 0"
+            )
         result.append(replace(layer, weight=weight))
     return tuple(result)
 
@@ -217,8 +220,14 @@ def _rescaled(source: str, drawn: Layers, factors: Sequence[np.ndarray]) -> Laye
             np.sum(w.reshape(len(w), -1).astype(np.float64) ** 2, axis=1)
             for w in (layer.weight, weight)
         )
-        if not np.allclose(after, before * factor**2, rtol=SCALE_TOLERANCE, atol=0):
-            raise InvariantError(f"{source}: layer {layer.name}: Σ w² is not what it claims")
+        expected = before * factor**2
+        is_off = ~np.isclose(after, expected, rtol=SCALE_TOLERANCE, atol=0)
+        if is_off.any():
+            first = int(np.flatnonzero(is_off)[0])
+            raise InvariantError(
+                f"{source}: layer {layer.name}: Σ w² of neuron {first} is {after[first]:.8g}; "
+                f"expected {expected[first]:.8g}, up to {SCALE_TOLERANCE:g} of it"
+            )
         result.append(replace(layer, weight=weight))
     return tuple(result)
 
@@ -229,14 +238,18 @@ def _check_law(layer: Layer, sample: np.ndarray, law: Any) -> None:
         return
     low, high = law.support()
     if sample.min() < low or sample.max() > high:
-        raise InvariantError(f"inverse-cdf: layer {layer.name}: a weight beyond the survivors'")
+        raise InvariantError(
+            f"inverse-cdf: layer {layer.name}: weights·√fan_in from {sample.min():.6g} to "
+            f"{sample.max():.6g} reach beyond the survivors'; expected {low:.6g} to {high:.6g}"
+        )
     square, fourth = law.moment(2), law.moment(4)
     error = np.sqrt(max(fourth - square**2, 0) / sample.size)
     found = np.mean(sample**2)
-    if abs(found - square) > STANDARD_ERRORS * error + SCALE_TOLERANCE * square:
+    tolerance = STANDARD_ERRORS * error + SCALE_TOLERANCE * square
+    if abs(found - square) > tolerance:
         raise InvariantError(
-            f"inverse-cdf: layer {layer.name}: mean square {found:.6g}, the survivors' law has "
-            f"{square:.6g}"
+            f"inverse-cdf: layer {layer.name}: mean square {found:.6g}; expected {square:.6g}, "
+            f"the survivors', up to {tolerance:.2g} ({STANDARD_ERRORS} standard errors)"
         )
 
 

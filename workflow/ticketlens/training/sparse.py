@@ -230,7 +230,7 @@ def gradients(model: nn.Module) -> Gradients | None:
             loss, grad = loss_and_gradient(x, labels)
             by_stage: list[list[Tensor]] = []
             for number in range(len(stages) - 1, -1, -1):
-                below, own = stages[number].backward(cast(Tensor, grad), number > 0)
+                below, own = stages[number].backward(grad, number > 0)
                 by_stage.append(own)
                 grad = cast(Tensor, below)
         return loss, x, [one for own in reversed(by_stage) for one in own]

@@ -82,8 +82,7 @@ def t_interval(values: Iterable[float], confidence: float = 0.95) -> Interval:
     an interval of width zero, which overstates what is known where the quantity is coarse (an
     accuracy on few test images).
 
-    Raises:
-        ValueError: no values, values that are not finite, or a confidence outside (0, 1).
+    Raises ValueError for no values, values that are not finite, or a confidence outside (0, 1).
     """
     values = _values_per_seed(values)
     _check_fraction("confidence", confidence)
@@ -103,9 +102,8 @@ def paired_difference(
     arrays whose entries belong to the entries of `seeds`. Pairing takes out what the two sides
     share: theta_0, the data order and the dense network.
 
-    Raises:
-        ValueError: seeds that only one side has or that occur twice, arrays without seeds or of
-            another length, no seeds at all, or values that are not finite.
+    Raises ValueError for seeds that only one side has or that occur twice, arrays without seeds or
+    of another length, no seeds at all, or values that are not finite.
     """
     by_seed_a = _by_seed("a", a, seeds)
     by_seed_b = _by_seed("b", b, seeds)
@@ -126,8 +124,7 @@ def equivalence(
     Differences without any spread are judged by their mean alone (p is 0 strictly within the
     margin, else 1); a single seed gives NaN and is never equivalent.
 
-    Raises:
-        ValueError: no or non-finite differences, a margin <= 0, or alpha outside (0, 0.5).
+    Raises ValueError for no or non-finite differences, a margin <= 0, or alpha outside (0, 0.5).
     """
     differences = _values_per_seed(differences)
     _check_positive("margin", margin)
@@ -159,8 +156,7 @@ def planned_comparisons(
     another; within each, the chance of any false verdict is at most 1 − confidence. The intervals
     are not adjusted, so an interval that excludes zero may stand beside "inconclusive".
 
-    Raises:
-        ValueError: as `holm`, `equivalence` and `t_interval`.
+    Raises ValueError as `holm`, `equivalence` and `t_interval`.
     """
     _check_fraction("confidence", confidence)
     alpha = 1 - confidence
@@ -198,9 +194,8 @@ def required_n(sd: float, margin: float, power: float = 0.8, alpha: float = 0.05
     paired differences. An sd estimated from a few seeds is itself rough (from three, the true
     one may be half or six times as large): so is the answer.
 
-    Raises:
-        ValueError: sd negative or not finite, margin <= 0, power outside (0, 1), or alpha
-            outside (0, 0.5).
+    Raises ValueError for sd negative or not finite, margin <= 0, power outside (0, 1), or alpha
+    outside (0, 0.5).
     """
     _check_fraction("power", power)
 
@@ -226,8 +221,7 @@ def equivalence_power(n: int, sd: float, margin: float, alpha: float = 0.05) -> 
     is the expectation over s of P(|mean| < margin − t·s/√n | s), taken here by quadrature. (The
     usual shortcut by two noncentral t probabilities is a lower bound, poor for few seeds.)
 
-    Raises:
-        ValueError: n < 2, sd negative or not finite, margin <= 0, or alpha outside (0, 0.5).
+    Raises ValueError for n < 2, sd negative or not finite, margin <= 0, or alpha outside (0, 0.5).
     """
     from scipy import special
 
@@ -258,8 +252,7 @@ def holm(p_values: Mapping[str, float], alpha: float = 0.05) -> dict[str, Contra
     The whole set is passed, so that the correction counts what was planned. A contrast without a
     p value (NaN: a single seed) keeps its place in the count, stays NaN and is not rejected.
 
-    Raises:
-        ValueError: p values without names, none, more than six, or one outside [0, 1].
+    Raises ValueError for p values without names, none, more than six, or one outside [0, 1].
     """
     if not isinstance(p_values, Mapping):
         raise ValueError("p_values must map the name of each planned contrast to its p value")
@@ -294,8 +287,7 @@ def bootstrap_interval(
 ) -> Interval:
     """Return the mean over seeds with its BCa bootstrap interval (Efron 1987).
 
-    Raises:
-        ValueError: as `t_interval`, and for fewer than eight values.
+    Raises ValueError as `t_interval`, and for fewer than eight values.
     """
     values = _values_per_seed(values)
     _check_fraction("confidence", confidence)

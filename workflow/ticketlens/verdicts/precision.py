@@ -8,7 +8,7 @@ reference do so when each in turn is left out is what to compare the other arith
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -118,7 +118,7 @@ def agreement(one: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> tuple
 
 def _finite(rows: pd.DataFrame) -> npt.NDArray[np.float64]:
     found = rows["value"].to_numpy(float)
-    return found[np.isfinite(found)]
+    return cast(npt.NDArray[np.float64], found[np.isfinite(found)])
 
 
 def _judged(rows: pd.DataFrame, bounds: list[tuple[float, float] | None]) -> Coverage:
