@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -32,6 +33,7 @@ TYPES = {
     "bfloat16_step_over_float32": dict,
     "bfloat16_evaluation_over_float32": dict,
     "bfloat16_training_over_float32": dict,
+    "cost_over_measured": dict,
 }
 
 
@@ -39,7 +41,7 @@ TYPES = {
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
     """Return the text and the file of a smoke run of the sections that start no jobs."""
     output = tmp_path_factory.mktemp("benchmarks") / "latest.json"
-    sections = ["step", "sparse", "bfloat16"]
+    sections = ["step", "sparse", "bfloat16", "cost"]
     command = [sys.executable, "benchmarks/run.py", *sections, "--quick", "--output", output]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert result.returncode == 0, result.stderr
@@ -49,7 +51,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]
 def test_each_key_has_its_type(smoke: tuple[str, dict[str, Any]]) -> None:
     found = smoke[1]
     assert {key: type(value) for key, value in found.items()} == TYPES
-    assert found["quick"] and set(found["seconds"]) == {"step", "sparse", "bfloat16"}
+    assert found["quick"] and set(found["seconds"]) == {"step", "sparse", "bfloat16", "cost"}
 
 
 def test_each_key_is_in_the_readme(smoke: tuple[str, dict[str, Any]]) -> None:
@@ -75,3 +77,16 @@ def test_unknown_sections_are_named() -> None:
     command = [sys.executable, "benchmarks/run.py", "steps"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 2 and "'steps'; allowed: step, sparse" in result.stderr
+
+
+def test_the_checks_for_a_gpu_hold_on_the_cpu_and_say_where_there_is_none(tmp_path: Path) -> None:
+    output = tmp_path / "gpu.json"
+    command = [sys.executable, "benchmarks/gpu.py", "--output", output]
+    hidden = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    none = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=hidden)
+    assert none.returncode == 2 and "sees no GPU" in none.stdout and not output.exists()
+    result = subprocess.run([*command, "--cpu"], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    found = json.loads(output.read_text(encoding="utf-8"))
+    assert all(all(checks.values()) for checks in found["checks"].values())
+    assert found["device"] == "cpu" and found["product_milliseconds"]["stacked"]
