@@ -26,6 +26,7 @@ from ticketlens.study.arms import (
     shown_arms,
 )
 from ticketlens.study.config import SCHEMA, ConfigError, check_files, checked, export_environment
+from ticketlens.study.plan import Plan
 from ticketlens.study.studies import rounds, study_spec
 from ticketlens.tickets.bank import check_chain, read_bank
 
@@ -765,3 +766,9 @@ def test_jobs_draw_to_files_whatever_a_notebook_says(monkeypatch) -> None:
     monkeypatch.setenv("PYTHONPATH", "")
     export_environment()
     assert os.environ["MPLBACKEND"] == "agg"
+
+
+def test_lenet_is_its_chains_alone() -> None:
+    """An arm with rounds of its own would be trained in every study: no section, no limit."""
+    plan = Plan(checked(merged((CONFIG / "lenet.yaml").read_text(encoding="utf-8"))), "results")
+    assert plan.trained == ["lenet-he"] and not plan.has_arms
