@@ -19,6 +19,7 @@ help:
 	@echo "make test-slurm   run the workflow on a SLURM of one node, started and stopped for it (Debian, root)"
 	@echo "make test-install   build the wheel, install it into an empty environment, look at a file with it"
 	@echo "make nightly set up .venv, then random kills, fuzzing, a job of every kind under a profiler, other CPUs"
+	@echo "make mutation  a random sample of 400 faults: how many do the tests notice? (an hour or two)"
 	@echo "make test-lowest  the tests of files with the lowest h5py and NumPy that pyproject.toml allows"
 	@echo "make doctor  ten lines about this machine for a bug report; CONFIG=... for your config"
 	@echo "make test-report   look at the report in headless Chromium (installs it on Debian, as root)"
@@ -88,6 +89,15 @@ test-slurm: setup
 nightly: setup
 	$(BIN)/python -m pytest -m nightly -s
 	$(BIN)/python tests/tools/cpu_settings.py
+	$(MAKE) mutation
+
+# Do the tests notice faults? A random sample of mutants; Cosmic Ray in an environment of its own.
+mutation: setup
+	$(PYTHON) -m venv build/mutation
+	build/mutation/bin/python -m pip install --quiet --disable-pip-version-check cosmic-ray==8.7.0
+	echo "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
+	  > "$$(build/mutation/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth"
+	build/mutation/bin/python tests/tools/mutation.py run --out build/mutation.txt
 
 doctor: setup
 	@$(BIN)/python -m ticketlens.training.doctor config/config.yaml $(CONFIG)

@@ -15,16 +15,17 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
+from config_tools import merged
 from core_tools import write_images
 from ticketlens.files.dataset import prepare
 from ticketlens.files.sources import SOURCES
 from ticketlens.spec import NetworkSpec, Spec, TrainingSpec
 from ticketlens.study import cost, speeds
 from ticketlens.study.arms import arm_rounds, recipes
-from ticketlens.study.config import checked
+from ticketlens.study.config import ConfigError, checked
 from ticketlens.study.cost import estimate, multiply_adds, report, training_seconds
 from ticketlens.study.factorial import cells
-from ticketlens.study.image_counts import Images, count_images
+from ticketlens.study.image_counts import Images, check, count_images, cut_measurements
 from ticketlens.study.plan import Plan
 from ticketlens.study.selection import Selection
 from ticketlens.study.speeds import REFERENCE, Machine
@@ -287,3 +288,19 @@ def test_steps_take_what_cost_counts(tmp_path: Path) -> None:
     )
     ratios = json.loads(output.read_text("utf-8"))["cost_over_measured"]
     assert all(0.75 < ratio < 1.34 for ratio in ratios.values()), ratios
+
+
+def test_measurements_on_more_images_than_there_are_are_said() -> None:
+    config = merged("dataset: {validation: 60}", "measure: {images: 61, ladder_images: 60}")
+    said = "measure.images is 61; there are 60 validation images, all of which are used"
+    assert [line for line in cut_measurements(config) if line.startswith("measure.images")] == [
+        said
+    ]
+    assert not [line for line in cut_measurements(config) if "ladder_images" in line]
+
+
+def test_a_validation_part_that_leaves_nothing_to_train_on_is_refused_before_any_job() -> None:
+    with pytest.raises(
+        ConfigError, match=r"dataset\.validation is 50000, which leaves none of the"
+    ):
+        check(merged("dataset: {validation: 50000}"))

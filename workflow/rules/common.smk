@@ -75,6 +75,8 @@ def ready():
     try:
         preflight.check(config["results"])
         image_counts.check(config)
+        for line in image_counts.cut_measurements(config):
+            print(line, file=sys.stderr)
     except (preflight.PreflightError, ConfigError) as error:
         raise WorkflowError(str(error)) from None
 

@@ -83,7 +83,34 @@ def check(config: Mapping[str, Any]) -> None:
     """
     counted = count_images(config)
     images = None if counted is None else counted.train
+    if counted is not None and images == 0:
+        refuse([
+            f"dataset.validation is {dataset_split(config)['validation']}, which leaves none of "
+            f"the {counted.validation} training images to train on"
+        ])  # fmt: skip
     refuse(list(arithmetic.problems(config, image_shape(config), images)))
+
+
+def cut_measurements(config: Mapping[str, Any]) -> list[str]:
+    """Return a line for each number of images to measure on that is more than there are.
+
+    All validation images are used then: tables and pages are about these.
+    """
+    counted = count_images(config)
+    if counted is None:
+        return []
+    sections = {"measure": config["measure"]} | {
+        f"studies.{name}.measure": study["measure"]
+        for name, study in config["studies"].items()
+        if "measure" in study
+    }
+    return [
+        f"{section}.{key} is {value}; there are {counted.validation} validation images, all of "
+        "which are used"
+        for section, found in sections.items()
+        for key, value in found.items()
+        if key.endswith("images") and isinstance(value, int) and value > counted.validation
+    ]
 
 
 def image_shape(config: Mapping[str, Any]) -> tuple[int, int, int] | None:
