@@ -21,7 +21,7 @@ from typing import Any, cast
 
 LATER: dict[str, tuple[str, ...]] = {
     "network": ("widths",),
-    "training": ("precision", "bfloat16_kernel"),
+    "training": ("precision", "bfloat16_kernel", "data_order"),
     "pruning": ("rewind",),
 }
 """Keys by part that were added after files existed: left out of the JSON at their defaults."""
@@ -143,7 +143,8 @@ class InitSpec(_Part):
 class TrainingSpec(_Part):
     """How a ticket is trained. What can change bits is part of it.
 
-    That is `device`, `kernel`, `threads`, `sparse_below`, `sparse_kernel` and `precision`. With
+    That is `device`, `kernel`, `threads`, `sparse_below`, `sparse_kernel` and `precision`.
+    `data_order` 0 is the seed's own order of the data, every other number another order. With
     precision "bfloat16", `bfloat16_kernel` is the version of its definition (docs/precision.md);
     0 becomes the newest.
     """
@@ -164,6 +165,7 @@ class TrainingSpec(_Part):
     sparse_kernel: str = "c"
     precision: str = "float32"
     bfloat16_kernel: int = 0
+    data_order: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()

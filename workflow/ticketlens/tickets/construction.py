@@ -57,6 +57,8 @@ def construct(name: str, material: Material, mask_source: MaskSource | None = No
     check_arm(name, layers, masks, material)
     # theta's spec has another width for dense-small, and says nothing of how its round was pruned.
     spec = material.theta.spec.replace(pruning=ticket.spec.pruning)
+    if arm.data_order is not None:
+        spec = spec.replace(training=replace(spec.training, data_order=arm.data_order))
     return replace(ticket, arm=name, spec=spec, layers=layers, extra=arm.attributes())
 
 
@@ -84,7 +86,7 @@ def check_arm(
             )
     pairs = zip(layers, material.ticket.layers, strict=True)
     if all(one.weight.tobytes() == other.weight.tobytes() for one, other in pairs) and (
-        material.arm.biases == "kept"
+        material.arm.biases == "kept" and material.arm.data_order is None
     ):
         raise InvariantError(
             f"arm {name} is the IMP ticket itself; expected another mask or weights"

@@ -56,6 +56,8 @@ class Arm:
     """A recipe. `source_round` None is the arm's own round; `biases` and `signs`: kept or drawn.
 
     `shuffle` puts the places of the mask source's own mask in random order within each layer.
+    `data_order` trains the ticket in another order of the data than the study's; the order is part
+    of the ticket's spec.
     """
 
     mask: str
@@ -66,6 +68,7 @@ class Arm:
     source_state: str = "init"
     signs: str = "drawn"
     shuffle: bool = False
+    data_order: int | None = None
 
     @classmethod
     def from_config(cls, entry: Mapping[str, Any]) -> Arm:

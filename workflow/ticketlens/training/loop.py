@@ -1,9 +1,10 @@
 """Training a ticket: masked gradient descent that resumes bit for bit after any interruption.
 
-The order of the data is a function of (seed, epoch) alone: arms and rounds of one seed see the same
-batches, and no random state needs saving. Masks are held by one multiplication of the gradients:
-weights, momenta and weight decay that start at 0.0 off the mask stay at 0.0. Layers of a density
-below `training.sparse_below` train in compressed form instead (see `sparse`).
+The order of the data is a function of (seed, `training.data_order`, epoch) alone: arms and rounds
+of one seed see the same batches, and no random state needs saving. Masks are held by one
+multiplication of the gradients: weights, momenta and weight decay that start at 0.0 off the mask
+stay at 0.0. Layers of a density below `training.sparse_below` train in compressed form instead (see
+`sparse`).
 """
 
 from __future__ import annotations
@@ -349,7 +350,9 @@ def take_epoch(
     run: _Run, data: Batches, steps: int, saver: resume.Saver, stop: Callable[[], bool]
 ) -> None:
     """Take the steps that are left of an epoch. Unless it saves, it never waits for a GPU."""
-    order = stream(run.ticket.seed, "data-order", run.epoch).permutation(len(data.labels))
+    order = data_order(run.ticket.seed, run.spec.data_order, run.epoch).permutation(
+        len(data.labels)
+    )
     batches = torch.from_numpy(order).to(run.device).split(run.spec.batch_size)
     for chosen in batches[run.step : steps]:
         rate = learning_rate(run.spec, run.epoch * steps + run.step, steps)
@@ -363,6 +366,11 @@ def take_epoch(
             )
         if saver.overdue():
             saver.save(run.state())
+
+
+def data_order(seed: int, order: int, epoch: int) -> np.random.Generator:
+    """Return the generator of an epoch's order: the seed's own (`order` 0), or another one."""
+    return stream(seed, "data-order", *((order,) if order else ()), epoch)
 
 
 def is_captured(device: torch.device) -> bool:
