@@ -581,13 +581,13 @@ def test_no_shipped_overlay_mixes_with_the_study_or_another() -> None:
 
 def test_a_shipped_config_reads_every_chain_of_the_bank() -> None:
     read = set()
-    for name in ("bank.yaml", "bank-variants.yaml"):
+    for name in ("bank.yaml", "bank-variants.yaml", "convnet-20-epochs.yaml"):
         config = checked(overlay_file(name))
         for study, entry in config["studies"].items():
             for seed in entry["seeds"]:
                 found = read_bank(BANK / study / f"seed{seed}.h5")
                 check_chain(found, study, seed, study_spec(config, study))
-                assert found.rounds >= rounds(config, study)
+                assert entry["tickets"] == "continue" or found.rounds >= rounds(config, study)
                 read.add((study, f"seed{seed}.h5"))
     assert read == {(path.parent.name, path.name) for path in BANK.rglob("*.h5")}
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from ticketlens.study import going_on
 from ticketlens.study.arms import arm_rounds, arm_seeds, arms_of_all, shown_arms
 from ticketlens.study.catalogue import tables
 from ticketlens.study.catalogue.figures import EXPERIMENTS, FIGURES
@@ -33,15 +32,6 @@ class Plan(Selection):
 
     root: str
     bank: str = "resources/tickets"
-
-    @cached_property
-    def firsts(self) -> going_on.Firsts:
-        """First rounds of the chains that go on. Raises ConfigError for those that cannot."""
-        return going_on.firsts(self.config, self.continued, self.bank)
-
-    def first(self, study: str, seed: int | str) -> int:
-        """Return the first round of a chain that is trained here: 0, unless it goes on."""
-        return self.firsts.get((study, int(seed)), 0)
 
     @cached_property
     def entries(self) -> dict[str, Table]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ticketlens.architecture import is_convolutional, is_residual
 from ticketlens.spec import Spec
-from ticketlens.study import factorial
+from ticketlens.study import factorial, going_on
 from ticketlens.study.arms import arm_rounds, arm_seeds, arms_of_all, recipes
 from ticketlens.study.catalogue.kinds import Measurement, Networks
 from ticketlens.study.studies import round_numbers, study_spec
@@ -68,6 +68,20 @@ class Selection:
     def _of_tickets(self, source: str) -> list[str]:
         studies = self.config["studies"].items()
         return [name for name, study in studies if study.get("tickets", "train") == source]
+
+    @property
+    def bank(self) -> str:
+        """The folder of the ticket bank that chains are rebuilt from."""
+        return "resources/tickets"
+
+    @cached_property
+    def firsts(self) -> going_on.Firsts:
+        """First rounds of the chains that go on. Raises ConfigError for those that cannot."""
+        return going_on.firsts(self.config, self.continued, self.bank)
+
+    def first(self, study: str, seed: int | str) -> int:
+        """Return the first round of a chain that is trained here: 0, unless it goes on."""
+        return self.firsts.get((study, int(seed)), 0)
 
     @cached_property
     def late(self) -> list[str]:

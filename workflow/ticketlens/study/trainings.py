@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import product
 
 from ticketlens.study.arms import donor_seed
-from ticketlens.study.plan import Plan
+from ticketlens.study.selection import Selection
 from ticketlens.study.studies import rounds
 from ticketlens.tickets.construction import needs
 from ticketlens.tickets.recipe import Arm
@@ -15,7 +15,7 @@ Training = tuple[str, int, int, str]
 """Study, seed, round, arm."""
 
 
-def trainings(plan: Plan) -> dict[Training, str]:
+def trainings(plan: Selection) -> dict[Training, str]:
     """Return the stage of every training; one that several stages need is the first one's."""
     found: dict[Training, str] = {}
     for study in plan.trained:
@@ -37,7 +37,7 @@ def trainings(plan: Plan) -> dict[Training, str]:
     return found
 
 
-def _rivals(plan: Plan) -> Iterator[tuple[str, Training, Arm]]:
+def _rivals(plan: Selection) -> Iterator[tuple[str, Training, Arm]]:
     """Yield (stage, training, recipe) of all arms, then of all cells of the factorial."""
     for study in plan.config["studies"]:
         for seed, number, name in plan.made(study):
@@ -47,7 +47,7 @@ def _rivals(plan: Plan) -> Iterator[tuple[str, Training, Arm]]:
             yield "factorial", (study, seed, cell.round, cell.arm), plan.all_arms[cell.arm]
 
 
-def donors(plan: Plan, study: str) -> dict[int, int]:
+def donors(plan: Selection, study: str) -> dict[int, int]:
     """Return the chains that a study's arms need for their masks alone: last round by seed."""
     found: dict[int, int] = {}
     for seed, number, name in plan.made(study) if study in plan.trained else ():
