@@ -147,7 +147,7 @@ rule rebuild:
 
 
 use rule rebuild as go_on with:
-    """Make a ticket of a chain that goes on from the bank: rebuilt, or theta_0 on a new mask."""
+    """Make a ticket of a chain that continues from the bank: rebuilt, or theta_0 on a new mask."""
     input:
         unpack(so_far.of_next_ticket(PLAN)),
     log:

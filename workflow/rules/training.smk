@@ -3,7 +3,7 @@
 
 
 rule train:
-    """Train a ticket by its own spec; an interrupted run goes on where it was."""
+    """Train a ticket by its own spec; an interrupted run continues where it was."""
     input:
         ticket="<results>/checkpoints/{study}/seed{seed}/round{round}/{arm}/ticket.h5",
         dataset=DATASET,

@@ -1,4 +1,4 @@
-"""Rebuild a ticket from the bank, or go on from it: see ticketlens.tickets.bank."""
+"""Rebuild a ticket from the bank, or continue from it: see ticketlens.tickets.bank."""
 
 from ticketlens.checkpoint import read, write
 from ticketlens.jobs.joblog import job_log

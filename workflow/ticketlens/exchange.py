@@ -276,6 +276,10 @@ def ticket(
 
     `spec` is the study's: the layers must be those of its network, on its data set's images. With
     state "trained" the ticket starts from trained weights. Raises as `read`, naming the file.
+
+    >>> exchange.write(ticket, "example.safetensors")
+    >>> exchange.ticket("example.safetensors", ticket.spec, "mine", seed=3, round=4).study
+    'mine'
     """
     opened = open_layers(path, masks, state)
     layers = tuple(opened.load(index) for index in range(len(opened.found.layers)))

@@ -103,7 +103,7 @@ def hidden_stack(
     `inputs` is (samples, features) or (samples, channels, height, width), flattened channel-first
     for linear layers. `network` gives padding and stride of convolutions (default: circular, 1) and
     the activation unless `activation` is given (default: tanh). `residual` says that the caller
-    heeds skips: the formulas of a chain would be silently wrong there. Weights off the mask that
+    uses skips: the formulas of a chain would be silently wrong there. Weights off the mask that
     are not zero are refused, or dropped with `apply_mask` (see `measure.layers`).
     Raises ValueError, saying what is wrong and what is allowed, for layers without weights, shapes
     that do not fit, an unknown activation or padding, inputs that are not finite, and a residual

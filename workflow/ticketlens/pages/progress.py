@@ -41,7 +41,7 @@ class Chain:
     """One chain: its networks trained and to be trained, the run on its way, the expected end.
 
     A chain from the ticket bank has no networks to be trained (`total` 0), arms alone; one that
-    goes on from there has those of its later rounds. `round` is that of the run on its way, None
+    continues from there has those of its later rounds. `round` is that of the run on its way, None
     without one. `arms` are those in training, as (round and name, run). `end` is that of the chain,
     then that of its arms; None if unknown.
     """

@@ -25,7 +25,7 @@ def mask_names() -> list[str]:
 
 
 def shuffled_names() -> list[str]:
-    """Return the mask sources that heed an arm's `shuffle`."""
+    """Return the mask sources that use an arm's `shuffle`."""
     own = [name for name, entry in MASKS.items() if "shuffle" in properties(entry).options]
     return [*own, *SALIENCIES]
 

@@ -1,7 +1,7 @@
-"""Chains that go on from the ticket bank (`tickets: continue`): which round is trained first.
+"""Chains that continue from the ticket bank (`tickets: continue`): which round is trained first.
 
 The bank holds rounds 0 to r of a chain. Their tickets are rebuilt and their accuracies read from
-the histories; training goes on with the ticket of round r, which is trained again if the bank knows
+the histories; training continues with the ticket of round r, trained again if the bank knows
 its history: the next mask needs the trained network, and the bank keeps no trained weights.
 """
 

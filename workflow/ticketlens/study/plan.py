@@ -1,7 +1,7 @@
 """What a config makes: files, tables and figures (`selection` has its studies and arms).
 
 The rules, `cost` and `progress` ask here and in `trainings`, so that they cannot disagree. A `Plan`
-reads nothing but a checked config and, of chains that go on from the ticket bank, how far its files
+reads nothing but a checked config and, of chains that continue from the bank, how far its files
 go; its paths begin with `root`, the results folder (or what stands for it).
 """
 

@@ -47,7 +47,7 @@ class Selection:
 
     @cached_property
     def continued(self) -> list[str]:
-        """Studies whose chains go on from the last ticket of the ticket bank."""
+        """Studies whose chains continue from the last ticket of the ticket bank."""
         return self._of_tickets("continue")
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Chains as far as they are: what `bank_so_far` packs, and what goes on from the ticket bank."""
+"""Chains as far as they are: what `bank_so_far` packs, and what continues from the ticket bank."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def of_chain(plan: Plan) -> Callable[[Wildcards], dict[str, list[str]]]:
     """Return the input function of what is packed: a chain's files as far as it is trained.
 
     `masks` (the next one too) and `trained` networks, from the first round that is trained here
-    on; `earlier`, the file of the bank that the chain goes on from, if it does. Raises ConfigError
+    on; `earlier`, the file of the bank that the chain continues, if it does. Raises ConfigError
     if no network is trained yet.
     """
 

@@ -325,7 +325,7 @@ def ticket(bank: Bank, round_: int) -> Checkpoint:
 
 
 def next_ticket(bank: Bank, mask: Checkpoint) -> Checkpoint:
-    """Put theta_0 on the mask of a later round: the chain goes on from the bank.
+    """Put theta_0 on the mask of a later round: the chain continues from the bank.
 
     Raises BankError as `ticket` does, InvariantError if the mask is another chain's.
     """

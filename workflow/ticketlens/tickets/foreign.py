@@ -240,7 +240,7 @@ def load_layer(path: Any, layer: ForeignLayer, note: Callable[[str], None]) -> L
     """Read one layer: weights float32 in C order, exactly 0.0 off the mask. `note` takes remarks.
 
     Weights of other types are converted to float32, which is exact for float16 and bfloat16; a
-    float64 that is no float32 is rounded, and that is noted. Without a mask the zeros are it.
+    float64 that is not a float32 is rounded, and that is noted. Without a mask the zeros are it.
     Raises ForeignFileError, naming file and layer, for values that are not finite, masks that are
     not 0 and 1 or have another shape, and biases of another length.
     """

@@ -2,7 +2,7 @@
 
 An arm's ticket has the study, seed and round of an IMP ticket and as many weights. The sources are
 functions with an entry in `mask_sources.MASKS` or `weight_sources.WEIGHTS`: the function alone, or
-a `Source` that says which files it reads and which options it heeds.
+a `Source` that says which files it reads and which options it uses.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SALIENCIES: dict[str, tuple[str, ...]] = {
     "synflow": (),
 }
 """Mask sources of `saliency`, which needs torch and so is not imported to read a config; and the
-files that each needs. All of them heed an arm's `shuffle`."""
+files that each needs. All of them use an arm's `shuffle`."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Source:
     """How an arm's masks or weights are drawn, and what is true of it, in one entry of a registry.
 
     `needs`: files that it reads beyond the IMP ticket and theta (fields of `Material`); `options`:
-    keys of an arm that it heeds; a mask source heeds `shuffle` if its counts per layer are its own.
+    keys of an arm that it uses; a mask source uses `shuffle` if its counts per layer are its own.
     `keeps`: where a mask has the IMP ticket's number of weights, in every `layer`, in every layer
     if pruning went by layer (`scope`), or in all hidden layers together (`total`).
     """

@@ -422,7 +422,7 @@ def compressed(
     """Return `model` with its convolutions compressed if their density together is below `below`.
 
     Raises ValueError, naming what is allowed, for an activation that sparse_conv.c does not have
-    and for a network that is no chain of convolutions, with or without skips.
+    and for a network that is not a chain of convolutions, with or without skips.
     """
     *own, _ = masks
     if sum(int(mask.sum()) for mask in own) / sum(mask.size for mask in own) >= below:

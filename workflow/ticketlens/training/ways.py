@@ -1,7 +1,7 @@
 """The ways to compute bfloat16 arithmetic: AMX, AVX-512, AVX2, plain C, all with the same bits.
 
 The fastest that the CPU has and the system grants is taken, or the one that `TICKETLENS_ISA` names.
-It is no part of a spec, as it cannot change a bit; only the time depends on it.
+It is not part of a spec, as it cannot change a bit; only the time depends on it.
 """
 
 from __future__ import annotations

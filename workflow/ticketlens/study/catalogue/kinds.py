@@ -27,7 +27,7 @@ class Figure:
     figure needs no other arms. `options` are names of `study.options`, `fixed` arguments as they
     are. `about` is the rule's docstring. Title, category, arm and density are what the report sorts
     by; `is_key` puts it on top of the front page. A figure is drawn if its tables are made and some
-    study has its `networks`; one `by_request` is no part of `all`.
+    study has its `networks`; one `by_request` is not part of `all`.
     """
 
     function: str
