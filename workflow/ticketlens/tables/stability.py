@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from functools import partial
+from typing import cast
 
 import numpy as np
 
@@ -50,7 +51,11 @@ def rows(
         accuracy = partial(
             _accuracy, activation=one.spec.network.activation, data=read_part(data, part)
         )
-        along = connectivity.errors(one.layers, other.layers, lambda own, of=accuracy: 1 - of(own))
+        along = connectivity.errors(
+            one.layers,
+            other.layers,
+            cast(connectivity.Error, lambda own, of=accuracy: 1 - of(own)),
+        )
         shares = np.linspace(0, 1, len(along))
         found += [
             {
