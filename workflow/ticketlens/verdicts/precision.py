@@ -7,8 +7,9 @@ reference do so when each in turn is left out is what to compare the other arith
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -50,7 +51,7 @@ def interval(values: npt.ArrayLike) -> tuple[float, float]:
     if found.size < 2:
         return float("nan"), float("nan")
     mean, n = float(found.mean()), found.size
-    half = t_quantile(n - 1, (1 + CONFIDENCE) / 2) * float(found.std(ddof=1)) * np.sqrt(1 + 1 / n)
+    half = _quantile(n - 1) * float(found.std(ddof=1)) * np.sqrt(1 + 1 / n)
     half = max(half, 1e-5 * abs(mean))
     return mean - half, mean + half
 
@@ -63,13 +64,14 @@ def coverage(own: pd.DataFrame, reference: pd.DataFrame) -> Coverage:
     itself is leave-one-out, with as many seeds. Values that are not finite, and those without two
     seeds to judge them, are left out.
     """
-    groups = dict(iter(reference.groupby(KEY)))
-    bounds = []
-    for row in own.itertuples():
-        group = groups.get((row.round, row.quantity))
-        bounds.append(
-            None if group is None else interval(_finite(group[group["seed"] != row.seed]))
-        )
+    groups: dict[tuple[Any, Any], list[tuple[Any, float]]] = {}
+    for where, seed, value in _rows(reference):
+        if np.isfinite(value):
+            groups.setdefault(where, []).append((seed, value))
+    bounds = [
+        interval([value for other, value in groups.get(where, ()) if other != seed])
+        for where, seed, _ in _rows(own)
+    ]
     return _judged(own, bounds)
 
 
@@ -116,14 +118,22 @@ def agreement(one: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> tuple
     return (shared / kept if kept else float("nan")), float(other.mean())
 
 
-def _finite(rows: pd.DataFrame) -> npt.NDArray[np.float64]:
-    found = rows["value"].to_numpy(float)
-    return cast(npt.NDArray[np.float64], found[np.isfinite(found)])
+def _rows(table: pd.DataFrame) -> list[tuple[tuple[Any, Any], Any, float]]:
+    """Return ((round, quantity), seed, value) of every row."""
+    columns = (table[name].tolist() for name in ("round", "quantity", "seed", "value"))
+    return [
+        ((number, name), seed, float(value))
+        for number, name, seed, value in zip(*columns, strict=True)
+    ]
 
 
-def _judged(rows: pd.DataFrame, bounds: list[tuple[float, float] | None]) -> Coverage:
-    nan = float("nan")
-    lower, upper = np.array([pair or (nan, nan) for pair in bounds], float).reshape(-1, 2).T
+@functools.cache
+def _quantile(degrees: int) -> float:
+    return t_quantile(degrees, (1 + CONFIDENCE) / 2)
+
+
+def _judged(rows: pd.DataFrame, bounds: list[tuple[float, float]]) -> Coverage:
+    lower, upper = np.array(bounds, float).reshape(-1, 2).T
     value = rows["value"].to_numpy(float)
     is_judged = np.isfinite(value) & np.isfinite(lower)
     is_inside = (lower <= value) & (value <= upper)
