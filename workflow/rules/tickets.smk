@@ -149,7 +149,8 @@ rule rebuild:
 use rule rebuild as go_on with:
     """Make a ticket of a chain that continues from the bank: rebuilt, or theta_0 on a new mask."""
     input:
-        unpack(so_far.of_next_ticket(PLAN)),
+        bank=f"{SHIPPED_BANK}/{{study}}/seed{{seed}}.h5",
+        mask=so_far.of_next_ticket(PLAN),
     log:
         "<logs>/go_on/{study}/seed{seed}/round{round}.log",
     wildcard_constraints:

@@ -12,7 +12,7 @@ from ticketlens.study.studies import rounds
 Wildcards = Mapping[str, str]
 
 
-def of_chain(plan: Plan) -> Callable[[Wildcards], dict[str, list[str]]]:
+def of_chain(plan: Plan) -> Callable[[Wildcards], dict[str, str | list[str]]]:
     """Return the input function of what is packed: a chain's files as far as it is trained.
 
     `masks` (the next one too) and `trained` networks, from the first round that is trained here
@@ -20,7 +20,7 @@ def of_chain(plan: Plan) -> Callable[[Wildcards], dict[str, list[str]]]:
     if no network is trained yet.
     """
 
-    def files(wildcards: Wildcards) -> dict[str, list[str]]:
+    def files(wildcards: Wildcards) -> dict[str, str | list[str]]:
         study, seed = wildcards["study"], int(wildcards["seed"])
         places = _places(plan, study, seed)
         done = _trained(places)
@@ -34,20 +34,19 @@ def of_chain(plan: Plan) -> Callable[[Wildcards], dict[str, list[str]]]:
         return {
             "masks": [f"{place}/mask.h5" for place in places[1 : done + 1]],
             "trained": [f"{place}/trained.h5" for place in places[:done]],
-            "earlier": [_held(plan, study, seed)] if study in plan.continued else [],
+            "earlier": _held(plan, study, seed) if study in plan.continued else [],
         }
 
     return files
 
 
-def of_next_ticket(plan: Plan) -> Callable[[Wildcards], dict[str, str]]:
-    """Return the input function of a ticket that goes on: `bank`, beyond its rounds `mask`, too."""
+def of_next_ticket(plan: Plan) -> Callable[[Wildcards], str | list[str]]:
+    """Return the input function of the mask of a ticket that goes on: [] in rounds of the bank."""
 
-    def files(wildcards: Wildcards) -> dict[str, str]:
+    def files(wildcards: Wildcards) -> str | list[str]:
         study, seed, number = wildcards["study"], int(wildcards["seed"]), int(wildcards["round"])
-        mask = plan.checkpoint(study, seed, number, "imp", "mask.h5")
         is_new = number > plan.first(study, seed)
-        return {"bank": _held(plan, study, seed), **({"mask": mask} if is_new else {})}
+        return plan.checkpoint(study, seed, number, "imp", "mask.h5") if is_new else []
 
     return files
 

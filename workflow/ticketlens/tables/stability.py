@@ -11,7 +11,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from functools import partial
-from typing import cast
 
 import numpy as np
 
@@ -48,31 +47,25 @@ def rows(
     apart = connectivity.distance(one.layers, other.layers)
     found: list[Row] = []
     for part in PARTS:
-        accuracy = partial(
-            _accuracy, activation=one.spec.network.activation, data=read_part(data, part)
-        )
-        along = connectivity.errors(
-            one.layers,
-            other.layers,
-            cast(connectivity.Error, lambda own, of=accuracy: 1 - of(own)),
-        )
+        error = partial(_error, activation=one.spec.network.activation, data=read_part(data, part))
+        along = connectivity.errors(one.layers, other.layers, error)
         shares = np.linspace(0, 1, len(along))
         found += [
             {
                 "study": one.study, "seed": one.seed, "round": one.round, "density": one.density,
                 "part": part, "order": orders[0], "other_order": orders[1], "share": float(share),
-                "error": float(error), "barrier": connectivity.barrier(along),
+                "error": float(wrong), "barrier": connectivity.barrier(along),
                 "distance": apart, "distance_to_pruned": to_pruned,
             }
-            for share, error in zip(shares, along, strict=True)
+            for share, wrong in zip(shares, along, strict=True)
         ]  # fmt: skip
     return found
 
 
-def _accuracy(
+def _error(
     layers: Sequence[checkpoint.Layer], activation: str, data: tuple[np.ndarray, np.ndarray]
 ) -> float:
-    return change.accuracy(layers, activation, *data)
+    return 1 - change.accuracy(layers, activation, *data)
 
 
 def main(arguments: Sequence[str]) -> None:
