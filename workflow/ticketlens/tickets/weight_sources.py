@@ -170,7 +170,8 @@ WEIGHTS: dict[str, WeightSource] = {
     ),
     "scaled": Source(scaled, options=("sigma_w",)),
     "masked-orthogonal": masked_orthogonal,
-    spectral_weights.EXACT: Source(spectral_weights.exact_orthogonal, options=("sigma_w",)),
+    # A text, not a name: the rerun trigger counts this registry by its keys.
+    "exact-orthogonal": Source(spectral_weights.exact_orthogonal, options=("sigma_w",)),
     "approximate-isometry": Source(spectral_weights.approximate_isometry, options=("sigma_w",)),
     "bulk-redrawn": spectral_weights.bulk_redrawn,
     "spikes-removed": spectral_weights.spikes_removed,
