@@ -186,9 +186,8 @@ def test_an_arm_that_is_the_imp_ticket_is_refused() -> None:
 def test_an_unknown_source_is_named() -> None:
     with pytest.raises(ValueError, match=r"arms\.x\.mask is 'none'; allowed: \['dense-small'"):
         construct("x", material(mask="none"))
-    with pytest.raises(
-        ValueError, match=r"arms\.x\.weights is 'none'; allowed: \['approximate-isometry'"
-    ):
+    allowed = r"arms\.x\.weights is 'none'; allowed: \['approximate-isometry'"
+    with pytest.raises(ValueError, match=allowed):
         construct("x", material(weights="none"))
 
 

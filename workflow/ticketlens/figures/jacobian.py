@@ -17,41 +17,57 @@ from ticketlens.figures.nulls import against_nulls, draw_nulls
 
 BIN = 0.1  # of log10 s²
 BINS_PER_POINT = 4  # a spectrum has about a thousand values
+BINS_OF_FEW = 6  # that of the logits has ten an image
+JACOBIANS = {
+    "hidden": "density of $\\log_{10} s^2$\nhidden, $dh^L/dh^1$",
+    "logits": "density of $\\log_{10} s^2$\ninput to output",
+}
 DECADES = 10.0  # of s² shown below the largest at most; the tail below is long and thin
 DENSITIES = 6
 
 
 def jacobian_spectrum(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
-    """Density of log10 s², the squared singular values of dh^L/dh^1, at a few densities.
+    """Density of log10 s², the squared singular values of two Jacobians, at a few densities.
 
-    `table` is jacobian_spectrum.csv. Mean over seeds; the area under a line is the share of the
-    values that the masks do not force to be zero. Dashed: free probability for the dense network.
+    `table` is jacobian_spectrum.csv. Top: dh^L/dh^1, hidden to hidden, with free probability for
+    the dense network (dashed). Bottom: input to output, d logits/d pixels: one value a logit. Mean
+    over seeds; the area under a line is the share of the values that the masks do not force to be
+    zero.
     """
     rows, studies = plotting.selected(table, titles, "init")
-    rows = rows[rows["jacobian"] == "hidden"]
-    figure, axes = plotting.study_panels(rows, studies, titles)
+    shown = [name for name in JACOBIANS if (rows["jacobian"] == name).any()]
+    figure, axes = plotting.study_panels(rows, studies, titles, len(shown))
     scale = plotting.density_scale(rows)
-    for axis, study in zip(axes[0], studies, strict=True):
-        own = rows[rows["study"] == study]
-        for number in plotting.spread(own["round"], DENSITIES):
-            group = own[own["round"] == number]
-            colour = scale.colour(group["density"].mean())
-            mean = group.groupby("log10_s2")["density_log10"].mean().reset_index()
-            mean = mean.groupby(mean.index // BINS_PER_POINT).mean()
-            axis.plot(mean["log10_s2"], mean["density_log10"], color=colour, lw=1.1)
-        theory = own.groupby("log10_s2")["density_theory"].mean()
-        axis.plot(theory.index, theory, color="black", ls="--", lw=1.1)
-        seen = own.loc[own["density_log10"] > 5e-3, "log10_s2"]
-        lowest = max(seen.max() - DECADES, seen.min() - 0.2)
-        axis.set_xlim(lowest, seen.max() + 0.4)
-        _say_what_is_below(axis, own, lowest)
-        axis.set_ylim(bottom=0)
-        axis.set_xlabel(r"$\log_{10} s^2$")
-    plotting.label_rows(axes, r"density of $\log_{10} s^2$")
+    for column, study in enumerate(studies):
+        for axis, name in zip(axes[:, column], shown, strict=True):
+            own = rows[(rows["study"] == study) & (rows["jacobian"] == name)]
+            _draw_spectra(axis, own, name, scale)
+    plotting.label_rows(axes, *(JACOBIANS[name] for name in shown))
     scale.bar(figure, axes.ravel())
     lines = [Line2D([], [], color="0.35"), Line2D([], [], color="black", ls="--")]
     plotting.legend(figure, lines, ["tickets", "free probability, dense network"])
     return figure
+
+
+def _draw_spectra(axis: Axes, own: pd.DataFrame, name: str, scale: plotting.DensityScale) -> None:
+    """Draw the spectra of one study's Jacobian `name`, one line per density."""
+    axis.set_xlabel(r"$\log_{10} s^2$")
+    if own.empty:
+        return
+    points = BINS_PER_POINT if name == "hidden" else BINS_OF_FEW
+    for number in plotting.spread(own["round"], DENSITIES):
+        group = own[own["round"] == number]
+        colour = scale.colour(group["density"].mean())
+        mean = group.groupby("log10_s2")["density_log10"].mean().reset_index()
+        mean = mean.groupby(mean.index // points)[["log10_s2", "density_log10"]].mean()
+        axis.plot(mean["log10_s2"], mean["density_log10"], color=colour, lw=1.1)
+    theory = own.groupby("log10_s2")["density_theory"].mean()
+    axis.plot(theory.index, theory, color="black", ls="--", lw=1.1)
+    seen = own.loc[own["density_log10"] > 5e-3, "log10_s2"]
+    lowest = max(seen.max() - DECADES, seen.min() - 0.2)
+    axis.set_xlim(lowest, seen.max() + 0.4)
+    _say_what_is_below(axis, own, lowest)
+    axis.set_ylim(bottom=0)
 
 
 def _say_what_is_below(axis: Axes, own: pd.DataFrame, lowest: float) -> None:

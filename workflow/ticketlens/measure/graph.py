@@ -17,6 +17,7 @@ from itertools import pairwise
 from typing import Any, Literal, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from ticketlens.measure.weights import correlation
 
@@ -297,3 +298,18 @@ def _check_chain(masks: Sequence[np.ndarray]) -> None:
                 f"masks {index} and {index + 1} have shapes {mask.shape} and {next_mask.shape}: "
                 "the inputs of a layer are the outputs of the one before"
             )
+
+
+def ramanujan_ratio(mask: npt.NDArray[np.bool_]) -> float:
+    """Return the mask's second singular value over √(d_in − 1) + √(d_out − 1), mean degrees.
+
+    A bipartite graph with a ratio of at most 1 is Ramanujan: it mixes as fast as its degrees allow.
+    Irregular degrees alone raise it. NaN where a mean degree is below 1.
+    """
+    matrix = mask.reshape(len(mask), -1).astype(np.float64)
+    degrees = matrix.sum() / matrix.shape[0], matrix.sum() / matrix.shape[1]
+    if min(degrees) < 1:
+        return float("nan")
+    bound = sum(np.sqrt(degree - 1) for degree in degrees)
+    values = np.linalg.svd(matrix, compute_uv=False)
+    return float(values[1] / bound) if bound else float("nan")

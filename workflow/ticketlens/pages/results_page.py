@@ -93,6 +93,19 @@ class Numbers:
             raise LookupError(f"{self.folder}: {table} has {len(rows)} rows with {where}")
         return rows.iloc[0]
 
+    def layers(self, table: str, column: str, weights: str = "", **where: Any) -> float:
+        """Return the mean of a column over hidden layers and seeds, weighted by another column.
+
+        Raises LookupError without rows.
+        """
+        rows = self.table(table)
+        for name, value in where.items():
+            rows = rows[rows[name] == value]
+        rows = rows[rows["name"] != "readout"]
+        if rows.empty:
+            raise LookupError(f"{self.folder}: {table} has no rows with {where}")
+        return float(np.average(rows[column], weights=rows[weights] if weights else None))
+
     def mean(
         self, quantity: str, round: int, study: str = "fcnet-normal", arm: str = "imp",
         digits: int = 2, bounds: bool = True,
