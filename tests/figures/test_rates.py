@@ -24,14 +24,14 @@ def test_across_rates_tickets_that_win_keep_fewer_of_the_largest_initial_weights
     """The page's sentence: at 0.03 tickets win most and are farthest from |theta_0|'s mask."""
     accuracy, tables = rates.published(PUBLISHED)
     overlap = tables["mask_overlap"]
-    own = overlap[(overlap["round"] == 7) & (overlap["other"] == "largest theta_0")]
+    own = overlap[(overlap["round"] == 7) & (overlap["network"] == "largest theta_0")]
     kept = own[own["name"] != "readout"].groupby("study")["overlap"].mean()
     gain = rates.gains(accuracy).query("round == 7").groupby("study")["gain"].mean()
     order = ["fcnet-normal-rate-0-003", "fcnet-normal", "fcnet-normal-rate-0-03"]
     assert kept[order].is_monotonic_decreasing and gain[order].is_monotonic_increasing
     chance = own.groupby("study")["chance"].mean()
     assert (kept > 2 * chance).all(), "far from random all the same"
-    others = overlap[(overlap["other"] == "next seed") & (overlap["name"] != "readout")]
+    others = overlap[(overlap["network"] == "next seed") & (overlap["name"] != "readout")]
     seeds = others.groupby("round")[["overlap", "chance"]].mean()
     assert (seeds["overlap"] - seeds["chance"]).abs().max() < 0.005, "masks of two seeds: chance"
 

@@ -31,7 +31,7 @@ SHOWN: dict[str, Property] = {
     **{name: PROPERTIES[name] for name in ("weight_std", "chi", "gradient", "ntk_trace")},
     "label_alignment": PROPERTIES["label_alignment"],
     "selection": Property(
-        "mask_overlap", "overlap", r"kept by $|\theta_0|$ too", {"other": "largest theta_0"}
+        "mask_overlap", "overlap", r"kept by $|\theta_0|$ too", {"network": "largest theta_0"}
     ),
 }
 """Properties that are drawn against the gain."""
