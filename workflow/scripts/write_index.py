@@ -1,18 +1,12 @@
 """Write the front page of the results: see ticketlens.pages.frontpage."""
 
 import json
-import logging
-from dataclasses import replace
 from pathlib import Path
 
 from ticketlens.files.atomic import write_text
-from ticketlens.jobs.joblog import job_log
+from ticketlens.jobs.joblog import job_log, log
 from ticketlens.pages import completeness, frontpage_data, one_minute
-from ticketlens.pages.frontpage import Page, pictures_of, render
-from ticketlens.pages.pictures import picture
-
-log = logging.getLogger(__name__)
-REFERENCE = "The reference study: 8 × 256 tanh networks on CIFAR-10, 50 epochs a level."
+from ticketlens.pages.frontpage import Page, after_reference, pictures_of, render
 
 
 def main(snakemake) -> None:
@@ -37,13 +31,7 @@ def main(snakemake) -> None:
         cpus={study: completeness.sentence(kinds) for study, kinds in cpus.items()},
     )
     if given.get("reference"):
-        # A rehearsal decides nothing: the answers that there are come first.
-        answers, figure = given.reference
-        page = replace(
-            page,
-            minute=one_minute.of_page(Path(answers).read_text(encoding="utf-8")),
-            first=picture("accuracy", figure, REFERENCE),
-        )
+        page = after_reference(page, *given.reference)
     texts = [Path(path).read_text(encoding="utf-8") for path in (given.template, given.script)]
     write_text(snakemake.output.page, render(page, *texts))
 

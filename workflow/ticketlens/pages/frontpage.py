@@ -12,7 +12,7 @@ import base64
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,13 +22,15 @@ from jinja2 import Environment, StrictUndefined
 
 from ticketlens.pages.frontpage_data import RunTime, studies, summary
 from ticketlens.pages.numbers import duration, number
-from ticketlens.pages.one_minute import Row
+from ticketlens.pages.one_minute import Row, of_page
 from ticketlens.pages.pictures import Picture
 from ticketlens.pages.pictures import picture as read_picture
 from ticketlens.study.catalogue import figures, tables
 
 # A word and a sign for each verdict: colour only underlines it.
 SIGNS = {"supported": "✓", "contradicted": "✗", "inconclusive": "?"}
+
+REFERENCE = "The reference study: 8 × 256 tanh networks on CIFAR-10, 50 epochs a level."
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,15 @@ def pictures_of(paths: Sequence[str], captions: Sequence[str]) -> list[Picture]:
         read_picture(name, path, caption(texts.get(figures.key(name), ""), name))
         for name, path in named.items()
     ]
+
+
+def after_reference(page: Page, answers: str, figure: str) -> Page:
+    """Return the page of a rehearsal, which decides nothing: the reference's answers come first.
+
+    `answers` and `figure` are the files of the reference's page and of its accuracy.
+    """
+    minute = of_page(Path(answers).read_text(encoding="utf-8"))
+    return replace(page, minute=minute, first=read_picture("accuracy", figure, REFERENCE))
 
 
 def caption(text: str, figure: str) -> str:
