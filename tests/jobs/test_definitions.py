@@ -133,6 +133,18 @@ def test_fields_defaults_decorators_and_methods_count_with_their_class(project: 
     assert project(main=main.replace("size: int", "size: float")) == found
 
 
+def test_a_field_named_as_a_module_reads_nothing_of_it(project: Project) -> None:
+    main = (
+        "from dataclasses import dataclass\nfrom lens import masks\n@dataclass\nclass Box:\n"
+        "    masks: list[int]\ndef run():\n    return Box([1])\n"
+    )
+    found = project(main=main, masks=MASKS)
+    assert project(main=main, masks=MASKS + "\nUNUSED = 1\n") == found
+    used = main.replace("Box([1])", "Box(masks.cut(1))")
+    changed = project(main=used, masks=MASKS.replace("minimum", "maximum"))
+    assert project(main=used, masks=MASKS) != changed
+
+
 def test_a_local_name_hides_a_definition(project: Project) -> None:
     main = (
         "from lens.masks import cut\nfrom lens.sizes import SIZE\ndef run(cut):\n    return cut\n"

@@ -64,7 +64,7 @@ def depending(jobs: list[Job], rules: set[str]) -> set[str]:
     [
         ("tickets/pruning", 'kind="stable"', 'kind="mergesort"'),
         ("training/loop", "EVALUATION_BATCH = 1000", "EVALUATION_BATCH = 999"),
-        ("figures/style", "mpl.rcParams.update(STYLE)", "mpl.rcParams.update({**STYLE})"),
+        ("figures/style", "rcParams.update(cast(Any, STYLE))", "rcParams.update({**STYLE})"),
     ],
 )
 def test_an_edited_definition_plans_the_rules_that_reach_it_and_what_depends_on_them(

@@ -181,7 +181,8 @@ class _Form(ast.NodeTransformer):
             self._name_texts([value])
             return ast.Assign(targets=[target], value=value)
         node.annotation = ast.Constant(_read_by_dataclasses(node.annotation))
-        return self.generic_visit(node)
+        # A field without a value reads nothing, also where a module has the field's name.
+        return self.generic_visit(node) if node.value else node
 
     def visit_Assign(self, node: ast.Assign) -> Any:
         if self.is_local:
