@@ -116,7 +116,7 @@ def _() -> bool:
     return bool(np.all(orthogonal > 0) and np.all(orthogonal > normal))
 
 
-@conclusion("the excess of the Jacobian is more than twice as large from round 4 on")
+@conclusion("The excess of the Jacobian is more than twice as large from round 4 on")
 def _() -> bool:
     def excess(study: str, round_: int) -> float:
         return NORMAL.estimate("isometry", "excess", round_, study=study, network="ticket").mean
@@ -149,7 +149,7 @@ def _() -> bool:
     )
 
 
-@conclusion("and at the best validation epoch no gain shows at round 7")
+@conclusion("At the best validation epoch no gain shows at round 7")
 def _() -> bool:
     return accuracy(BEST, 7, minus=0).lower > 0 >= _orthogonal_gain().lower
 

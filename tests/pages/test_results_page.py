@@ -8,12 +8,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from PIL import Image
 from scipy import stats
 
 import photograph
 from ticketlens.files.csv_tables import check_unique, read_table
+from ticketlens.pages.claims_page import page as claims_page
 from ticketlens.pages.results_page import Numbers, render
+from ticketlens.study.claim_plan import Plan
+from ticketlens.verdicts.claims import TABLES, judge_claims
+from ticketlens.verdicts.study_values import nothing
 from workflow_tools import REPOSITORY
 
 PUBLISHED = REPOSITORY / "docs" / "results"
@@ -149,6 +154,44 @@ def test_the_first_page_is_short_and_begins_with_a_minute() -> None:
     prose = re.sub(r"^(\||!|\*|#|- ).*$", "", page, flags=re.M)
     sentences = re.split(r"(?<=[.:?])\s+", " ".join(prose.split()))
     assert max(len(sentence.split()) for sentence in sentences) <= 40
+
+
+PROSE = ["results/details.md", "results/zero-shot/README.md", "theory.md"]
+
+
+@pytest.mark.parametrize(
+    "name", [*PROSE, "results/README.md", "results/convnet-20-epochs/README.md"]
+)
+def test_no_sentence_of_a_page_of_results_is_longer_than_forty_words(name: str) -> None:
+    page = (REPOSITORY / "docs" / name).read_text(encoding="utf-8")
+    page = re.sub(r"```.*?```", "", page, flags=re.S)
+    page = re.sub(r"^(\||!|#|\*(?!\*)|    ).*$", "", page, flags=re.M)
+    paragraphs = re.split(r"\n\s*\n|^\s*- ", re.sub(r"\[[−+\d., ]+\]", "", page), flags=re.M)
+    sentences = [s for p in paragraphs for s in re.split(r"(?<=[.:?])\s+", " ".join(p.split()))]
+    assert len(sentences) > 10
+    assert [sentence for sentence in sentences if len(sentence.split()) > 40] == []
+
+
+def test_the_claims_of_the_reduced_convnet_are_judged_by_todays_rules() -> None:
+    folder = PUBLISHED / "convnet"
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    tables = {
+        name: read_table(path)
+        if (path := folder / "tables" / f"{name}.csv").exists()
+        else nothing()
+        for name in TABLES
+    }
+    titles = {name: study["title"] for name, study in config["studies"].items()}
+    contrasts = config["contrasts"]
+    plan = Plan(
+        **config["claims"],
+        margin=contrasts["margin"],
+        planned=contrasts["arms"],
+        planned_round=contrasts["round"],
+    )
+    text = claims_page(*judge_claims(tables, plan, titles), plan, titles)
+    rules = text.split("## At a glance")[1].split("\n## ConvNet")[0]
+    assert rules in (folder / "claims.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["README.md", "details.md", "claims.md"])
