@@ -27,6 +27,7 @@ def run(path: Path) -> Any:
     mpl.use("agg")
     import matplotlib.pyplot as plt
 
+    plt.close("all")  # figures that others left open in this process are not the notebook's
     notebook = nbformat.read(path, as_version=4)
     names: dict[str, Any] = {}
     for number, cell in enumerate((c for c in notebook.cells if c.cell_type == "code"), start=1):
