@@ -125,6 +125,16 @@ def test_a_plugin_counts_for_the_jobs_that_use_its_entry_and_for_no_others(tmp_p
         (f"{MINE}CRITERIA['magnitude'] = mine\n", "line 20: CRITERIA has 'magnitude' already"),
         (f"{MINE}KEY = 'a'\nCRITERIA[KEY] = mine\n", "line 21: the key of CRITERIA must stand"),
         (f"{MINE}CRITERIA.update(third=mine)\n", r"adds \['third'\] to CRITERIA in a way"),
+        (f"{MINE}CRITERIA['mine'] = other\n", "line 20: CRITERIA has 'mine' from line 18 already"),
+        (f"{MINE}del CRITERIA['magnitude']\n", r"mine.py: \['magnitude'\] of CRITERIA changed"),
+        (f"{MINE}CRITERIA.update(random=mine)\n", r"mine.py: \['random'\] of CRITERIA changed"),
+        (f"{MINE}raise SystemExit(3)\n", "plugin mine.py, line 20: ends the program"),
+        (MINE.replace("tickets.pruning", "pruning"), "line 18: ticketlens.pruning has no registry"),
+        (MINE.replace("CRITERIA", "CRITERIUM"), "ticketlens.tickets.pruning has no registry CRIT"),
+        (
+            "from ticketlens.spec import Spec\nSpec['a'] = 1\n",
+            "ticketlens.spec has no registry Spec",
+        ),
         ("x = 1\n", "adds nothing"),
     ],
 )
@@ -141,6 +151,7 @@ def test_a_plugin_that_does_not_work_is_refused_with_its_line(
         ("mine.py", "allowed: a list of Python files"),
         (["mine.txt"], "allowed: a Python file"),
         (["absent.py"], "absent.py': no such file in"),
+        (["a\0.py"], "embedded null byte"),
     ],
 )
 def test_what_is_no_list_of_plugins_is_refused(paths: object, message: str) -> None:
@@ -172,7 +183,8 @@ def test_a_job_loads_plugins_and_its_log_names_the_line_of_an_error(tmp_path: Pa
 def test_a_plugin_is_loaded_by_what_needs_it_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = "from ticketlens.measure.conv.nowhere import THINGS\n\nTHINGS['a'] = 1\n"
+    monkeypatch.delitem(sys.modules, "ticketlens.networks", raising=False)
+    text = "import nowhere\n\nfrom ticketlens.networks import FAMILIES\n\nFAMILIES['a'] = 1\n"
     plugins.use([write(tmp_path, text, "yours.py")])
     assert not any("yours" in name for name in sys.modules), "it would fail at its import"
 

@@ -48,7 +48,10 @@ def use(paths: object) -> list[Path]:
     """
     if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
         raise PluginError(f"plugins is {paths!r}; allowed: a list of Python files, [mine.py]")
-    files = [Path(path).expanduser().resolve() for path in paths]
+    try:
+        files = [Path(path).expanduser().resolve() for path in paths]
+    except (RuntimeError, ValueError) as error:  # no such home, a null character
+        raise PluginError(f"plugins is {paths!r}: {error}") from None
     for path, file in zip(paths, files, strict=True):
         if file.suffix != ".py" or not file.stem.isidentifier():
             raise PluginError(
@@ -64,8 +67,23 @@ def use(paths: object) -> list[Path]:
                 f"plugin {path}: adds nothing; it should import a registry of ticketlens and add "
                 'to it at its top level, as in CRITERIA["mine"] = mine'
             )
+        _check_registries(file)
     os.environ[VARIABLE] = os.pathsep.join(map(str, files))
-    load()
+    own = [addition for file in files for addition in additions(file)]
+    before = {place: dict(found) for place, found in _registries(own).items()}
+    try:
+        load()
+    except SystemExit as error:
+        raise PluginError(
+            f"plugin {line_of(error, files)}: ends the program; a plugin should only define"
+        ) from None
+    for place, found in _registries(own).items():
+        old = before.get(place, {})
+        if changed := sorted(key for key in old if found.get(key) is not old[key]):
+            raise PluginError(
+                f"plugins {', '.join(map(str, paths))}: {changed} of {place[1]} changed, which the "
+                "rerun trigger cannot see; choose other names"
+            )
     return files
 
 
@@ -123,6 +141,39 @@ def _additions(file: Path, module: ast.Module) -> Iterator[Addition]:
                 "as text, so that the rerun trigger can read it"
             )
         yield Addition(*imported[name], target.slice.value, statement.lineno, name)
+
+
+def _check_registries(file: Path) -> None:
+    """Raise PluginError for an entry of a registry that is not there, and for one that is twice.
+
+    A plugin runs in jobs that load its registries' modules: with a wrong name it never would.
+    """
+    lines: dict[tuple[str, str, str], int] = {}
+    for own in additions(file):
+        where = f"plugin {file.name}, line {own.line}"
+        if own.registry not in _assigned(own.module):
+            raise PluginError(
+                f"{where}: {own.module} has no registry {own.registry}; import it from the module "
+                "where it stands"
+            )
+        entry = (own.module, own.registry, own.key)
+        if lines.setdefault(entry, own.line) != own.line:
+            raise PluginError(
+                f"{where}: {own.registry} has {own.key!r} from line {lines[entry]} already; "
+                "choose another name"
+            )
+
+
+def _assigned(module: str) -> frozenset[str]:
+    """Return the names that a module of the library assigns at its top level; none if it is not."""
+    base = Path(__file__).resolve().parents[1].joinpath(*module.split(".")[1:])
+    for file in (base.with_suffix(".py"), base / "__init__.py"):
+        if file.is_file():
+            body = ast.parse(file.read_bytes()).body
+            targets = [t for line in body if isinstance(line, ast.Assign) for t in line.targets]
+            targets += [line.target for line in body if isinstance(line, ast.AnnAssign)]
+            return frozenset(t.id for t in targets if isinstance(t, ast.Name))
+    return frozenset()
 
 
 def _imported(module: ast.Module) -> Iterator[tuple[str, tuple[str, str]]]:
