@@ -226,6 +226,21 @@ def test_unknown_criteria_and_scopes_are_refused(pruning, message):
         prune(network(), network(), pruning, 0, 1)
 
 
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        (lambda weight: weight.sum(1), "hidden1: scores of shape .*; allowed: one per weight"),
+        (lambda weight: np.full(weight.shape, np.nan), "hidden1: .* of kept weights are NaN"),
+    ],
+)
+def test_scores_that_are_no_number_per_weight_are_refused(monkeypatch, scores, message):
+    """Sorting puts NaN last, so that such weights would be kept without a word."""
+    criterion = lambda trained, initial, rng: scores(trained)  # noqa: E731
+    monkeypatch.setitem(pruning.CRITERIA, "mine", criterion)
+    with pytest.raises(ValueError, match=f"criterion 'mine': layer {message}"):
+        prune(network(), network(), PruningSpec(criterion="mine"), 0, 1)
+
+
 def test_networks_that_do_not_belong_together_are_refused():
     other = [np.arange(prod(shape)).reshape(shape) % 2 == 0 for shape in SIZES]
     with pytest.raises(

@@ -126,8 +126,9 @@ def prune(
     its kept weights; with scope "global" the hidden layers lose `rate` of their pooled kept ones.
     The readout loses `readout_rate` of its own in both. Random criteria draw from the stream
     (seed, "prune", round, layer).
-    Raises ValueError for an unknown criterion or scope, or where a layer would lose all its
-    weights, naming it; InvariantError where the trained mask is not the ticket's.
+    Raises ValueError for an unknown criterion or scope, scores that are not a number per weight,
+    or where a layer would lose all its weights, naming it; InvariantError where the trained mask
+    is not the ticket's.
     """
     if pruning.criterion not in CRITERIA:
         raise ValueError(f"pruning.criterion is {pruning.criterion!r}; allowed: {sorted(CRITERIA)}")
@@ -147,6 +148,8 @@ def prune(
         )
         for after, before in zip(trained, initial, strict=True)
     ]
+    for layer, own in zip(trained, scores, strict=True):
+        _check_scores(own, layer, pruning.criterion)
     old = [layer.mask for layer in trained]
     names = [layer.name for layer in trained]
     groups = [[names.index(name) for name in own] for own in _groups(names, pruning.scope)]
@@ -165,6 +168,24 @@ def prune(
         ranked = (np.concatenate([own[i].ravel() for i in group]) for own in (old, masks, scores))
         check_lowest(*cast(Triple, ranked), ", ".join(names[i] for i in group))
     return tuple(masks)
+
+
+def _check_scores(scores: np.ndarray, layer: Layer, criterion: str) -> None:
+    """Raise ValueError for scores of another shape than the weights, or NaN at a kept weight.
+
+    NaN would be ranked highest without a word.
+    """
+    shape = np.shape(scores)
+    if shape != layer.mask.shape:
+        raise ValueError(
+            f"pruning.criterion {criterion!r}: layer {layer.name}: scores of shape {shape}; "
+            f"allowed: one per weight, {layer.mask.shape}"
+        )
+    if unknown := np.count_nonzero(np.isnan(np.asarray(scores)[np.asarray(layer.mask, bool)])):
+        raise ValueError(
+            f"pruning.criterion {criterion!r}: layer {layer.name}: {unknown} scores of kept "
+            "weights are NaN; allowed: numbers"
+        )
 
 
 def _prune_group(
