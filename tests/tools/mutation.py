@@ -65,6 +65,7 @@ TARGETS = (
         ),
     ),
     Target("tickets/bank.py", ("tickets/test_bank.py", "root/test_bank_facade.py")),
+    Target("tickets/bank_file.py", ("tickets/test_bank.py", "root/test_bank_facade.py")),
     Target("bank.py", ("root/test_bank_facade.py",)),
     Target("verdicts/inference.py", ("verdicts/test_inference.py",)),
     Target("measure/signal.py", ("measure/test_signal.py",)),
