@@ -14,7 +14,7 @@ from torch.nn import functional
 from core_tools import same_bits
 from ticketlens.checkpoint import check
 from ticketlens.networks import ACTIVATIONS, build
-from ticketlens.training import compiled, loop, sparse
+from ticketlens.training import compiled, gradients_sparse, loop, sparse
 from ticketlens.training.loop import train
 
 # 108 inputs and 100 neurons: two blocks of columns, straight and transposed.
@@ -150,7 +150,7 @@ def test_gradients_written_out_have_the_bits_of_autograd(make_ticket, activation
         build(ticket, "onednn", masked=False), masks, ticket.spec.network, spec
     )
     images, labels = batch(count)
-    loss, logits, found = sparse.gradients(model)(images, labels)
+    loss, logits, found = gradients_sparse.gradients(model)(images, labels)
     exact = model(images)
     expected = functional.cross_entropy(exact, labels)
     by_autograd = torch.autograd.grad(expected, list(model.parameters()))
@@ -158,7 +158,7 @@ def test_gradients_written_out_have_the_bits_of_autograd(make_ticket, activation
     assert same_bits(logits.contiguous().numpy(), exact.detach().contiguous().numpy())
     for one, other in zip(found, by_autograd, strict=True):
         assert same_bits(one.numpy(), other.contiguous().numpy())
-    assert sparse.gradients(build(ticket, masked=False)) is None
+    assert gradients_sparse.gradients(build(ticket, masked=False)) is None
 
 
 @pytest.mark.parametrize("count", [16, 17, 128])

@@ -14,7 +14,7 @@ from torch import nn
 from core_tools import same_bits
 from ticketlens.checkpoint import check
 from ticketlens.networks import build
-from ticketlens.training import loop, sparse, sparse_conv, ways
+from ticketlens.training import evaluation, sparse, sparse_conv, ways
 from ticketlens.training.loop import train
 
 CONV = {"family": "convolutional", "hidden_layers": 3, "width": 6}
@@ -230,5 +230,5 @@ def test_evaluation_takes_the_memory_of_a_batch(make_ticket):
     images = torch.zeros(1000, 3, 6, 6)
     with torch.inference_mode():
         model(images)
-    assert loop.EVALUATION_BATCH >= len(images) > sparse_conv.CHUNK
+    assert evaluation.EVALUATION_BATCH >= len(images) > sparse_conv.CHUNK
     assert len(model.memory["last"]) == 6 * 6 * 6 * sparse_conv.CHUNK

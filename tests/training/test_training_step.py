@@ -14,7 +14,7 @@ from ticketlens.files.dataset import read_part
 from ticketlens.networks import build
 from ticketlens.seeds import stream
 from ticketlens.spec import TrainingSpec
-from ticketlens.training import loop
+from ticketlens.training import evaluation, loop
 from ticketlens.training.loop import learning_rate, train
 
 CONV = {"family": "convolutional", "width": 4}
@@ -184,10 +184,12 @@ def test_a_whole_run_equals_the_reference_run(make_ticket, prepared, options, ke
 def test_evaluation_equals_a_naive_loop_whatever_the_batch(
     make_ticket, prepared, monkeypatch, batch
 ):
-    monkeypatch.setattr(loop, "EVALUATION_BATCH", batch)
+    monkeypatch.setattr(evaluation, "EVALUATION_BATCH", batch)
     ticket = make_ticket(0.5)
     images, labels = (torch.from_numpy(array) for array in read_part(prepared, "test"))
-    loss, accuracy = loop.evaluate(build(ticket, masked=False), loop.Batches(images, labels))
+    loss, accuracy = evaluation.evaluate(
+        build(ticket, masked=False), evaluation.Batches(images, labels)
+    )
     expected = naive(Reference(ticket), images.double(), labels)
     assert (loss, accuracy) == (pytest.approx(expected[0], abs=1e-6), expected[1])
 

@@ -63,7 +63,7 @@ def depending(jobs: list[Job], rules: set[str]) -> set[str]:
     ("module", "old", "new"),
     [
         ("tickets/pruning", 'kind="stable"', 'kind="mergesort"'),
-        ("training/loop", "EVALUATION_BATCH = 1000", "EVALUATION_BATCH = 999"),
+        ("training/evaluation", "EVALUATION_BATCH = 1000", "EVALUATION_BATCH = 999"),
         ("figures/style", "rcParams.update(cast(Any, STYLE))", "rcParams.update({**STYLE})"),
     ],
 )

@@ -13,7 +13,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,31 +23,23 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ticketlens.checkpoint import CURVES, Checkpoint, Layer
-from ticketlens.files.dataset import PreparedDataset, normalise, read_pixels
+from ticketlens.files.dataset import PreparedDataset
 from ticketlens.networks import build
 from ticketlens.seeds import stream
 from ticketlens.spec import TrainingSpec
 from ticketlens.tickets.pruning import InvariantError
 from ticketlens.training import cpu, resume, sparse
+from ticketlens.training.evaluation import Batches, _load, evaluate
 from ticketlens.training.memory import keep_freed_memory
 from ticketlens.training.optimization import learning_rate, prepare_device
 from ticketlens.training.step import Captured, Step
 
 log = logging.getLogger(__name__)
-EVALUATION_BATCH = 1000
 LOG_SECONDS = 20.0
 
 
 class DivergedError(ArithmeticError):
     """The loss became infinite or NaN."""
-
-
-@dataclass(frozen=True)
-class Batches:
-    """Images and labels of one part of the data, on the device."""
-
-    images: Tensor
-    labels: Tensor
 
 
 def train(
@@ -130,20 +122,6 @@ def train(
         trained.history["final_test_accuracy_best_validation"], run.best_epoch,
     )  # fmt: skip
     return trained, run.theta_k()
-
-
-def evaluate(model: nn.Module, data: Batches) -> tuple[float, float]:
-    """Return mean cross-entropy and accuracy over all of `data`."""
-    loss = torch.zeros((), dtype=torch.float64, device=data.labels.device)
-    correct = torch.zeros((), dtype=torch.int64, device=data.labels.device)
-    with torch.inference_mode():
-        for images, labels in zip(
-            data.images.split(EVALUATION_BATCH), data.labels.split(EVALUATION_BATCH), strict=True
-        ):
-            logits = model(images)
-            loss += nn.functional.cross_entropy(logits, labels, reduction="sum")
-            correct += (logits.argmax(1) == labels).sum()
-    return loss.item() / len(data.labels), correct.item() / len(data.labels)
 
 
 class _Run:
@@ -405,22 +383,4 @@ def _with_parameters(layers: tuple[Layer, ...], values: list[np.ndarray]) -> tup
     return tuple(
         replace(layer, weight=weight, bias=bias)
         for layer, weight, bias in zip(layers, values[::2], values[1::2], strict=True)
-    )
-
-
-def _load(data: PreparedDataset, part: str, device: torch.device) -> Batches:
-    """Return a part on the device, normalised in pieces: what is freed stays with the process."""
-    pixels, labels = read_pixels(data, part)
-    count, height, width, channels = pixels.shape
-    images = torch.empty(count, channels, height, width)
-    for first in range(0, count, EVALUATION_BATCH):
-        some = slice(first, first + EVALUATION_BATCH)
-        images[some] = torch.from_numpy(normalise(pixels[some], data.mean, data.std))
-    return Batches(images.to(device), _aligned(labels).to(device))
-
-
-def _aligned(array: np.ndarray) -> Tensor:
-    """Copy to torch's own memory: aligned to 64 bytes, on which the bits of kernels may depend."""
-    return torch.empty(array.shape, dtype=torch.from_numpy(array[:0]).dtype).copy_(
-        torch.from_numpy(array)
     )

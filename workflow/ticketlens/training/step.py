@@ -13,7 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from ticketlens.spec import TrainingSpec
-from ticketlens.training import bfloat16, gradients, gradients_conv, sparse, sparse_conv
+from ticketlens.training import (
+    bfloat16,
+    gradients,
+    gradients_conv,
+    gradients_sparse,
+    sparse,
+    sparse_conv,
+)
 from ticketlens.training.gradients import Gradients
 from ticketlens.training.optimization import Optimizer, optimizer
 
@@ -26,7 +33,7 @@ CHAINS = ("linear-layers", "convolutions", "sparse-linear-layers", "sparse-convo
 WRITTEN_OUT: dict[str, Callable[[nn.Module], Gradients | None]] = {
     "linear-layers": gradients.gradients,
     "convolutions": gradients_conv.gradients,
-    "sparse-linear-layers": sparse.gradients,
+    "sparse-linear-layers": gradients_sparse.gradients,
     "sparse-convolutions": sparse_conv.gradients,
 }
 

@@ -1,0 +1,53 @@
+"""Images of one part of the data on the device, and how well a network does on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ticketlens.files.dataset import PreparedDataset, normalise, read_pixels
+
+EVALUATION_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Images and labels of one part of the data, on the device."""
+
+    images: Tensor
+    labels: Tensor
+
+
+def evaluate(model: nn.Module, data: Batches) -> tuple[float, float]:
+    """Return mean cross-entropy and accuracy over all of `data`."""
+    loss = torch.zeros((), dtype=torch.float64, device=data.labels.device)
+    correct = torch.zeros((), dtype=torch.int64, device=data.labels.device)
+    with torch.inference_mode():
+        for images, labels in zip(
+            data.images.split(EVALUATION_BATCH), data.labels.split(EVALUATION_BATCH), strict=True
+        ):
+            logits = model(images)
+            loss += nn.functional.cross_entropy(logits, labels, reduction="sum")
+            correct += (logits.argmax(1) == labels).sum()
+    return loss.item() / len(data.labels), correct.item() / len(data.labels)
+
+
+def _load(data: PreparedDataset, part: str, device: torch.device) -> Batches:
+    """Return a part on the device, normalised in pieces: what is freed stays with the process."""
+    pixels, labels = read_pixels(data, part)
+    count, height, width, channels = pixels.shape
+    images = torch.empty(count, channels, height, width)
+    for first in range(0, count, EVALUATION_BATCH):
+        some = slice(first, first + EVALUATION_BATCH)
+        images[some] = torch.from_numpy(normalise(pixels[some], data.mean, data.std))
+    return Batches(images.to(device), _aligned(labels).to(device))
+
+
+def _aligned(array: np.ndarray) -> Tensor:
+    """Copy to torch's own memory: aligned to 64 bytes, on which the bits of kernels may depend."""
+    return torch.empty(array.shape, dtype=torch.from_numpy(array[:0]).dtype).copy_(
+        torch.from_numpy(array)
+    )
