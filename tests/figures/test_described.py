@@ -11,7 +11,7 @@ import pytest
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from ticketlens.figures import style
+from ticketlens.figures import saving, style
 from ticketlens.figures.described import plain
 from ticketlens.pages.pictures import picture
 from ticketlens.pages.publication import write_picture
@@ -41,7 +41,7 @@ def drawn(tmp_path: Path) -> Path:
         style.hide_x(axis)
     style.label_rows(axes, "top", "bottom")
     style.legend(figure, *style.entries(axes[0]))
-    style.save(figure, tmp_path / "f.png", tmp_path / "f.pdf")
+    saving.save(figure, tmp_path / "f.png", tmp_path / "f.pdf")
     return tmp_path / "f.png"
 
 

@@ -23,7 +23,7 @@ from ticketlens.figures import arms as figures_arms
 from ticketlens.figures import generalization as figures_generalization
 from ticketlens.figures import gradients as figures_gradients
 from ticketlens.figures import jacobian as figures_jacobian
-from ticketlens.figures import nulls
+from ticketlens.figures import nulls, saving
 from ticketlens.figures import residual as figures_residual
 from ticketlens.figures import signal as figures_signal
 from ticketlens.figures import style as plotting
@@ -213,9 +213,9 @@ def test_a_saved_figure_fits_the_report(tmp_path: Path) -> None:
     names = [f"study-{number}" for number in range(4)]
     titles = {name: f"{name}, of a network with a rather long title" for name in names}
     figure = figures_signal.chi(table("chi", names, 2), titles)
-    plotting.save(figure, tmp_path / "figure.png", tmp_path / "figure.pdf")
+    saving.save(figure, tmp_path / "figure.png", tmp_path / "figure.pdf")
     with Image.open(tmp_path / "figure.png") as image:
-        assert image.width <= plotting.MAX_PIXELS
+        assert image.width <= saving.MAX_PIXELS
     assert (tmp_path / "figure.pdf").read_bytes().startswith(b"%PDF")
 
 
@@ -325,7 +325,7 @@ def test_an_interval_that_runs_off_its_panel_ends_in_an_arrowhead(tmp_path) -> N
     axes[0][0].errorbar([1, 2, 3], [0, 0, 0], yerr=[0.5, 5, 0.2])
     axes[0][0].set_ylim(-1, 2)
     before = len(axes[0][0].lines)
-    plotting.mark_cut_intervals(figure)
+    saving.mark_cut_intervals(figure)
     added = axes[0][0].lines[before:]
     assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in added] == [(2, 2), (2, -1)]
     assert axes[0][0].get_ylim() == (-1, 2)
@@ -336,6 +336,6 @@ def test_a_sideways_interval_that_runs_off_ends_in_an_arrowhead() -> None:
     axes[0][0].errorbar([0.0, 0.0], [1, 2], xerr=[[0.5, 5], [0.5, 0.1]])
     axes[0][0].set_xlim(-1, 1)
     before = len(axes[0][0].lines)
-    plotting.mark_cut_intervals(figure)
+    saving.mark_cut_intervals(figure)
     (added,) = axes[0][0].lines[before:]
     assert (added.get_xdata()[0], added.get_ydata()[0], added.get_marker()) == (-1, 2, "<")

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from ticketlens import checkpoint
-from ticketlens.figures.style import MAX_PIXELS
+from ticketlens.figures.saving import MAX_PIXELS
 from ticketlens.files.csv_tables import KEYS, read_table
 from ticketlens.files.dataset import open_prepared
 from ticketlens.spec import Spec

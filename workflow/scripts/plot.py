@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from ticketlens.figures.style import save
+from ticketlens.figures.saving import save
 from ticketlens.files.csv_tables import read_table
 from ticketlens.jobs.joblog import job_log
 from ticketlens.study.catalogue.figures import FIGURES

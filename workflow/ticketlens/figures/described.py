@@ -1,6 +1,6 @@
 """What a drawn figure shows, as plain data: its panels and the points of its curves, in pixels.
 
-`style.save` keeps it in the PNG file as the text chunk `ticketlens`, so that a page can show one
+`saving.save` keeps it in the PNG file as the text chunk `ticketlens`, so that a page can show one
 panel at a time and the values under a pointer, whatever the figure is.
 """
 

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 
 from ticketlens.figures import style as plotting
 from ticketlens.figures.experiments import COLOURS, MARKERS, Shown
+from ticketlens.figures.saving import mark_cut_intervals
 from ticketlens.files.csv_tables import read_table
 from ticketlens.verdicts.predictors import PROPERTIES, Property, values
 
@@ -140,7 +141,7 @@ def main(folder: str) -> None:
         ("equal_fit", equal_fit(read_table(place / "tables" / "equal_fit.csv"),
                                 labels, "fcnet-normal")),
     ):  # fmt: skip
-        plotting.mark_cut_intervals(figure)
+        mark_cut_intervals(figure)
         figure.savefig(target / f"{name}.png", dpi=140)
 
 

@@ -7,8 +7,6 @@ seeds: wide intervals (few seeds) run off them, and end in arrowheads. The inter
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,16 +23,13 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, ListedColormap, LogNorm
-from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from ticketlens.figures.described import SHIFT, described
-from ticketlens.files.atomic import replacing
+from ticketlens.figures.described import SHIFT
 from ticketlens.verdicts.inference import t_interval
 
-MAX_PIXELS = 1500
 TITLE_CHARACTERS = 38
 FORMULA = re.compile(r"(?<!\\)\$.*?(?<!\\)\$")
 FORMULA_SPACE = "\ue000"  # for private use: no title holds it
@@ -399,57 +394,3 @@ def legend(
         if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
             return
         legend.remove()
-
-
-def mark_cut_intervals(figure: Figure) -> None:
-    """Put an arrowhead where an interval runs off its panel, up or sideways.
-
-    Axes follow the means, so that a wide interval of few seeds may be cut; cut bars without a mark
-    would look like short ones.
-    """
-    for axis in figure.axes:
-        limits = np.sort([axis.get_xlim(), axis.get_ylim()], axis=1)
-        marks = (("<", ">"), ("v", "^"))
-        if axis.xaxis_inverted():
-            marks = ((">", "<"), marks[1])
-        for container in axis.containers:
-            if not isinstance(container, ErrorbarContainer):
-                continue
-            for bars in container.lines[2]:
-                colour = bars.get_color()[0]
-                for segment in bars.get_segments():
-                    along = 0 if segment[0, 1] == segment[-1, 1] else 1
-                    ends = np.sort(segment[[0, -1], along])
-                    low, high = limits[along]
-                    for is_off, end, marker in (
-                        (ends[1] > high, high, marks[along][1]),
-                        (ends[0] < low, low, marks[along][0]),
-                    ):
-                        if is_off:
-                            place = [end, segment[0, 1]] if along == 0 else [segment[0, 0], end]
-                            axis.plot(
-                                *place, marker, color=colour, ms=3.5, clip_on=False,
-                                scalex=False, scaley=False, zorder=5,
-                            )  # fmt: skip
-
-
-def save(figure: Figure, png: str | os.PathLike[str], pdf: str | os.PathLike[str]) -> None:
-    """Write a figure as PNG (at most 1,500 px wide) and PDF, and close it.
-
-    The PNG has a text chunk `ticketlens`: what the figure shows, see `described`.
-    """
-    mark_cut_intervals(figure)
-    width = figure.get_size_inches()[0] * 1.05
-    dpi = min(200, MAX_PIXELS / width)
-    figure.set_dpi(dpi)
-    figure.draw_without_rendering()
-    # Laid out once, for both files: otherwise each would lay it out twice.
-    figure.set_layout_engine("none")
-    page = figure.get_tightbbox().padded(mpl.rcParams["savefig.pad_inches"])
-    shown = json.dumps(described(figure, page, dpi), separators=(",", ":"))
-    with replacing(png) as temporary:
-        figure.savefig(temporary, dpi=dpi, bbox_inches=page, metadata={"ticketlens": shown})
-    with replacing(pdf) as temporary:
-        # No time stamp: the same table gives the same file.
-        figure.savefig(temporary, bbox_inches=page, metadata={"CreationDate": None})
-    plt.close(figure)

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import cast
 
 import numpy as np
 import pandas as pd
 
 from ticketlens.study.claim_plan import Plan
-from ticketlens.verdicts.inference import Interval, required_n, t_interval
+from ticketlens.verdicts.claim_rows import Row, case_rows
+from ticketlens.verdicts.inference import required_n
 from ticketlens.verdicts.judging import (
-    INCONCLUSIVE,
     NO_SUCH_ROUND,
     Case,
     Judge,
@@ -26,8 +25,6 @@ from ticketlens.verdicts.judging import (
     below,
     below_in_most,
     few,
-    judged,
-    verdict,
     within,
 )
 from ticketlens.verdicts.rival_claims import (
@@ -46,32 +43,7 @@ BY_CHANCE = 0.0455  # of normal z are larger than 2 in size
 MOST = 0.15  # share of large z below which the mean stays
 CHI = 0.05  # abs(chi − 1) below which chi is 1
 DEPARTURE = 0.2  # abs(log q/R0), round 0 subtracted, beyond which the theory has departed
-PLANNED = {True: "planned", False: "post hoc"}
-COVERS = "other seeds; the same images"
-ACCURACY_COVERS = "other seeds; the same test images, whose choice adds 0.5 points a run"
 TWO_PEAKS = 0.5  # density at 0 / peak density below which a law is bimodal
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of claims.csv. `own_verdict` is what the number would say without its case."""
-
-    study: str
-    claim: str
-    number: float
-    lower: float
-    upper: float
-    n: int
-    verdict: str
-    figure: str
-    case: str
-    quantity: str
-    own_verdict: str
-    null: float
-    n_needed: int | None
-    remark: str
-    planned: str
-    covers: str
 
 
 @dataclass(frozen=True)
@@ -333,42 +305,6 @@ CLAIMS: dict[str, Claim] = {
 
 
 # --- Verdicts ------------------------------------------------------------------------------------
-
-
-def case_rows(study: str, claim: str, case: Case) -> list[Row]:
-    """Return one row per number of a case, all with the case's verdict."""
-    judgements = [judged(number) for number in case.numbers]
-    overall = verdict(judgements)
-    rows = []
-    for number, found in zip(case.numbers, judgements, strict=True):
-        finite = number.values[np.isfinite(number.values)]
-        interval = number.interval or (t_interval(finite) if len(finite) else None)
-        complete = interval is not None and len(finite) == len(number.values)
-        own = verdict([found])
-        remarks = [found.remark]
-        if complete and cast(Interval, interval).lower == cast(Interval, interval).upper:
-            remarks.append("no spread between seeds, so no width")
-        rows.append(
-            Row(
-                study=study,
-                claim=claim,
-                number=interval.mean if interval else np.nan,
-                lower=cast(Interval, interval).lower if complete else np.nan,
-                upper=cast(Interval, interval).upper if complete else np.nan,
-                n=len(number.values),
-                verdict=overall,
-                figure=f"{case.figure}.png",
-                case=case.name,
-                quantity=number.quantity,
-                own_verdict=own,
-                null=number.null,
-                n_needed=number.n_needed() if own == INCONCLUSIVE else None,
-                remark="; ".join(filter(None, remarks)),
-                planned=PLANNED[number.planned],
-                covers=ACCURACY_COVERS if "accuracy" in number.quantity else COVERS,
-            )
-        )
-    return rows
 
 
 def judge_claims(
