@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-from tests.measure.test_jacobian import DENSE, make_images, make_ticket
 
+from jacobian_networks import DENSE, make_images, make_ticket
 from ticketlens.checkpoint import Checkpoint
 from ticketlens.measure import change
 from ticketlens.networks import build

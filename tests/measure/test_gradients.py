@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from tests.measure.test_jacobian import CONVS, DENSE, make_images, make_ticket, module
 
+from jacobian_networks import CONVS, DENSE, make_images, make_ticket, module
 from ticketlens.checkpoint import Checkpoint, Layer
-from ticketlens.measure import gradients, jacobian, signal
+from ticketlens.measure import gradients, jacobian, nulls, signal
 from ticketlens.measure.conv import gradients as gradients_conv
 from ticketlens.spec import DatasetSpec, InitSpec, NetworkSpec, Spec
 from ticketlens.tables import gradients as table
@@ -141,7 +141,7 @@ def test_table_has_the_ticket_and_every_null_at_every_layer_and_the_pixels():
     images = make_images(DENSE, 6)
     rows = table.gradient_rows(checkpoint(DENSE), images, labels_of(images))
     networks = {row["network"] for row in rows}
-    assert networks == {"ticket", *jacobian.NULLS}
+    assert networks == {"ticket", *nulls.NULLS}
     assert [row["layer"] for row in rows if row["network"] == "ticket"] == [0, 1, 2, 3, 4]
     assert {row["draws"] for row in rows if row["network"] == "fresh"} == {table.NULL_DRAWS}
     keys = [(row["network"], row["layer"]) for row in rows]

@@ -1,6 +1,5 @@
 """Jacobians: against autograd, high precision, brute force, and the theory of wide networks."""
 
-import dataclasses
 import itertools
 
 import mpmath
@@ -11,49 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import lapack, qr
 
+from jacobian_networks import CONVS, DENSE, make_images, make_ticket, module, with_activation
 from ticketlens import random_matrix
-from ticketlens.checkpoint import Checkpoint, Layer
+from ticketlens.checkpoint import Layer
 from ticketlens.measure import jacobian, product_svd, signal
 from ticketlens.measure.conv import signal as signal_conv
-from ticketlens.networks import build
 from ticketlens.spec import DatasetSpec, InitSpec, NetworkSpec, Spec
 from ticketlens.tickets import initialization
-from ticketlens.tickets import random_masks as mask_sources
 from ticketlens.tickets import random_weights as weights
-from ticketlens.tickets.pruning import InvariantError
-
-DENSE = Spec(
-    network=NetworkSpec(hidden_layers=4, width=9), dataset=DatasetSpec(shape=(3, 3, 2), classes=4)
-)
-CONVS = [
-    Spec(
-        network=NetworkSpec(
-            family="convolutional", hidden_layers=3, width=3, padding=padding, stride=stride
-        ),
-        dataset=DatasetSpec(shape=(12, 12, 2), classes=4),
-    )
-    for padding in ("circular", "zeros")
-    for stride in (1, 2, (1, 2, 1))
-]
-
-
-def make_ticket(spec, seed=0, density=0.6):
-    theta = initialization.initial_layers(spec, seed)
-    rng = np.random.default_rng(seed)
-    return weights.rewind([rng.random(layer.mask.shape) < density for layer in theta], theta)
-
-
-def make_images(spec, count=4, seed=1):
-    height, width, channels = spec.dataset.shape
-    return np.random.default_rng(seed).standard_normal((count, channels, height, width))
-
-
-def with_activation(spec, activation):
-    return spec.replace(network=dataclasses.replace(spec.network, activation=activation))
-
-
-def module(layers, spec):
-    return build(Checkpoint("ticket", "", 0, 0, "", spec, tuple(layers))).double()
 
 
 def hidden_jacobian_by_autograd(layers, spec, image):
@@ -331,63 +295,6 @@ def test_moments_of_s2_in_a_wide_random_network_are_those_of_free_probability(sc
     isometry = jacobian.isometry(layers, "tanh", images, np.random.default_rng(0), probes=None)
     assert isometry.excess == pytest.approx(0, abs=0.03)
     assert isometry.log_frobenius == pytest.approx(np.log(mean), abs=0.05)
-
-
-# Nulls
-
-
-def kept(layer):
-    return np.sort(layer.weight[layer.mask])
-
-
-@pytest.mark.parametrize("name", jacobian.NULLS)
-def test_a_null_keeps_what_it_claims_and_changes_the_rest(name):
-    layers = make_ticket(DENSE)
-    null = jacobian.NULLS[name](layers, DENSE, np.random.default_rng(0))
-    same_mask = name not in ("random-mask", "rewired")
-    for found, layer in zip(null, layers, strict=True):
-        assert not np.array_equal(found.weight, layer.weight)
-        assert np.array_equal(found.mask, layer.mask) == same_mask
-        assert np.count_nonzero(found.mask) == np.count_nonzero(layer.mask)
-        assert found.bias.tobytes() == layer.bias.tobytes()
-        if name in ("random-mask", "rewired", "shuffled-values"):
-            np.testing.assert_array_equal(kept(found), kept(layer))
-        if name == "rewired":
-            for axis in (0, 1):
-                np.testing.assert_array_equal(found.mask.sum(axis), layer.mask.sum(axis))
-        if name == "sign-redrawn":
-            np.testing.assert_array_equal(np.abs(found.weight), np.abs(layer.weight))
-        if name == "fresh-matched":
-            assert np.mean(kept(found) ** 2) == pytest.approx(np.mean(kept(layer) ** 2), rel=1e-5)
-
-
-def test_there_are_six_nulls():
-    assert len(jacobian.NULLS) == 6
-
-
-def test_nulls_that_do_not_apply_to_a_dense_network_are_left_out():
-    theta = initialization.initial_layers(DENSE, 0)
-    found = jacobian.isometry_of_nulls(theta, DENSE, make_images(DENSE), 0, 0)
-    assert set(found) == set(jacobian.NULLS) - {"random-mask", "rewired"}
-
-
-def test_null_draws_differ_from_each_other_and_do_not_depend_on_how_many_there_are():
-    layers, images = make_ticket(DENSE), make_images(DENSE)
-    one, three = (
-        jacobian.isometry_of_nulls(layers, DENSE, images, 0, 3, draws=draws, names=["fresh"])
-        for draws in (1, 3)
-    )
-    values = [null.log_frobenius for null in three["fresh"]]
-    assert one["fresh"][0].log_frobenius == values[0] and len(set(values)) == 3
-    with pytest.raises(ValueError, match="null is 'frehs'"):
-        jacobian.isometry_of_nulls(layers, DENSE, images, 0, 3, names=["frehs"])
-
-
-def test_a_null_that_is_the_ticket_itself_is_caught(monkeypatch):
-    layers = make_ticket(DENSE)
-    monkeypatch.setattr(mask_sources, "rewired", lambda matrix, rng: matrix)
-    with pytest.raises(InvariantError):
-        jacobian.isometry_of_nulls(layers, DENSE, make_images(DENSE), 0, 3, names=["rewired"])
 
 
 # Convolutions

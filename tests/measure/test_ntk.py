@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from tests.measure.test_jacobian import DENSE, make_images, make_ticket
 
+from jacobian_networks import DENSE, make_images, make_ticket
 from ticketlens import meanfield
 from ticketlens.checkpoint import Checkpoint
 from ticketlens.measure import ntk

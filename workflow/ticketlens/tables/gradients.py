@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ticketlens.checkpoint import Checkpoint, Layer
 from ticketlens.measure import gradients
-from ticketlens.measure.jacobian import null_networks
+from ticketlens.measure.nulls import null_networks
 from ticketlens.tables.columns import Row, keys
 
 NULL_DRAWS = 3

@@ -9,6 +9,7 @@ import numpy as np
 from ticketlens import ladder, random_matrix
 from ticketlens.checkpoint import Checkpoint
 from ticketlens.measure import jacobian as spectra
+from ticketlens.measure.nulls import isometry_of_nulls, null_networks
 from ticketlens.seeds import stream
 from ticketlens.tables.columns import Row, hidden, keys
 
@@ -46,9 +47,7 @@ def jacobian_rows(checkpoint: Checkpoint, images: np.ndarray) -> tuple[list[Row]
         ]
     if checkpoint.kind == "ticket":
         # The first draw of `isometry_rows`.
-        nulls = spectra.null_networks(
-            checkpoint.layers, checkpoint.spec, checkpoint.seed, checkpoint.round
-        )
+        nulls = null_networks(checkpoint.layers, checkpoint.spec, checkpoint.seed, checkpoint.round)
         for name, layers in nulls.items():
             for jacobian, measure in JACOBIANS.items():
                 labels = {**keys(checkpoint), "jacobian": jacobian, "network": name}
@@ -128,7 +127,7 @@ def isometry_rows(checkpoint: Checkpoint, images: np.ndarray) -> list[Row]:
     found: dict[str, tuple[spectra.Isometry, ...]]
     found = {"ticket": (spectra.isometry(checkpoint.layers, spec.network.activation, images, rng),)}
     if checkpoint.kind == "ticket":
-        found |= spectra.isometry_of_nulls(
+        found |= isometry_of_nulls(
             checkpoint.layers, spec, images, checkpoint.seed, checkpoint.round, draws=NULL_DRAWS
         )
     return [

@@ -10,7 +10,7 @@ import numpy as np
 
 from ticketlens.checkpoint import Checkpoint, Layer
 from ticketlens.measure.conv import signal as signal_conv
-from ticketlens.measure.jacobian import null_networks
+from ticketlens.measure.nulls import null_networks
 from ticketlens.seeds import stream
 from ticketlens.tables.columns import Row, keys
 

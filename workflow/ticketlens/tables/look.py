@@ -148,7 +148,7 @@ def _backward(
     chain: Checkpoint, images: npt.NDArray[np.float64], labels: npt.NDArray[np.int64] | None
 ) -> Tables:
     """Return gradients, and the tangent kernel of a fully connected network."""
-    from ticketlens.measure.jacobian import null_networks
+    from ticketlens.measure.nulls import null_networks
 
     is_conv = is_convolutional(chain.spec)
     if is_conv:
