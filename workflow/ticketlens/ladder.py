@@ -53,6 +53,10 @@ from ticketlens import meanfield
 from ticketlens.architecture import READOUT
 from ticketlens.checkpoint import Layer
 from ticketlens.measure.gains import GAINS, Gain, naive_gain, second_moment_gain
+from ticketlens.measure.moments import ActivationMoments as ActivationMoments
+from ticketlens.measure.moments import _neuron_moments
+from ticketlens.measure.moments import activation_moments as activation_moments
+from ticketlens.measure.moments import measured_q as measured_q
 from ticketlens.measure.propagation import HiddenStack, hidden_stack, kernel, mean_square, scalar_q
 from ticketlens.measure.redraws import (
     Law,
@@ -80,19 +84,6 @@ class Prediction:
     q: np.ndarray
     sd: np.ndarray
     standard_error: np.ndarray
-
-
-@dataclass(frozen=True)
-class ActivationMoments:
-    """E phi(h)² per hidden layer, arrays (layers,): measured, and as it were for Gaussian h.
-
-    `gaussian` has mean zero and the measured q of each image (and pixel), `gaussian_per_neuron` the
-    measured mean and variance over the images of each neuron.
-    """
-
-    measured: np.ndarray
-    gaussian: np.ndarray
-    gaussian_per_neuron: np.ndarray
 
 
 def predict(
@@ -160,52 +151,6 @@ def predict_with_spread(
     if redraws < 2:
         raise ValueError(f"redraws is {redraws}; allowed: at least 2, for a spread")
     return RUNGS[rung](stack, mode, redraws, seed)
-
-
-def measured_q(
-    layers: Sequence[Layer],
-    inputs: np.ndarray,
-    *,
-    activation: str | None = None,
-    network: NetworkSpec | None = None,
-    apply_mask: bool = False,
-) -> np.ndarray:
-    """Return q of each image and hidden layer, the mean of h² over neurons: (samples, layers).
-
-    Shapes: inputs as in `predict` -> (samples, layers).
-
-    >>> ladder.measured_q(layers, images).shape == (len(images), len(layers) - 1)
-    True
-    """
-    stack = hidden_stack(layers, inputs, activation, network, apply_mask=apply_mask)
-    return np.stack([np.mean(h**2, axis=(1, 2, 3)) for _, _, h in stack.walk()], axis=1)
-
-
-def activation_moments(
-    layers: Sequence[Layer],
-    inputs: np.ndarray,
-    *,
-    activation: str | None = None,
-    network: NetworkSpec | None = None,
-) -> ActivationMoments:
-    """Return the measured E phi(h)² of each hidden layer beside its values for Gaussian h.
-
-    Shapes: inputs as in `predict`.
-
-    >>> ladder.activation_moments(layers, images, activation="linear").measured.shape
-    (8,)
-    """
-    stack = hidden_stack(layers, inputs, activation, network)
-    name = stack.activation
-    rows = [
-        (
-            np.mean(stack.phi(h) ** 2),
-            np.mean(meanfield.second_moment(scalar_q(h), name)),
-            np.mean(meanfield.gaussian_second_moment(*_neuron_moments(h), name)),
-        )
-        for _, _, h in stack.walk()
-    ]
-    return ActivationMoments(*np.transpose(rows))
 
 
 def explain_gap(
@@ -404,11 +349,6 @@ def _redraw(
 
 def _exact(q: Sequence[float]) -> Prediction:
     return Prediction(np.array(q), np.full(len(q), np.nan), np.zeros(len(q)))
-
-
-def _neuron_moments(h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and variance over the images of each neuron: (1, height, width, out) each."""
-    return h.mean(axis=0, keepdims=True), h.var(axis=0, keepdims=True)
 
 
 Rung = Callable[[HiddenStack, str, int, int], Prediction]

@@ -35,6 +35,11 @@ from ticketlens.theory.marchenko_pastur import marchenko_pastur_atom as marchenk
 from ticketlens.theory.marchenko_pastur import marchenko_pastur_cdf as marchenko_pastur_cdf
 from ticketlens.theory.marchenko_pastur import marchenko_pastur_density as marchenko_pastur_density
 from ticketlens.theory.marchenko_pastur import marchenko_pastur_edges as marchenko_pastur_edges
+from ticketlens.theory.s_transforms import s_transform_gaussian as s_transform_gaussian
+from ticketlens.theory.s_transforms import s_transform_orthogonal as s_transform_orthogonal
+from ticketlens.theory.s_transforms import s_transform_zero_one as s_transform_zero_one
+from ticketlens.theory.weight_spectra import outliers as outliers
+from ticketlens.theory.weight_spectra import participation_ratio as participation_ratio
 
 # First moment of the S-transform of W Wᵀ / sigma_w², S(m) = 1 + s1 m + ...
 WEIGHTS = {"gaussian": -1.0, "orthogonal": 0.0}
@@ -93,43 +98,6 @@ def _continuous_product(
             f"no density, only atoms ({atoms}): use jacobian_atoms or jacobian_cdf"
         )
     return prod
-
-
-# ---------------------------------------------------------------- S-transforms
-
-
-def s_transform_gaussian(m: ArrayLike, sigma_w: float = 1.0) -> Result:
-    """S-transform of W Wᵀ, square Gaussian W: 1 / (sigma_w² (1 + m)).
-
-    Shapes: m (...) -> (...).
-
-    >>> float(rmt.s_transform_gaussian(1.0))
-    0.5
-    """
-    return cast(Result, 1 / (positive("sigma_w", sigma_w) ** 2 * (1 + np.asarray(m))))
-
-
-def s_transform_orthogonal(m: ArrayLike, sigma_w: float = 1.0) -> Result:
-    """S-transform of W Wᵀ = sigma_w² 1: 1 / sigma_w², whatever m.
-
-    Shapes: m (...) -> (...).
-
-    >>> float(rmt.s_transform_orthogonal(1.0, 2.0))
-    0.25
-    """
-    return cast(Result, 1 / positive("sigma_w", sigma_w) ** 2 + 0 * np.asarray(m))
-
-
-def s_transform_zero_one(m: ArrayLike, one: float) -> Result:
-    """S-transform of a slope that is 1 with probability `one`, else 0: (1 + m) / (one + m).
-
-    Shapes: m (...) -> (...).
-
-    >>> float(rmt.s_transform_zero_one(1.0, 0.5))
-    1.3333333333333333
-    """
-    share = finite("one", one, "a probability > 0", lambda a: (a > 0) & (a <= 1))
-    return cast(Result, (1 + np.asarray(m)) / (share + np.asarray(m)))
 
 
 # ---------------------------------------------------------------- the Jacobian
@@ -428,45 +396,3 @@ def jacobian_quantile(
     values = np.exp(integral.log_s2(high))
     values = np.where(share > 1 - prod.top_mass, top, values)
     return np.where(share <= prod.zero_mass, 0.0, values)[()]
-
-
-# ---------------------------------------------------------------- weight spectra
-
-
-def participation_ratio(vectors: ArrayLike) -> Result:
-    """(Σ v²)² / Σ v⁴ of each column: how many entries carry a vector, from 1 to its length.
-
-    vectors: `(n,)` -> scalar or `(n, k)` -> `(k,)`, eigenvectors in columns as numpy returns them.
-    Raises ValueError for NaN and for a zero vector.
-
-    Shapes: vectors (n,) or (n, k) -> () or (k,).
-
-    >>> rmt.participation_ratio(np.eye(3))
-    array([1., 1., 1.])
-    >>> float(rmt.participation_ratio(np.ones(4)))
-    4.0
-    """
-    vectors = finite("vectors", vectors, "finite", np.isfinite)
-    if vectors.ndim not in (1, 2):
-        raise ValueError(f"vectors has shape {vectors.shape}: must be (n,) or (n, k)")
-    largest = np.max(np.abs(vectors), axis=0, initial=0)
-    if np.any(largest == 0):
-        raise ValueError("vectors holds a zero vector: its participation ratio is undefined")
-    squares = (vectors / largest) ** 2  # scaled, so that fourth powers cannot underflow
-    return cast(Result, (squares.sum(axis=0) ** 2 / (squares**2).sum(axis=0))[()])
-
-
-def outliers(eigenvalues: ArrayLike, edge: float) -> Array:
-    """The eigenvalues above `edge`, largest first.
-
-    eigenvalues: any shape; edge: the upper edge of a null (`marchenko_pastur_edges(...)[1]`, or the
-    largest eigenvalue of a same-mask null, which sparse matrices need). Raises ValueError for NaN.
-
-    Shapes: eigenvalues (...) -> (outliers,).
-
-    >>> rmt.outliers([0.5, 4.2, 5.0], edge=4.0)
-    array([5. , 4.2])
-    """
-    values = finite("eigenvalues", eigenvalues, "finite", np.isfinite).ravel()
-    edge = float(finite("edge", edge, "finite", np.isfinite))
-    return np.sort(values[values > edge])[::-1]
