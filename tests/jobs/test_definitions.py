@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ticketlens.jobs.canonical import DefinitionError
 from ticketlens.jobs.fingerprint import fingerprint
+from ticketlens.jobs.names import DefinitionError
 
 LIBRARY = Path(__file__).resolve().parents[2] / "workflow" / "ticketlens"
 Project = Callable[..., str]

@@ -2,29 +2,34 @@
 
 Left out are comments, docstrings, annotations (those of fields say `ClassVar` and the like at
 most), what `cast(…)` tells a type checker, import statements, and the literal texts of `log.…`
-calls. A name that stands for something
-outside the definition, with the attributes that follow (`masks.prune`), becomes a blank; what it
-stands for is listed in order as a reference: `.name.rest` in the same module, else an absolute
-dotted path. So neither a module's path nor an import's form or alias is part of the form.
+calls. A name that stands for something outside the definition, with the attributes that follow
+(`masks.prune`), becomes a blank; what it stands for is listed in order as a reference:
+`.name.rest` in the same module, else an absolute dotted path. So neither a module's path nor an
+import's form or alias is part of the form.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard, cast
+
+from ticketlens.jobs.names import (
+    DefinitionError,
+    Scope,
+    all_arguments,
+    bound,
+    imported_modules,
+    imports,
+    parameters,
+    stored,
+)
 
 BLANK = "§"
 REFUSED = frozenset(("__import__", "eval", "exec", "globals", "__doc__"))
 READ_BY_DATACLASSES = frozenset(("ClassVar", "InitVar", "KW_ONLY"))
 PROBES = frozenset(("getattr", "setattr", "delattr", "hasattr", "vars", "dir"))
-Scope = dict[str, tuple[str, ...]]
-"""Names that a function binds; for imports, the dotted paths that they stand for."""
-
-
-class DefinitionError(ValueError):
-    """The code does something that a digest of definitions cannot follow; says where."""
 
 
 @dataclass
@@ -61,42 +66,9 @@ def canonical(
     return ast.unparse(module), form.facts
 
 
-def imports(node: ast.Import | ast.ImportFrom, origin: str) -> Iterator[tuple[str, str]]:
-    """Yield (bound name, absolute dotted path) of an import statement.
-
-    Raises DefinitionError for a star import.
-    """
-    if isinstance(node, ast.Import):
-        for alias in node.names:
-            yield (
-                alias.asname or alias.name.split(".")[0],
-                (alias.name if alias.asname else alias.name.split(".")[0]),
-            )
-        return
-    for alias in node.names:
-        if alias.name == "*":
-            raise DefinitionError(f"line {node.lineno}: a star import; name what is used")
-        yield alias.asname or alias.name, f"{_base(node, origin)}.{alias.name}"
-
-
-def imported_modules(node: ast.Import | ast.ImportFrom, origin: str) -> list[str]:
-    """Return the dotted paths that an import statement may load as modules."""
-    if isinstance(node, ast.Import):
-        return [alias.name for alias in node.names]
-    return [f"{_base(node, origin)}.{alias.name}" for alias in node.names]
-
-
 def is_text(statement: ast.stmt) -> bool:
     """Whether a statement is a docstring: of a module, class or function, or below a constant."""
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-
-
-def _base(node: ast.ImportFrom, origin: str) -> str:
-    if not node.level:
-        return node.module or ""
-    above = origin.split(".")
-    above = above[: len(above) - node.level + 1]
-    return ".".join([*above, *([node.module] if node.module else [])])
 
 
 class _Form(ast.NodeTransformer):
@@ -210,7 +182,7 @@ class _Form(ast.NodeTransformer):
         self._decorators(node)
         self._arguments(node.args)
         node.returns = None
-        self.scopes.append(_bound(node.body, self.origin) | _parameters(node.args))
+        self.scopes.append(bound(node.body, self.origin) | parameters(node.args))
         node.body = self._body(node.body, is_local=True)
         self.scopes.pop()
         return node
@@ -220,7 +192,7 @@ class _Form(ast.NodeTransformer):
 
     def visit_Lambda(self, node: ast.Lambda) -> Any:
         self._arguments(node.args)
-        self.scopes.append(_parameters(node.args))
+        self.scopes.append(parameters(node.args))
         node.body = self.visit(node.body)
         self.scopes.pop()
         return node
@@ -251,7 +223,7 @@ class _Form(ast.NodeTransformer):
         self._name_texts(defaults)
         arguments.defaults = [self.visit(each) for each in arguments.defaults]
         arguments.kw_defaults = [each and self.visit(each) for each in arguments.kw_defaults]
-        for argument in _all_arguments(arguments):
+        for argument in all_arguments(arguments):
             argument.annotation = None
 
     # --- expressions ------------------------------------------------------------------------
@@ -263,7 +235,7 @@ class _Form(ast.NodeTransformer):
         first.iter = self.visit(first.iter)
         source, first.iter = first.iter, ast.Constant(None)
         names: Scope = {
-            name: () for generator in node.generators for name in _stored(generator.target)
+            name: () for generator in node.generators for name in stored(generator.target)
         }
         self.scopes.append(names)
         found = super().generic_visit(node)
@@ -359,51 +331,3 @@ def _read_by_dataclasses(annotation: ast.expr) -> str:
     text = annotation.value if isinstance(annotation, ast.Constant) else ast.unparse(annotation)
     head = str(text).split("[")[0].split(".")[-1].strip()
     return head if head in READ_BY_DATACLASSES else ""
-
-
-def _all_arguments(arguments: ast.arguments) -> list[ast.arg]:
-    star = [each for each in (arguments.vararg, arguments.kwarg) if each]
-    return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *star]
-
-
-def _parameters(arguments: ast.arguments) -> Scope:
-    return {argument.arg: () for argument in _all_arguments(arguments)}
-
-
-def _stored(target: ast.AST) -> list[str]:
-    return [
-        node.id
-        for node in ast.walk(target)
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
-    ]
-
-
-def _bound(statements: Sequence[ast.stmt], origin: str) -> Scope:
-    """Return the names that a function's body binds, those that it declares global left out."""
-    scope: dict[str, tuple[str, ...]] = {}
-    outside: set[str] = set()
-    pending: list[tuple[ast.AST, bool]] = [(statement, False) for statement in statements]
-    while pending:
-        node, is_inner = pending.pop()
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            scope.setdefault(node.name, ())
-            pending += [(each, is_inner) for each in node.decorator_list]
-            continue
-        if isinstance(node, ast.Lambda):
-            continue
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
-            for name, path in imports(node, origin):
-                scope[name] = (*scope.get(name, ()), path)
-        elif isinstance(node, (ast.Global, ast.Nonlocal)):
-            outside.update(node.names)
-        elif isinstance(node, ast.NamedExpr):
-            scope.setdefault(node.target.id, ())
-        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load) and not is_inner:
-            scope.setdefault(node.id, ())
-        elif isinstance(node, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)) and node.name:
-            scope.setdefault(node.name, ())
-        is_inner = is_inner or isinstance(
-            node, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-        )
-        pending += [(child, is_inner) for child in ast.iter_child_nodes(node)]
-    return {name: paths for name, paths in scope.items() if name not in outside}

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from ticketlens.jobs.canonical import Facts, canonical, imported_modules, imports, is_text
+from ticketlens.jobs.canonical import Facts, canonical, is_text
+from ticketlens.jobs.names import imported_modules, imports
 
 STATEMENTS = ""
 """The name of a module's statements that bind no name."""

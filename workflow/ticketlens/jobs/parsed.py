@@ -19,9 +19,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-from ticketlens.jobs import canonical, definitions
-from ticketlens.jobs.canonical import DefinitionError
+from ticketlens.jobs import canonical, definitions, names
 from ticketlens.jobs.definitions import Parsed
+from ticketlens.jobs.names import DefinitionError
 
 LIMIT = 800
 """Entries that the file keeps: four times this package, or about 2 MB."""
@@ -98,7 +98,7 @@ def store() -> Store:
 def _parser() -> str:
     """Return a digest of what takes modules apart: Python, and the code that does it."""
     digest = hashlib.sha256(f"{sys.version_info[:2]}".encode())
-    for module in (canonical, definitions):
+    for module in (canonical, definitions, names):
         digest.update(Path(cast(str, module.__file__)).read_bytes())
     return digest.hexdigest()
 

@@ -13,8 +13,8 @@ from functools import cache
 from pathlib import Path
 
 from ticketlens.jobs import plugins
-from ticketlens.jobs.canonical import DefinitionError
 from ticketlens.jobs.definitions import STATEMENTS, Definition, Parsed, parse
+from ticketlens.jobs.names import DefinitionError
 
 Node = tuple[str, str]
 """A definition: dotted module (or the name of a C source) and name."""
