@@ -127,7 +127,7 @@ def open_lth_level(folder, with_init=True):
     for name, module in zip(names, linears(model), strict=True):
         trained |= {f"{name}.weight": module.weight.detach(), f"{name}.bias": module.bias.detach()}
         mask[f"{name}.weight"] = (torch.rand_like(module.weight) < 0.5).int()
-    del mask["fc.weight"]  # open_lth leaves layers that it was told to ignore out of the mask
+    del mask["fc.weight"]  # a level edited by hand: open_lth keeps full masks of what it ignores
     initial = {key: value + 1 for key, value in trained.items()}
     folder.mkdir()
     torch.save(mask, folder / "mask.pth")

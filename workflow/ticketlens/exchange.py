@@ -81,6 +81,8 @@ def open_layers(
     metadata: Mapping[str, Any] = {}
     if path.is_dir():
         path, masks, state, metadata = _open_lth(path, masks, state)
+        what = "initial" if state == "init" else "trained"
+        remarks.append(f"{path.name} of the level's folder is taken as its {what} weights")
     file = tensors.open_tensors(path)
     found = foreign.contents(file, None if masks is None else tensors.open_tensors(masks))
     metadata = metadata or _own_metadata(file)
@@ -90,7 +92,9 @@ def open_layers(
         if state not in STATES:
             raise ForeignFileError(f"{path}: damaged: its ticketlens entry has no state")
     if state is None:
-        state = "init" if re.search(r"init|theta_?0|ep0_it0", path.stem.lower()) else "trained"
+        state = (
+            "init" if re.search(r"init|theta_?0|ep0_it0|rewind", path.stem.lower()) else "trained"
+        )
         if not metadata:
             remarks.append(
                 f"taken as {'initial' if state == 'init' else 'trained'} weights by the file's "

@@ -54,11 +54,12 @@ def to_checkpoint(
     if len(wanted) != len(source):
         raise ValueError(f"{len(source)} layers; the network has {len(wanted)}")
     named = []
-    for layer, other in zip(source, wanted, strict=True):
+    for number, (layer, other) in enumerate(zip(source, wanted, strict=True)):
         if (layer.kind, layer.mask.shape) != (other.kind, other.shape):
             raise ValueError(
                 f"layer {layer.name} has shape {layer.mask.shape}, a {spec.family} network has "
                 f"{other.shape} there: grouped convolutions, skips and other wiring are not a chain"
+                + _hint_of_order(source, number)
             )
         bias = np.zeros(other.shape[0], np.float32) if layer.bias is None else layer.bias
         named.append(dataclasses.replace(layer, name=other.name, bias=bias))
@@ -71,6 +72,21 @@ def to_checkpoint(
         full,
         tuple(named),
         extra={"source": source.source, "names": json.dumps([layer.name for layer in source])},
+    )
+
+
+def _hint_of_order(layers: Layers, number: int) -> str:
+    """Names need not tell the order: Flax numbers layers as they are constructed, not as they run.
+
+    In `Dense(3)(Dense(9)(x))` the outer one is constructed first.
+    """
+    inputs = layers[number].mask.shape[1]
+    before = [own.name for own in layers if len(own.mask) == inputs and own is not layers[number]]
+    if not before or (number and layers[number - 1].name in before):
+        return ""
+    return (
+        f"; if it comes after {' or '.join(before[:3])}, the file has another order than the "
+        "network: give a list of its layers, exchange.read(…)[i], in their order"
     )
 
 
