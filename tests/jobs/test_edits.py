@@ -105,8 +105,7 @@ def test_erk_counts_belongs_to_the_arms_whose_masks_it_counts(
     erk = {name for name, arm in PLAN.arms.items() if arm.mask == "erk"}
     found = changed(before, edited)
     assert {job.arm for job in found if job.arm} == erk != set()
-    # The front page reaches the sources of all arms; it is made anew with their tables anyway.
-    assert {job.rule for job in found} <= {"construct", "index"}
+    assert {job.rule for job in found} == {"construct"}
 
 
 def test_convolutional_belongs_to_convolutional_studies(

@@ -21,6 +21,7 @@ from ticketlens.pages.pictures import Picture, picture
 from ticketlens.study.catalogue import figures
 from ticketlens.study.catalogue.tables import TABLES
 from ticketlens.study.config import checked
+from ticketlens.study.plan import Plan
 from ticketlens.verdicts.claims import CLAIMS
 from workflow_tools import REPOSITORY, rules
 
@@ -308,15 +309,16 @@ def test_categories_of_the_catalogue_have_an_order() -> None:
 
 def test_files_that_tables_rest_on_and_that_are_gone_are_listed(tmp_path: Path) -> None:
     config = checked(merged((REPOSITORY / "config/quick.yaml").read_text(encoding="utf-8")))
-    files = completeness.missing_files(config, str(tmp_path))
+    foundations = Plan(config, "<results>").foundations
+    files = completeness.missing_files(foundations, str(tmp_path))
     assert f"{tmp_path}/checkpoints/fcnet-normal/seed1/round03/imp/trained.h5" in files
     assert f"{tmp_path}/measurements/qmap/fcnet-normal/seed0/round00/imp/init.csv" in files
     for path in map(Path, files):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    assert completeness.missing_files(config, str(tmp_path)) == []
+    assert completeness.missing_files(foundations, str(tmp_path)) == []
     Path(files[3]).unlink()
-    missing = completeness.missing_files(config, str(tmp_path))
+    missing = completeness.missing_files(foundations, str(tmp_path))
     assert missing == [files[3]]
     assert f"snakemake {files[3]} all" in completeness.message(missing)
     found = Parsed(page(missing=missing))

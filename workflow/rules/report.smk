@@ -30,6 +30,7 @@ rule index:
     params:
         code=code("write_index"),
         config=lambda wildcards: json.dumps(config),
+        foundations=lambda wildcards: PLAN.foundations,
         benchmarks=f"{config['results']}/benchmarks",
         checkpoints=f"{config['results']}/checkpoints",
     script:

@@ -12,7 +12,7 @@ from ticketlens.pages.frontpage import Page, after_reference, pictures_of, rende
 def main(snakemake) -> None:
     config, given = json.loads(snakemake.params.config), snakemake.input
     claims = frontpage_data.claims(given.claims)
-    missing = completeness.missing_files(config, config["results"])
+    missing = completeness.missing_files(snakemake.params.foundations, config["results"])
     if missing:
         log.warning("%s", completeness.message(missing))
     cpus = completeness.kinds_of_cpu(f"{config['results']}/tables/accuracy.csv")

@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from ticketlens.study.plan import Plan
+from ticketlens.files.folded import unfolded
 
 
-def missing_files(config: Mapping[str, Any], results: str) -> list[str]:
-    """Return the trained networks and measurements of `all` that are not in `results`, sorted."""
-    plan = Plan(config, results)
-    files = plan.chains("trained.h5", plan.trained)
-    files += plan.of_arms("trained.h5", config["studies"])
-    for table in plan.over_checkpoints:
-        files += plan.measured(table)
-    return sorted(path for path in dict.fromkeys(files) if not Path(path).exists())
+def missing_files(foundations: Iterable[str], results: str) -> list[str]:
+    """Return the files that are not in the folder `results`, sorted.
+
+    `foundations` are those that tables and figures rest on, as paths within `results`, folded (see
+    `files.folded`). The plan makes the list, and the job does not: so code that only the plan needs
+    is no part of the job's digest.
+    """
+    files = [f"{results}/{path}" for path in unfolded(foundations)]
+    return sorted(path for path in files if not Path(path).exists())
 
 
 def kinds_of_cpu(accuracy: str | Path) -> dict[str, dict[str, int]]:

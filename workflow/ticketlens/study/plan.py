@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from ticketlens.files.folded import folded
 from ticketlens.study.arms import arm_rounds, arm_seeds, arms_of_all, shown_arms
 from ticketlens.study.catalogue import tables
 from ticketlens.study.catalogue.figures import EXPERIMENTS, FIGURES
@@ -162,6 +163,17 @@ class Plan(Selection):
     def measured(self, table: str) -> list[str]:
         """Return the measurement files of a table: every ticket, every trained network."""
         return self.measured_on_imp(table) + self.measured_on_arms(table)
+
+    @property
+    def foundations(self) -> list[str]:
+        """Return the trained networks and measurements that `all`'s tables and figures rest on.
+
+        As paths within the results folder, folded (see `files.folded`): a job's parameter.
+        """
+        files = self.chains("trained.h5", self.trained)
+        files += self.of_arms("trained.h5", self.config["studies"])
+        files += [path for table in self.over_checkpoints for path in self.measured(table)]
+        return folded(sorted({path.removeprefix(f"{self.root}/") for path in files}))
 
     # --- tables and figures ----------------------------------------------------------------------
 
