@@ -71,7 +71,7 @@ def memory_to_train(spec: Spec) -> int:
     """Return the memory of one training in MB: data and PyTorch, and activations of channels."""
     if not is_convolutional(spec):
         return 2500
-    return 2500 + 30 * max(shape.shape[0] for shape in layer_shapes(spec) if shape.name != READOUT)
+    return 1500 + 15 * max(shape.shape[0] for shape in layer_shapes(spec) if shape.name != READOUT)
 
 
 def minutes_to_train(spec: Spec) -> int:
