@@ -214,8 +214,11 @@ BAD = {
     ),
     "training: {precision: half}": "training.precision is 'half'; allowed: float32, bfloat16",
     "studies: {fcnet-normal: {training: {precision: bfloat16}}}": (
-        "studies.fcnet-normal: training.precision is 'bfloat16' for a fully-connected network; "
-        "allowed: float32"
+        "studies.fcnet-normal: training.precision is 'bfloat16' with training.device 'auto'; "
+        "allowed: cpu"
+    ),
+    "studies: {fcnet-normal: {training: {precision: bfloat16, device: cpu, sparse_below: 0.4}}}": (
+        "studies.fcnet-normal: training.precision is 'bfloat16' with training.sparse_below 0.4"
     ),
     "studies: {convnet-normal: {training: {precision: bfloat16, device: cpu}}}": (
         "studies.convnet-normal: training.precision is 'bfloat16' with training.sparse_below 0.55; "

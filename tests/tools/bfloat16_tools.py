@@ -136,6 +136,28 @@ def unfolded(images, k, stride, padding):
     return np.concatenate(reads, axis=1)
 
 
+def as_pixels(x):
+    """(samples, neurons) as one map whose pixels are the samples."""
+    return np.ascontiguousarray(x.T)[None, :, None]
+
+
+def linear(x, w):
+    """Sums (n, o) of rounded x (n, i), rounded w (o, i)."""
+    return forward(as_pixels(x), w[:, :, None, None], 1, "zeros")[0, : len(w), 0].T
+
+
+def linear_input_gradient(g, w):
+    """Sums (n, i) of rounded g (n, o), rounded w (o, i)."""
+    size = (1, len(g))
+    found = input_gradient(as_pixels(g), w[:, :, None, None], 1, "zeros", size)
+    return found[0, : w.shape[1], 0].T
+
+
+def linear_weight_gradient(x, g):
+    """Sums (o, i) of rounded x (n, i), rounded g (n, o)."""
+    return weight_gradient(as_pixels(x), as_pixels(g), 1, 1, "zeros")[:, :, 0, 0]
+
+
 def polynomial(t, coefficients):
     """Horner's scheme, highest first, every operation rounded."""
     value = np.full_like(t, coefficients[0])
@@ -249,4 +271,32 @@ def gradients(layers, images, kind, padding, slope):
             pixels = [g[:, :, i::s, j::s].reshape(*g.shape[:2], -1)
                       for i in range(s) for j in range(s)]  # fmt: skip
             sums = in_turn(in_turn(np.concatenate(pixels, axis=-1)), 0)
+    return found
+
+
+def linear_maps(layers, images, kind, is_residual):
+    """Forward of (w, b): what each layer reads, the derivatives, the last y (float32)."""
+    reads, slopes, trunk = [rounded(images)], [], F32(0)
+    for index, (w, b) in enumerate(layers):
+        h = linear(reads[-1], rounded(w)) + b
+        if is_residual and index % 2 == 0:
+            h = trunk = trunk + h
+        y, slope = phi(kind, h)
+        reads.append(rounded(y))
+        slopes.append(rounded(slope))
+    return reads[:-1], slopes, y
+
+
+def linear_gradients(layers, images, kind, is_residual, slope):
+    """Gradients of all weights and biases, from that by each y of the last layer, slope (n, o)."""
+    reads, slopes, _ = linear_maps(layers, images, kind, is_residual)
+    g = trunk = slope * slopes[-1]
+    found = []
+    for index in range(len(layers) - 1, -1, -1):
+        low = rounded(g)
+        found = [linear_weight_gradient(reads[index], low), in_turn(g, 0), *found]
+        if index:
+            g = linear_input_gradient(low, rounded(layers[index][0])) * slopes[index - 1]
+            if is_residual and (index - 1) % 2 == 0:
+                g = trunk = trunk + g
     return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import numpy as np
 import pytest
 import torch
@@ -15,8 +17,9 @@ from core_tools import same_bits
 from ticketlens.checkpoint import read, write
 from ticketlens.networks import Convolutional, ResidualConvolutional
 from ticketlens.spec import NetworkSpec, TrainingSpec
-from ticketlens.training import bfloat16, ways
-from ticketlens.training.bfloat16_library import at, library
+from ticketlens.training import bfloat16, bfloat16_convnet, ways
+from ticketlens.training.bfloat16_library import KINDS, at, library
+from ticketlens.training.bfloat16_optimizer import optimizer
 from ticketlens.training.loop import evaluate, train
 
 WAYS = [
@@ -53,7 +56,7 @@ def batch(count, channels, height, width, seed=1):
 
 def computed(model, images, labels, way):
     """Return loss, logits and gradients by one way."""
-    loss, logits, found = bfloat16.Network(model, way).gradients(images, labels)
+    loss, logits, found = bfloat16.network(model, way).gradients(images, labels)
     return [loss, logits, *(one.clone() for one in found)]
 
 
@@ -108,7 +111,7 @@ def test_every_way_has_the_bits_of_the_plain_emulation(case):
     grad, losses = np.empty_like(logits), np.empty(len(logits), np.float32)
     library("plain").cross_entropy(
         *logits.shape, logits.ctypes.data, at(labels), losses.ctypes.data,
-        bfloat16.ctypes.c_int64(), grad.ctypes.data,
+        ctypes.c_int64(), grad.ctypes.data,
     )  # fmt: skip
     exact = plain.by_logits(logits, labels.numpy())
     np.testing.assert_allclose(grad, exact, rtol=1e-5, atol=1e-6)
@@ -167,13 +170,13 @@ def test_gradients_of_whole_networks_are_within_one_and_a_half_percent(name, rou
                 size = layer.weight.abs()
                 layer.weight[size < size.quantile(1 - 0.8**round_)] = 0.0
     images, labels = batch(8, 3, 16, 16)
-    *_, found = bfloat16.Network(model).gradients(images, labels)
+    *_, found = bfloat16.network(model).gradients(images, labels)
     for one, true in zip(found, by_float64(model, images, labels), strict=True):
         assert (one - true).norm() <= 0.015 * true.norm()
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("activation", bfloat16.KINDS)
+@pytest.mark.parametrize("activation", KINDS)
 def test_ways_agree_for_every_activation_and_residual_blocks(way, activation):
     model = network([(33, 3, 3), (33, 33, 3), (33, 33, 3)], [1, 1, 1], activation=activation,
                     family=ResidualConvolutional)  # fmt: skip
@@ -199,9 +202,9 @@ def test_ways_agree_on_wide_maps(way, width):
 def test_an_evaluation_has_the_logits_of_a_step_whatever_its_batches(way, monkeypatch):
     model = network([(33, 3, 3), (40, 33, 3)], [1, 2])
     images, labels = batch(7, 3, 8, 8)
-    one = bfloat16.Network(model, way)
+    one = bfloat16.network(model, way)
     _, logits, _ = one.gradients(images, labels)
-    monkeypatch.setattr(bfloat16, "EVALUATED", 3)
+    monkeypatch.setattr(bfloat16_convnet, "EVALUATED", 3)
     assert torch.equal(one.logits(images), logits)
     loss, accuracy = one.evaluate(images, labels)
     assert loss == pytest.approx(float(functional.cross_entropy(logits, labels)), rel=1e-6)
@@ -212,7 +215,7 @@ def test_an_evaluation_has_the_logits_of_a_step_whatever_its_batches(way, monkey
 def test_two_calls_have_the_same_bits(way):
     model = network([(32, 3, 3), (32, 32, 3)], [1, 1])
     images, labels = batch(4, 3, 8, 8)
-    one = bfloat16.Network(model, way)
+    one = bfloat16.network(model, way)
     first = [found.clone() for found in one.gradients(images, labels)[2]]
     one.evaluate(*batch(5, 3, 8, 8, seed=2))
     assert all(map(torch.equal, first, one.gradients(images, labels)[2]))
@@ -224,7 +227,7 @@ def test_a_nan_is_seen_in_the_loss(way):
     images, labels = batch(4, 3, 8, 8)
     with torch.no_grad():
         model.layers[1].weight[0, 0, 0, 0] = torch.nan
-    assert torch.isnan(bfloat16.Network(model, way).gradients(images, labels)[0])
+    assert torch.isnan(bfloat16.network(model, way).gradients(images, labels)[0])
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -240,9 +243,9 @@ def test_optimisers_are_pytorchs_with_the_same_bits_by_every_way(way, options):
 
     def moved(way):
         parameter = start.clone()
-        optimizer = bfloat16.optimizer(spec, [parameter], way)
+        descent = optimizer(spec, [parameter], way)
         for gradient in gradients:
-            optimizer.update([gradient.clone()], 0.01)
+            descent.update([gradient.clone()], 0.01)
         return parameter
 
     true = nn.Parameter(start.double())
@@ -260,9 +263,9 @@ def test_optimisers_are_pytorchs_with_the_same_bits_by_every_way(way, options):
 def test_what_the_definition_leaves_out_is_refused():
     odd = network([(4, 3, 3), (4, 4, 3)], [1, 2])
     with pytest.raises(ValueError, match="stride 2 on a map of 7x8 pixels, padded circularly"):
-        bfloat16.Network(odd).gradients(*batch(2, 3, 7, 8))
+        bfloat16.network(odd).gradients(*batch(2, 3, 7, 8))
     with pytest.raises(ValueError, match="allowed behind the first layer: 1, 2"):
-        bfloat16.Network(network([(4, 3, 3), (4, 4, 3)], [1, 3])).gradients(*batch(2, 3, 9, 9))
+        bfloat16.network(network([(4, 3, 3), (4, 4, 3)], [1, 3])).gradients(*batch(2, 3, 9, 9))
 
 
 # --- whole trainings -----------------------------------------------------------------------------
@@ -279,7 +282,9 @@ def arrays_of(trained):
 @pytest.mark.parametrize("network", [
     {"family": "convolutional", "width": 5, "hidden_layers": 3},
     {"family": "resnet-conv", "width": 5, "hidden_layers": 3},
-], ids=["convnet", "resnet-conv"])  # fmt: skip
+    {"width": 33, "hidden_layers": 3},
+    {"family": "resnet-fc", "width": 33, "hidden_layers": 3},
+], ids=["convnet", "resnet-conv", "fcnet", "resnet-fc"])  # fmt: skip
 @pytest.mark.parametrize("options", [
     {}, {"optimizer": "adam", "weight_decay": 0.1, "learning_rate": 0.01},
 ], ids=["SGD", "Adam"])  # fmt: skip
@@ -313,9 +318,13 @@ def test_final_accuracies_are_those_of_float32(make_ticket, prepared, monkeypatc
     assert len(seen) == 6  # three parts, for the last and for the best weights; no epoch
 
 
-def test_a_fully_connected_network_is_refused(make_ticket, prepared):
-    with pytest.raises(ValueError, match="allowed for families other than convolutional"):
-        train(make_ticket(training={"precision": "bfloat16"}), prepared)
+def test_a_family_that_the_page_does_not_define_is_refused():
+    class Recurrent(Convolutional):
+        """A plug-in's."""
+
+    model = network([(4, 3, 3), (4, 4, 3)], [1, 1], family=Recurrent)
+    with pytest.raises(ValueError, match="for a Recurrent; allowed: the families fully-connected"):
+        bfloat16.network(model)
 
 
 @pytest.mark.parametrize(("options", "message"), [

@@ -33,6 +33,7 @@ OPTIONS = {
     "ConvNet, bfloat16": {
         "network": {"family": "convolutional", "width": 4}, "training": {"precision": "bfloat16"}
     },
+    "FCNet, bfloat16": {"training": {"precision": "bfloat16"}},
     "ConvNet, sparse": {
         "network": {"family": "convolutional", "width": 4}, "training": {"sparse_below": 0.99},
     },

@@ -41,8 +41,8 @@ def all_same(one, other):
 
 @pytest.mark.parametrize("options", [{}, DECAY], ids=["SGD", "Adam with decay"])
 @pytest.mark.parametrize(
-    ("network", "more"), [({}, {}), (CONV, {}), ({}, SPARSE), (CONV, BFLOAT16)],
-    ids=["fcnet", "convnet", "sparse", "bfloat16"],
+    ("network", "more"), [({}, {}), (CONV, {}), ({}, SPARSE), (CONV, BFLOAT16), ({}, BFLOAT16)],
+    ids=["fcnet", "convnet", "sparse", "convnet, bfloat16", "fcnet, bfloat16"],
 )  # fmt: skip
 def test_weights_off_the_mask_stay_exactly_zero(
     make_ticket, prepared, network, more, options, tmp_path

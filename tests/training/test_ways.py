@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ticketlens.training import bfloat16, compiled, ways
+from ticketlens.training import bfloat16_library, compiled, ways
 
 
 def test_plain_c_is_there_everywhere_and_the_fastest_comes_first(monkeypatch):
@@ -26,7 +26,7 @@ def test_a_way_that_the_machine_lacks_is_an_error(monkeypatch):
     with pytest.raises(ways.WayError, match="'amx', which this machine lacks; it has: avx2, plain"):
         ways.chosen()
     with pytest.raises(ways.WayError, match="it has: avx2, plain"):
-        bfloat16.library.__wrapped__("amx")
+        bfloat16_library.library.__wrapped__("amx")
 
 
 def test_an_unknown_way_is_an_error(monkeypatch):
@@ -39,8 +39,8 @@ def test_without_a_compiler_the_message_says_what_to_do(monkeypatch):
     def missing(*_):
         raise compiled.CompilerError("no C compiler found (looked for cc, gcc, clang)")
 
-    monkeypatch.setattr(bfloat16, "library", missing)
+    monkeypatch.setattr(bfloat16_library, "library", missing)
     with pytest.raises(ValueError, match="'bfloat16': no C compiler found") as error:
-        bfloat16.chosen_way()
+        bfloat16_library.chosen_way()
     assert "install gcc or clang" in str(error.value)
     assert "training.precision to float32" in str(error.value)

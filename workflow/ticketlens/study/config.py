@@ -39,6 +39,8 @@ SCHEMA = (
 )
 SPARSE_CONVOLUTIONS = ("hard_tanh", "relu", "tanh")
 """Activations of convolutions in compressed form."""
+BFLOAT16_FAMILIES = ("fully-connected", "resnet-fc", "convolutional", "resnet-conv")
+"""Families whose layers docs/precision.md defines."""
 SHIPPED = LIBRARY.parent / "config" / "config.yaml"
 
 
@@ -237,12 +239,12 @@ def _sparse_problems(
 def _bfloat16_problems(
     name: str, training: Mapping[str, Any], network: Mapping[str, Any] | None
 ) -> Iterator[str]:
-    """What bfloat16 does not define: linear layers, GPUs."""
+    """What bfloat16 does not define: families of plug-ins, GPUs, sparse layers."""
     value = f"studies.{name}: training.precision is 'bfloat16'"
-    if network and network["family"] not in ("convolutional", "resnet-conv"):
+    if network and network["family"] not in BFLOAT16_FAMILIES:
         yield (
             f"{value} for a {network['family']} network; allowed: float32 (bfloat16 is for "
-            "convolutions)"
+            f"{', '.join(BFLOAT16_FAMILIES)})"
         )
     elif training.get("device", "auto") != "cpu":
         yield (

@@ -1,10 +1,11 @@
-/* Convolutional networks in bfloat16 arithmetic: the same bits with AMX, AVX-512, AVX2 and plain C.
+/* Networks in bfloat16 arithmetic: the same bits with AMX, AVX-512, AVX2 and plain C.
  *
  * docs/precision.md defines every sum. One of WAY_AMX, WAY_AVX512, WAY_AVX2 and WAY_PLAIN is
  * defined by the command that compiles this; nothing may be contracted (-ffp-contract=off).
  */
 #include "bfloat16_convolution.h"
 #include "bfloat16_weights.h"
+#include "bfloat16_linear.h"
 #include "bfloat16_readout.h"
 
 /* Bytes of a number of packed weights and of a prepared map, and of one laid out for `weigh`. */

@@ -11,6 +11,13 @@
 
 enum { ROWS = 4 };
 
+/* What products read. */
+#if defined(WAY_AMX)
+typedef bfloat16 number;
+#else
+typedef float number;
+#endif
+
 #if defined(WAY_AMX) || defined(WAY_AVX512) || defined(WAY_AVX2)
 #if WIDTH == 16
 #define FUSED(a, b, c) ((vector)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))

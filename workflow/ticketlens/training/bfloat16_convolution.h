@@ -175,7 +175,6 @@ INLINE void chunk(CHUNK_PARAMETERS)
     else if (f->activation == RELU) chunk_relu(CHUNK_ARGUMENTS);
     else chunk_other(CHUNK_ARGUMENTS);
 }
-typedef bfloat16 number;
 #else
 APART void chunk_products(const convolution *c, const pass *p, const float *source, int64_t pixels,
                           const float *weights, int64_t first, int64_t count, float *sums)
@@ -201,7 +200,6 @@ INLINE void chunk(const convolution *c, const pass *p, const float *source, int6
     chunk_products(c, p, source, pixels, weights, first, count, sums);
     unflushing(mode);
 }
-typedef float number;
 #endif
 
 /* One image's blocks as the products read them: gathered, and widened unless AMX reads them. */

@@ -169,7 +169,7 @@ INLINE float log_of(float x)
     return 2.0f * series + (float)n * 0.69314718f;
 }
 
-/* As numbered in bfloat16.py. */
+/* As numbered in bfloat16_library.py. */
 enum { LINEAR, TANH, RELU, HARD_TANH, ERF };
 
 /* y = phi(h) in the place of h, and phi'(h). At a kink the derivative is 0. */

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
+from ticketlens.networks import ACTIVATIONS
 from ticketlens.training import compiled, ways
 from ticketlens.training.bfloat16_tables import Convolution, Pass, Weighing
 
@@ -22,9 +24,12 @@ HEADERS = tuple(
         "bfloat16_tiles.h",
         "bfloat16_convolution.h",
         "bfloat16_weights.h",
+        "bfloat16_linear.h",
         "bfloat16_readout.h",
     )
 )
+KINDS = {"linear": 0, "tanh": 1, "relu": 2, "hard_tanh": 3, "erf": 4}
+"""Activations as bfloat16_lanes.h numbers them."""
 _AT, _COUNT, _FLOAT, _DOUBLE = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float, ctypes.c_double
 
 
@@ -89,6 +94,27 @@ class Weighting(ctypes.Structure):
         )  # fmt: skip
 
 
+class Linear(ctypes.Structure):
+    """`linear` of bfloat16_linear.h."""
+
+    _fields_ = (
+        *((name, _COUNT) for name in
+          ("inputs", "outputs", "in_blocks", "out_blocks", "is_on_trunk")),
+        *((name, _AT) for name in
+          ("weight", "bias", "by_weight", "by_bias", "padded", "ahead", "back", "x", "y", "slope")),
+    )  # fmt: skip
+
+
+class Batch(ctypes.Structure):
+    """`batch` of bfloat16_linear.h."""
+
+    _fields_ = (
+        *((name, _COUNT) for name in ("samples", "rows", "activation")),
+        *((name, _AT) for name in ("trunk", "top", "sums")), ("gradient", _AT * 2),
+        *((name, _AT) for name in ("left", "right")),
+    )  # fmt: skip
+
+
 def _pointer(kind: type) -> type:
     return ctypes.POINTER(kind)
 
@@ -102,6 +128,10 @@ _ARGUMENTS: dict[str, list[type]] = {
     "unpack": [*[_COUNT] * 5, *[_AT] * 3],
     "spread": [*[_COUNT] * 3, _AT, _AT, _COUNT, _COUNT, *[_AT] * 5],
     "wrap": [*[_COUNT] * 3, _AT, _AT],
+    "linear_pack": [_pointer(Linear), _COUNT],
+    "linear_gather": [*[_COUNT] * 3, *[_AT] * 3],
+    "linear_forward": [_pointer(Linear), _COUNT, _pointer(Batch)],
+    "linear_backward": [_pointer(Linear), _COUNT, _pointer(Batch), _AT],
     "read_out": [*[_COUNT] * 5, *[_AT] * 5],
     "cross_entropy": [_COUNT, _COUNT, *[_AT] * 3, _pointer(_COUNT), _AT],
     "read_back": [*[_COUNT] * 5, *[_AT] * 6],
@@ -123,6 +153,39 @@ def library(way: str) -> ctypes.CDLL:
         function = getattr(found, name)
         function.argtypes, function.restype = arguments, _RESULTS.get(name)
     return found
+
+
+def chosen_way() -> str:
+    """Return the way of this machine (see `ways.chosen`).
+
+    Raises ValueError, naming what can be done, without a C compiler.
+    """
+    try:
+        way = ways.chosen()
+        library(way)
+    except compiled.CompilerError as error:
+        raise ValueError(
+            f"training.precision is 'bfloat16': {error}\ninstall gcc or clang, or name a C "
+            "compiler in $CC, or set training.precision to float32"
+        ) from error
+    return way
+
+
+def kind_of(model: nn.Module) -> int:
+    """Return the number of a model's activation."""
+    return KINDS[next(name for name, phi in ACTIVATIONS.items() if phi is model.activation)]
+
+
+def cross_entropy(
+    found: ctypes.CDLL, logits: Tensor, labels: Tensor, gradient: Tensor | None
+) -> tuple[float, int]:
+    """Return the sum of the losses and the correctly classified; write the mean's gradient."""
+    losses, correct = torch.empty(len(logits)), ctypes.c_int64()
+    labels = labels.contiguous()
+    total = found.cross_entropy(
+        *logits.shape, at(logits), at(labels), at(losses), correct, at(gradient)
+    )
+    return total, correct.value
 
 
 def at(tensor: Tensor | None) -> int | None:

@@ -55,34 +55,6 @@ APART void lay_inputs(const weighing *w, const bfloat16 *x, laid *room)
     }
 }
 
-/* Transpose 16 vectors of 16 words; vector r goes to `to` + channel_of(16 half + r) rows. */
-INLINE void transpose(__m512i *v, bfloat16 *to, int half)
-{
-    __m512i a[16], b[16];
-    for (int i = 0; i < 16; i += 2) {
-        a[i] = _mm512_unpacklo_epi32(v[i], v[i + 1]);
-        a[i + 1] = _mm512_unpackhi_epi32(v[i], v[i + 1]);
-    }
-    for (int i = 0; i < 16; i += 4)
-        for (int j = 0; j < 2; j++) {
-            b[i + 2 * j] = _mm512_unpacklo_epi64(a[i + j], a[i + j + 2]);
-            b[i + 2 * j + 1] = _mm512_unpackhi_epi64(a[i + j], a[i + j + 2]);
-        }
-    /* b[4 q + r] holds, in lane l of 128 bits, word 4 l + r of vectors 4 q .. 4 q + 3. */
-    for (int r = 0; r < 4; r++) {
-        __m512i low01 = _mm512_shuffle_i32x4(b[r], b[4 + r], 0x44);
-        __m512i high01 = _mm512_shuffle_i32x4(b[r], b[4 + r], 0xee);
-        __m512i low23 = _mm512_shuffle_i32x4(b[8 + r], b[12 + r], 0x44);
-        __m512i high23 = _mm512_shuffle_i32x4(b[8 + r], b[12 + r], 0xee);
-        __m512i row[4] = {
-            _mm512_shuffle_i32x4(low01, low23, 0x88), _mm512_shuffle_i32x4(low01, low23, 0xdd),
-            _mm512_shuffle_i32x4(high01, high23, 0x88), _mm512_shuffle_i32x4(high01, high23, 0xdd),
-        };
-        for (int l = 0; l < 4; l++)
-            _mm512_store_si512(to + channel_of(16 * half + 4 * l + r) * BLOCK, row[l]);
-    }
-}
-
 /* For each block, 32 rows of one channel's 32 pixels. */
 APART void lay_gradients(const weighing *w, const bfloat16 *g, laid *room)
 {
@@ -96,8 +68,12 @@ APART void lay_gradients(const weighing *w, const bfloat16 *g, laid *room)
                 lower[pair] = _mm512_unpacklo_epi16(a, b);
                 upper[pair] = _mm512_unpackhi_epi16(a, b);
             }
-            transpose(lower, room, 0);
-            transpose(upper, room, 1);
+            transpose(lower);
+            transpose(upper);
+            for (int i = 0; i < 16; i++) {
+                _mm512_store_si512(room + channel_of(i) * BLOCK, lower[i]);
+                _mm512_store_si512(room + channel_of(16 + i) * BLOCK, upper[i]);
+            }
         }
     }
 }

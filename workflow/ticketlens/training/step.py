@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ticketlens.spec import TrainingSpec
 from ticketlens.training import (
     bfloat16,
+    bfloat16_optimizer,
     gradients,
     gradients_conv,
     gradients_sparse,
@@ -112,8 +113,9 @@ def _in_float32(spec: TrainingSpec, model: nn.Module, parameters: list[Tensor]) 
 
 def _in_bfloat16(spec: TrainingSpec, model: nn.Module, parameters: list[Tensor]) -> Parts:
     bfloat16.check(spec)
-    network = bfloat16.Network(model)
-    return network.gradients, bfloat16.optimizer(spec, parameters, network.way), network, of_rows
+    network = bfloat16.network(model)
+    update = bfloat16_optimizer.optimizer(spec, parameters, network.way)
+    return network.gradients, update, network, network.gather
 
 
 ARITHMETIC: dict[str, Callable[[TrainingSpec, nn.Module, list[Tensor]], Parts]] = {
