@@ -101,6 +101,7 @@ def snakemake(
     usage.unlink(missing_ok=True)
     environment = {
         **os.environ, "TICKETLENS_USAGE": str(usage), "PYTHONPATH": str(USAGE),
+        "TICKETLENS_WARM": "0",  # each job with all its imports
         "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
     }  # fmt: skip
     start = time.perf_counter()

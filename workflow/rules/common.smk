@@ -16,7 +16,7 @@ from snakemake import sourcecache
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger as snakemake_logger
 
-from ticketlens.jobs import pace, plugins, preflight
+from ticketlens.jobs import pace, plugins, preflight, warm
 from ticketlens.jobs.fingerprint import Fingerprints
 from ticketlens.pages import one_minute
 from ticketlens.study import image_counts, material, so_far
@@ -118,4 +118,5 @@ onstart:
     ready()
     without_rate_limit()
     pace.take_what_is_there(workflow, sys.argv[1:])
+    warm.use(workflow)
     pace.follow(workflow, snakemake_logger, f"{config['results']}/logs/run.txt")
