@@ -157,7 +157,7 @@ setup:
 	  || { test "$$(id -u)" = 0 && apt-get update -q && apt-get install -qy python3-venv; } \
 	  || { echo "Python's venv module is missing; on Debian: apt-get install python3-venv"; exit 1; }
 	@test "$(TORCH)" = "" -o "$(TORCH)" = cpu || { echo "TORCH is '$(TORCH)'; allowed: cpu, or nothing"; exit 1; }
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv "$$(readlink -f .venv || echo .venv)"  # venv refuses a link itself
 	@test "$(TORCH)" = "" || { $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --retries 1 \
 	  --timeout 20 --index-url $(CPU_INDEX) $$(grep -E '^torch(vision)?==' requirements.lock) && touch .venv/torch-cpu; } \
 	  || { echo "$(CPU_INDEX) does not give the CPU build of PyTorch: taking the usual one"; touch .venv/torch-cpu; }

@@ -64,6 +64,16 @@ def test_without_the_word_nothing_changes_and_the_word_later_counts(tmp_path: Pa
     assert any("--index-url" in call for call in make(tmp_path, "TORCH=cpu")[1])
 
 
+def test_an_environment_that_is_a_link_is_set_up_where_it_leads(tmp_path: Path) -> None:
+    """Python's venv refuses the link itself."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / ".venv").symlink_to("elsewhere")
+    make(tmp_path)
+    calls = (tmp_path / "calls").read_text(encoding="utf-8").splitlines()
+    assert f"-m venv {tmp_path}/elsewhere" in calls
+    assert (tmp_path / ".venv").is_symlink() and (tmp_path / "elsewhere/installed.lock").is_file()
+
+
 def test_another_word_is_refused(tmp_path: Path) -> None:
     said, calls = make(tmp_path, "TORCH=gpu")
     assert "TORCH is 'gpu'; allowed: cpu, or nothing" in said and calls == []

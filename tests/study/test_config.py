@@ -301,6 +301,18 @@ BAD = {
     "arms: {x: {mask: uniform, weights: inverse-cdf, source_round: 16, studies: [fcnet-normal]}}": (
         "arms.x in study fcnet-normal: source_round is 16; allowed: at most 15, the study's last"
     ),
+    "{training: {data_order: 2}, arms: {x: {mask: imp, weights: rewind, data_order: 2, "
+    "studies: [fcnet-normal]}}}": (
+        "arms.x in study fcnet-normal: data_order 2 is the study's own (training.data_order); "
+        "allowed: other numbers"
+    ),
+    "{arms: {x: {mask: uniform, weights: fresh, data_order: 3, studies: [fcnet-orthogonal]}}, "
+    "studies: {fcnet-orthogonal: {training: {data_order: 3}}}}": (
+        "arms.x in study fcnet-orthogonal: data_order 3 is the study's own"
+    ),
+    "arms: {x: {mask: exact-orthogonal, weights: exact-orthogonal, studies: [convnet-normal]}}": (
+        "arms.x in study convnet-normal: 'exact-orthogonal' is for fully connected networks; list "
+    ),
     "{contrasts: {arms: []}, arms: {imp-sign-kept: null, x: {mask: imp, weights: sign-redrawn, "
     "studies: [convnet-normal]}}, studies: {convnet-normal: {init: orthogonal}}}": (
         "arms.x in study convnet-normal: weights 'sign-redrawn' need a sign for every weight"

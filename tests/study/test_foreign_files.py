@@ -98,6 +98,25 @@ def test_arms_are_made_where_they_are_asked_for_and_the_ticket_is_trained_beside
         (", path: null", "studies.mine.path"),
         (", seeds: [0, 1]", "names one file for 2 seeds (0, 1); allowed: one, or a"),
         (", rounds: [1, 2]", "names one file for 2 rounds (1, 2)"),
+        (", path: 'x{{seed}}.pt'", "is 'x{{seed}}.pt', a name with braces; allowed in"),
+        (", path: 'x{{seed}}.pt', seeds: [0, 1]", "a name with braces"),
+        (", masks: '{{round}}'", "studies.mine.masks is '{{round}}', a name with braces"),
+        (
+            ", rounds: [1, 2], path: 'm{round}.pt', masks: k.pt",
+            "studies.mine.masks names one file for 2 rounds (1, 2); allowed: one, or a path with {",
+        ),
+        (
+            ", seeds: [0, 3], path: 'm{seed}.pt', masks: k.pt",
+            "studies.mine.masks names one file for 2 seeds (0, 3)",
+        ),
+        (
+            ", seeds: [1, 11], rounds: [1, 11], path: 'm{seed}{round}.pt'",
+            "names one file, 'm111.pt', for seed 1 round 11 and seed 11 round 1; allowed: a file",
+        ),
+        (
+            ", seeds: [10, 12], path: '{seed:.0e}.pt'",
+            "names one file, '1e+01.pt', for seed 10 round 1 and seed 12 round 1",
+        ),
         (", path: 'a{level}.pt'", "studies.mine.path has {level}; allowed in braces: {seed}"),
         (", path: 'a{'", "allowed in braces"),
         (", path: '{round:z}'", "allowed in braces"),
@@ -107,6 +126,13 @@ def test_arms_are_made_where_they_are_asked_for_and_the_ticket_is_trained_beside
 )  # fmt: skip
 def test_what_cannot_work_is_said_before_anything_runs(study: str, message: str) -> None:
     assert any(message in line for line in problems(config(study)))
+
+
+def test_a_file_for_each_ticket_is_taken_and_doubled_braces_make_no_rounds() -> None:
+    each = ", seeds: [1, 11], rounds: [1, 11], path: 'm{seed}-{round}', masks: 'k{seed}/{round}'"
+    assert problems(config(each)) == []
+    assert problems(config(", masks: k.pt")) == []
+    assert round_numbers(config(", path: 'x{{round}}.pt'"), "mine") == [1]
 
 
 @pytest.mark.parametrize(

@@ -311,6 +311,11 @@ def _study_problems(config: Config, name: str, arm: Arm, study: str) -> Iterator
         )
     if arm.biases == "drawn" and spec.init.sigma_b == 0:
         yield f"{where}: biases 'drawn', but sigma_b is 0; allowed: kept"
+    if arm.data_order == spec.training.data_order:
+        yield (
+            f"{where}: data_order {arm.data_order} is the study's own (training.data_order); "
+            "allowed: other numbers"
+        )
     if arm.source_round is not None and arm.source_round > rounds(config, study):
         yield (
             f"{where}: source_round is {arm.source_round}; allowed: at most "

@@ -7,12 +7,11 @@
 from __future__ import annotations
 
 import os
-import string
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ticketlens.study.studies import is_filed, round_numbers
+from ticketlens.study.studies import fields, is_filed, round_numbers
 
 FIELDS = ("round", "seed")
 KEYS = ("path", "masks", "state", "rounds")
@@ -83,25 +82,52 @@ def _pattern(where: str, key: str, entry: Mapping[str, Any]) -> Iterator[str]:
     if key not in entry:
         return
     try:
-        found = [field for _, field, _, _ in string.Formatter().parse(entry[key])]
-        unknown = [field for field in found if field is not None and field not in FIELDS]
-        if not unknown:
-            path(entry, key, 0, 0)
+        if unknown := sorted(fields(entry[key]) - {*FIELDS}):
+            problem = f"has {{{unknown[0]}}}"
+        elif set("{}") & set(str(path(entry, key, 0, 0))):  # Snakemake's wildcards
+            problem = f"is {entry[key]!r}, a name with braces"
+        else:
             return
-        problem = f"has {{{unknown[0]}}}"
     except (ValueError, KeyError, IndexError) as error:
         problem = f"is {entry[key]!r} ({error})"
     yield f"{where}.{key} {problem}; allowed in braces: {{seed}}, {{round}}, {{round:02d}}"
 
 
 def _ambiguous(config: Mapping[str, Any], where: str, name: str) -> Iterator[str]:
-    entry = config["studies"][name]
-    for field, values in (("seed", entry["seeds"]), ("round", round_numbers(config, name))):
-        if len(values) > 1 and "{" + field not in entry["path"]:
+    """Yield keys that name one file for two tickets, which would be one ticket counted twice."""
+    entry, numbers = config["studies"][name], round_numbers(config, name)
+    for key in ("path", "masks"):
+        if key not in entry:
+            continue
+        lacking = [
+            (field, values)
+            for field, values in (("seed", entry["seeds"]), ("round", numbers))
+            if len(values) > 1 and field not in fields(entry[key])
+        ]
+        for field, values in lacking:
             yield (
-                f"{where}.path names one file for {len(values)} {field}s ({_listed(values)}); "
+                f"{where}.{key} names one file for {len(values)} {field}s ({_listed(values)}); "
                 f"allowed: one, or a path with {{{field}}}"
             )
+        if not lacking:
+            yield from _met_twice(entry, f"{where}.{key}", key, numbers)
+
+
+def _met_twice(
+    entry: Mapping[str, Any], where: str, key: str, numbers: Sequence[int]
+) -> Iterator[str]:
+    """Yield the first file that a pattern makes for two tickets, e.g. m111 of m{seed}{round}."""
+    seen: dict[str | None, str] = {}
+    for seed in entry["seeds"]:
+        for number in numbers:
+            made, ticket = path(entry, key, seed, number), f"seed {seed} round {number}"
+            if made in seen:
+                yield (
+                    f"{where} names one file, {made!r}, for {seen[made]} and {ticket}; allowed: a "
+                    "file for each, e.g. with a character between {seed} and {round}"
+                )
+                return
+            seen[made] = ticket
 
 
 def _listed(values: Sequence[int]) -> str:

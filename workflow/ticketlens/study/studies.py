@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,8 +49,16 @@ def round_numbers(config: Mapping[str, Any], study: str) -> list[int]:
         return list(range(rounds(config, study) + 1))
     if "rounds" in entry:
         return sorted(entry["rounds"])
-    is_pattern = "{round" in str(entry.get("path", ""))
+    is_pattern = "round" in fields(str(entry.get("path", "")))
     return list(range(int(config["pruning"]["rounds"]) + 1)) if is_pattern else [1]
+
+
+def fields(pattern: str) -> set[str]:
+    """Return the names in braces of a pattern; doubled braces hold none, nor does a broken one."""
+    try:
+        return {name for _, name, _, _ in string.Formatter().parse(pattern) if name is not None}
+    except ValueError:
+        return set()
 
 
 def dataset_split(config: Mapping[str, Any]) -> dict[str, Any]:
