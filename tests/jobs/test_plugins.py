@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +17,25 @@ from ticketlens import checkpoint
 from ticketlens.jobs import plugins
 from ticketlens.jobs.fingerprint import Fingerprints
 from ticketlens.jobs.joblog import job_log
+from ticketlens.jobs.plugin_entries import unlike
 from ticketlens.spec import DatasetSpec, NetworkSpec, PruningSpec, Spec
-from ticketlens.tickets import pruning
+from ticketlens.study.catalogue import figures, measurements
+from ticketlens.theory import activations
+from ticketlens.tickets import initialization, pruning
 from ticketlens.tickets.initialization import initial_layers
+from ticketlens.tickets.mask_sources import MASKS
+from ticketlens.tickets.recipe import Source
 from workflow_tools import REPOSITORY
 
 SPEC = Spec(
     network=NetworkSpec(hidden_layers=2, width=12), dataset=DatasetSpec(shape=(4, 4, 1), classes=3)
+)
+TOUCHED = (
+    (pruning, "CRITERIA"),
+    (initialization, "SCHEMES"),
+    (figures, "FIGURES"),
+    (measurements, "MEASUREMENTS"),
+    (activations, "ACTIVATIONS"),
 )
 SCRIPTS = REPOSITORY / "workflow/scripts"
 MINE = """import numpy as np
@@ -49,7 +63,8 @@ CRITERIA["other"] = other
 @pytest.fixture(autouse=True)
 def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Registries, modules and the environment as they were."""
-    monkeypatch.setattr(pruning, "CRITERIA", dict(pruning.CRITERIA))
+    for module, name in TOUCHED:
+        monkeypatch.setattr(module, name, dict(getattr(module, name)))
     monkeypatch.delenv(plugins.VARIABLE, raising=False)
     known = set(sys.modules)
     yield
@@ -135,6 +150,42 @@ def test_a_plugin_counts_for_the_jobs_that_use_its_entry_and_for_no_others(tmp_p
             "from ticketlens.spec import Spec\nSpec['a'] = 1\n",
             "ticketlens.spec has no registry Spec",
         ),
+        (
+            f"{MINE}CRITERIA['third'] = 5\n",
+            r"line 20: CRITERIA\['third'\] is 5, of type int; the o",
+        ),
+        (
+            f"{MINE}CRITERIA['third'] = None\n",
+            "is None, of type NoneType; the others are functions",
+        ),
+        (
+            f"{MINE}CRITERIA['third'] = helper\n",
+            r"line 20: CRITERIA\['third'\] takes \(weights\); the others are called with "
+            r"\(trained, initial, rng\)",
+        ),
+        (
+            "from ticketlens.tickets.initialization import SCHEMES\nSCHEMES['a'] = (abs,)\n",
+            r"line 2: SCHEMES\['a'\] has 1 parts; the others have 2 or 3",
+        ),
+        (
+            "from ticketlens.tickets.initialization import SCHEMES, gaussian_weight\n"
+            "SCHEMES['a'] = (gaussian_weight, 'b')\n",
+            r"line 2: SCHEMES\['a'\] part 2 is 'b', of type str; the others are functions",
+        ),
+        (
+            "from ticketlens.study.catalogue.figures import FIGURES\nFIGURES['a'] = {}\n",
+            r"line 2: FIGURES\['a'\] is \{\}, of type dict; the others are Figures",
+        ),
+        (
+            "from ticketlens.study.catalogue.kinds import Measurement\n"
+            "from ticketlens.study.catalogue.measurements import MEASUREMENTS\n"
+            "MEASUREMENTS['a'] = Measurement(f'{__name__}:a', ('a',), 'About it.')\n",
+            r"line 3: MEASUREMENTS\['a'\] names the function 'a', which the plugin does not define",
+        ),
+        (
+            "from ticketlens.theory.activations import ACTIVATIONS\nACTIVATIONS['a'] = abs\n",
+            "line 2: .*; the others are Activations",
+        ),
         ("x = 1\n", "adds nothing"),
     ],
 )
@@ -151,6 +202,10 @@ def test_a_plugin_that_does_not_work_is_refused_with_its_line(
         ("mine.py", "allowed: a list of Python files"),
         (["mine.txt"], "allowed: a Python file"),
         (["absent.py"], "absent.py': no such file in"),
+        ([5], "allowed: a list of Python files"),
+        ({}, "allowed: a list of Python files"),
+        (None, "allowed: a list of Python files"),
+        ([["mine.py"]], "allowed: a list of Python files"),
         (["a\0.py"], "embedded null byte"),
     ],
 )
@@ -184,9 +239,53 @@ def test_a_plugin_is_loaded_by_what_needs_it_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(sys.modules, "ticketlens.networks", raising=False)
-    text = "import nowhere\n\nfrom ticketlens.networks import FAMILIES\n\nFAMILIES['a'] = 1\n"
+    text = "import nowhere\nfrom ticketlens.networks import FAMILIES\nFAMILIES['a'] = nowhere.Net\n"
     plugins.use([write(tmp_path, text, "yours.py")])
     assert not any("yours" in name for name in sys.modules), "it would fail at its import"
+
+
+def test_a_bare_value_is_refused_where_functions_of_pytorch_stand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "ticketlens.networks", raising=False)
+    file = write(tmp_path, "from ticketlens.networks import FAMILIES\nFAMILIES['a'] = 1\n")
+    with pytest.raises(plugins.PluginError, match=r"line 2: FAMILIES\['a'\] is a bare value"):
+        plugins.use([file])
+
+
+@pytest.mark.parametrize(
+    ("module", "registry"),
+    [
+        ("tickets.pruning", "CRITERIA"),
+        ("architecture", "FAMILIES"),
+        ("networks", "FAMILIES"),
+        ("networks", "ACTIVATIONS"),
+        ("theory.activations", "ACTIVATIONS"),
+        ("tickets.initialization", "SCHEMES"),
+        ("tickets.mask_sources", "MASKS"),
+        ("tickets.weight_sources", "WEIGHTS"),
+        ("tickets.saliency", "SCORES"),
+        ("files.sources", "SOURCES"),
+        ("training.optimization", "OPTIMIZERS"),
+        ("study.catalogue.figures", "FIGURES"),
+        ("study.catalogue.measurements", "MEASUREMENTS"),
+        ("study.catalogue.tables", "TABLES"),
+    ],
+)
+def test_what_the_library_has_is_of_the_kind_of_the_others(module: str, registry: str) -> None:
+    entries = getattr(import_module(f"ticketlens.{module}"), registry)
+    for key, entry in entries.items():
+        assert unlike(entry, entries.values(), {}) == "", key
+
+
+def test_a_mask_source_may_be_a_function_alone_or_an_object_that_is_called() -> None:
+    def block(material: object, rng: object, size: int = 4) -> None: ...
+
+    assert unlike(block, MASKS.values(), {}) == ""
+    assert unlike(Source(block), MASKS.values(), {}) == ""
+    assert unlike(partial(block, size=8), MASKS.values(), {}) == ""
+    assert "takes (material)" in unlike(lambda material: None, MASKS.values(), {})
+    assert "takes (material)" in unlike(Source(lambda material: None), MASKS.values(), {})
 
 
 def test_a_ticket_of_a_plugin_s_criterion_is_read_without_the_plugin(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
+from ticketlens.jobs.plugin_entries import unlike
+
 PACKAGE = __name__.partition(".")[0]
 VARIABLE = "TICKETLENS_PLUGINS"
 """The environment's list of plugins, which jobs inherit; absolute paths."""
@@ -84,6 +86,8 @@ def use(paths: object) -> list[Path]:
                 f"plugins {', '.join(map(str, paths))}: {changed} of {place[1]} changed, which the "
                 "rerun trigger cannot see; choose other names"
             )
+    for file in files:
+        _check_kinds(file)
     return files
 
 
@@ -243,6 +247,33 @@ def _run(file: Path) -> None:
                 f"plugin {file.name}: adds {sorted(added)} to {registry} in a way that the rerun "
                 f'trigger cannot read; write {registry}["name"] = … at the top level'
             )
+
+
+def _check_kinds(file: Path) -> None:
+    """Raise PluginError for an entry unlike the others of its registry, with its line.
+
+    Of a plugin that did not run, as its registries' modules, such as PyTorch's networks, are not
+    imported here, an entry is only seen not to be a bare value.
+    """
+    own = additions(file)
+    found = _registries(own) if name_of(file) in sys.modules else {}
+    bare = {
+        line.lineno
+        for line in parsed(file).body
+        if isinstance(line, ast.Assign)
+        and isinstance(line.value, ast.Constant | ast.List | ast.Dict | ast.Set)
+    }
+    for one in own:
+        place = (one.module, one.registry)
+        if place in found:
+            added = {a.key for a in own if (a.module, a.registry) == place}
+            others = [value for key, value in found[place].items() if key not in added]
+            said = unlike(found[place].get(one.key), others, vars(sys.modules[name_of(file)]))
+        else:
+            said = "is a bare value; the others are functions or classes" * (one.line in bare)
+        if said:
+            where = f"plugin {file.name}, line {one.line}"
+            raise PluginError(f"{where}: {one.registry}[{one.key!r}] {said}")
 
 
 def _registries(own: Iterable[Addition]) -> dict[tuple[str, str], Mapping[str, Any]]:
