@@ -107,7 +107,7 @@ AXE := axe-core@4.14.1
 test-report: setup
 	@test -f build/axe/package/axe.min.js || ! command -v npm >/dev/null || { mkdir -p build/axe \
 	  && (cd build/axe && tar xzf "$$(npm pack --silent $(AXE))"); } || echo "no $(AXE): its test is skipped"
-	@if $(BIN)/python tests/tools/browser.py install; then $(BIN)/python -m pytest -m browser tests/pages/test_report_in_browser.py; fi
+	@if $(BIN)/python tests/tools/browser.py install; then $(BIN)/python -m pytest -m browser tests/pages; fi
 
 # The wheel alone, in an empty environment of its own; downloads what pyproject.toml asks for.
 test-install: setup

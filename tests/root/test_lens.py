@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -219,6 +220,13 @@ def test_the_command_says_in_one_line_what_is_wrong(tmp_path, capsys):
         assert main([*arguments, "--out", str(tmp_path / "out")]) == 1
         assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_levels_of_open_lth_are_written_apart(tmp_path, make_ticket, monkeypatch):
+    exchange.write(make_ticket(0.5), tmp_path / "level_3/main")
+    monkeypatch.chdir(tmp_path)
+    assert main(["look", "level_3/main"]) == 0
+    assert "<h1>ticketlens: level_3-main</h1>" in Path("level_3-main-look/index.html").read_text()
 
 
 class Written(nn.Module):

@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     look.add_argument("file", help=".safetensors, .pt, .npz, ticket.h5, or an open_lth level")
     look.add_argument("--images", help="a folder of images, for q, chi and Jacobians")
-    look.add_argument("--out", help="where to write; default: FILE's name with -look")
+    look.add_argument("--out", help="where to write; default: NAME-look, by FILE's name")
     look.add_argument("--masks", help="a file with the masks of the weights in FILE")
     look.add_argument("--state", choices=("init", "trained"), help="what the weights are")
     look.add_argument("--activation", help="tanh, relu, hard_tanh, erf or linear")
@@ -52,7 +52,10 @@ def _look(parsed: argparse.Namespace) -> None:
     from ticketlens.files.atomic import replacing, write_text
 
     source = Path(parsed.file)
-    out = Path(parsed.out) if parsed.out else Path(f"{source.stem or source.name}-look")
+    # The folder of a level of open_lth is …/level_3/main: "main" says nothing.
+    name = "-".join(source.resolve().parts[-2:]) if source.is_dir() else source.name
+    stem = name if source.is_dir() else source.stem
+    out = Path(parsed.out) if parsed.out else Path(f"{stem}-look")
     tables = lens.look(
         source,
         parsed.images,
@@ -63,8 +66,8 @@ def _look(parsed: argparse.Namespace) -> None:
         state=parsed.state,
     )
     notes = next(iter(tables.values())).attrs["notes"]
-    for name, table in tables.items():
-        with replacing(out / f"{name}.csv") as temporary:
+    for key, table in tables.items():
+        with replacing(out / f"{key}.csv") as temporary:
             table.to_csv(temporary, index=False)
     import matplotlib.pyplot as plt
 
@@ -72,15 +75,15 @@ def _look(parsed: argparse.Namespace) -> None:
     from ticketlens.pages.look_page import page, verdicts
 
     figures = {}
-    for name, (needs, draw, caption) in FIGURES.items():
+    for key, (needs, draw, caption) in FIGURES.items():
         if needs in tables:
             figure, buffer = draw(tables), io.BytesIO()
             figure.savefig(buffer, format="png", dpi=150)
             plt.close(figure)
-            figures[name] = (buffer.getvalue(), caption)
-            with replacing(out / f"{name}.png") as temporary:
+            figures[key] = (buffer.getvalue(), caption)
+            with replacing(out / f"{key}.png") as temporary:
                 temporary.write_bytes(buffer.getvalue())
-    write_text(out / "index.html", page(f"ticketlens: {source.name}", tables, figures, notes))
+    write_text(out / "index.html", page(f"ticketlens: {name}", tables, figures, notes))
     for line in (*verdicts(tables), *(f"note: {note}" for note in notes)):
         print(line)
     print(f"{len(tables)} tables, {len(figures)} figures, page: {out / 'index.html'}")

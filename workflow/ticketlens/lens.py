@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_IMAGES = 200
+MAX_NAMES = 6  # of layers in a remark
+_OF_A_LAYER = re.compile(r"layer (?P<name>\S+): (?P<count>\d+(?= ))?(?P<what>.+)")
 Source = Any
 """A checkpoint, layers, a torch module, or a path of a file or folder that `exchange` reads."""
 
@@ -129,8 +132,19 @@ def measure(
             look_tables.add(found, look_tables.signal_of_chain(chain, pixels, classes, notes))
         found = {**look_tables.weights_of_chain(chain), **found}
     if isinstance(opened, (Layers, OpenLayers)):
+        if chain is not None:
+            names = [layer.name for layer in opened] if isinstance(opened, Layers) else opened.names
+            notes += _names(chain, names)
         notes += _remarks(opened)
     return found, notes
+
+
+def _names(chain: Checkpoint, names: Sequence[str]) -> list[str]:
+    """Say what the layers of a chain, hidden1 … readout, are called where they come from."""
+    if [layer.name for layer in chain.layers] == list(names):
+        return []
+    more = f" … ({len(names)} in all)" if len(names) > 2 * MAX_NAMES else ""
+    return [f"hidden1 to readout are the layers {', '.join(names[: 2 * MAX_NAMES])}{more}"]
 
 
 def _as_the_module_computes(
@@ -198,11 +212,35 @@ def _remarks(opened: Layers | OpenLayers) -> list[str]:
         remarks, skipped = list(opened.remarks), opened.found.skipped
     else:
         remarks, skipped = list(opened.notes), opened.skipped
+    remarks = _grouped(remarks)
     if skipped:
         names = ", ".join(f"{name} ({what})" for name, what in list(skipped.items())[:6])
         more = "" if len(skipped) <= 6 else f" and {len(skipped) - 6} more"
         remarks.append(f"not measured: {names}{more}")
     return remarks
+
+
+def _grouped(remarks: Sequence[str]) -> list[str]:
+    """Return remarks, those that only layers and their numbers tell apart as one."""
+    found: dict[str, list[tuple[str, int]]] = {}
+    for remark in remarks:
+        own = _OF_A_LAYER.fullmatch(remark)
+        key = f"{own['count'] and '#'}{own['what']}" if own else remark
+        found.setdefault(key, []).append((own["name"], int(own["count"] or 0)) if own else ("", 0))
+    lines = []
+    for key, layers in found.items():
+        names = [name for name, _ in layers if name]
+        if names:
+            more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+            count = f"{sum(number for _, number in layers):,}" if key.startswith("#") else ""
+            where = f"layer{'s' * (len(names) > 1)} {', '.join(names[:MAX_NAMES])}{more}"
+            what = key.removeprefix("#")
+            if len(names) > 1:
+                what = what.replace("its mask", "their masks").replace("the mask", "the masks")
+            lines.append(f"{where}: {count}{what}")
+        else:
+            lines.append(key)
+    return lines
 
 
 def _chain(

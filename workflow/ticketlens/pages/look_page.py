@@ -10,11 +10,18 @@ import pandas as pd
 
 MAX_ROWS = 60
 _STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
-img{max-width:100%;height:auto} figure{margin:1.5rem 0} figcaption{color:#555}
+body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;
+overflow-wrap:anywhere} h1{font-size:1.6rem} img{max-width:100%;height:auto} ul{padding-left:1.2rem}
+figure{margin:2rem 0} figcaption{color:#555;max-width:42rem} summary{cursor:pointer}
 table{border-collapse:collapse;font-size:.8rem} td,th{padding:.15rem .5rem;border-bottom:1px solid
-#ddd;text-align:right;white-space:nowrap} div.wide{overflow-x:auto} .note{color:#555}
+#ddd;text-align:right;white-space:nowrap} div.wide{overflow-x:auto;margin:1rem 0} .note{color:#555}
 """
+_SUMMARY = {
+    "layer": "layer", "name": "name", "count": "weights kept", "density": "density",
+    "std_scaled": "std · √fan_in", "largest": "largest eigenvalue", "edge_null": "null's edge",
+    "outliers_null": "beyond it", "unconnected": "unconnected units",
+}  # fmt: skip
+_OF_DEGREES = {"name": "first", "density": "first", "unconnected": "sum"}
 
 
 def page(
@@ -30,6 +37,7 @@ def page(
         f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>",
         f"<h1>{html.escape(title)}</h1>",
         "".join(f"<p>{html.escape(line)}</p>" for line in verdicts(tables)),
+        _table(summary(tables)),
     ]
     if notes:
         items = "".join(f"<li>{html.escape(note)}</li>" for note in notes)
@@ -41,13 +49,39 @@ def page(
             f"<figcaption>{html.escape(caption)}</figcaption></figure>"
         )
     for name, table in tables.items():
-        shown = table.head(MAX_ROWS).to_html(index=False, escape=True, float_format="%.4g")
         more = f" (first {MAX_ROWS} of {len(table)} rows)" if len(table) > MAX_ROWS else ""
         parts.append(
-            f"<details><summary>{html.escape(name)}.csv{more}</summary>"
-            f"<div class='wide'>{shown}</div></details>"
+            f"<details><summary>{html.escape(name)}.csv{more}</summary>{_table(table)}</details>"
         )
     return "\n".join([*parts, "</body></html>\n"])
+
+
+def _table(table: pd.DataFrame) -> str:
+    """Return the first rows as HTML that scrolls by itself where it is wider than the screen."""
+    shown = table.head(MAX_ROWS).to_html(
+        index=False, escape=True, float_format="%.4g", na_rep="", border=0
+    )
+    return f"<div class='wide' tabindex='0'>{shown}</div>"
+
+
+def summary(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return one row per layer: its name in the file, how many weights it keeps, and its spectrum.
+
+    Columns that no table has are left out; a readout without a spectrum has NaN there.
+    """
+    degrees = tables["degrees"]
+    rows = degrees.groupby("layer", as_index=False).agg(
+        {key: how for key, how in _OF_DEGREES.items() if key in degrees}
+    )
+    for name in ("weight_statistics", "spectra"):
+        if name in tables:
+            own = tables[name]
+            new = [key for key in _SUMMARY if key in own and key not in rows]
+            rows = rows.merge(own[["layer", *new]], on="layer", how="left")
+    if "outliers_null" in rows:
+        counts = rows["outliers_null"]  # floats where a layer has none
+        rows["outliers_null"] = ["" if pd.isna(count) else str(int(count)) for count in counts]
+    return rows[[key for key in _SUMMARY if key in rows]].rename(columns=_SUMMARY)
 
 
 def verdicts(tables: Mapping[str, pd.DataFrame]) -> list[str]:
@@ -55,8 +89,8 @@ def verdicts(tables: Mapping[str, pd.DataFrame]) -> list[str]:
     lines = []
     if "weight_statistics" in tables:
         rows = tables["weight_statistics"]
-        kept = int(rows["count"].sum())
-        lines.append(f"{len(rows)} layers, {kept:,} kept weights.")
+        kept, size = int(rows["count"].sum()), round(float((rows["count"] / rows["density"]).sum()))
+        lines.append(f"{len(rows)} layers, {kept:,} kept weights of {size:,} ({kept / size:.2%}).")
     if "spectra" in tables:
         rows = tables["spectra"]
         beyond = rows[rows["outliers_null"] > 0]
@@ -71,8 +105,13 @@ def verdicts(tables: Mapping[str, pd.DataFrame]) -> list[str]:
         )
     if "degrees" in tables:
         unconnected = int(tables["degrees"]["unconnected"].sum())
-        lines.append(f"{unconnected} units without any connection on one side.")
+        lines.append(
+            f"{unconnected:,} units have no connection on one side."
+            if unconnected
+            else "Every unit is connected on both sides."
+        )
     if "chi" in tables:
-        last = tables["chi"].iloc[-1]
-        lines.append(f"chi of the last hidden layer: {last['chi_frobenius']:.3f} measured.")
+        last = float(tables["chi"].iloc[-1]["chi_frobenius"])
+        what = "grow" if last > 1 else "shrink"
+        lines.append(f"chi of the last hidden layer is {last:.3f}: perturbations {what} there.")
     return lines
