@@ -177,11 +177,11 @@ void linear_pack(const linear *layers, int64_t count)
 void linear_gather(int64_t samples, int64_t rows, int64_t width, const int64_t *chosen,
                    const float *from, bfloat16 *to)
 {
-    enum { TOGETHER = 8 }; /* samples whose blocks stand side by side */
+    enum { ABREAST = 8 }; /* samples whose blocks stand side by side */
     int64_t blocks = (width + BLOCK - 1) / BLOCK;
-    for (int64_t first = 0; first < rows; first += TOGETHER)
+    for (int64_t first = 0; first < rows; first += ABREAST)
         for (int64_t block = 0; block < blocks; block++)
-            for (int64_t row = first; row < first + TOGETHER; row++) {
+            for (int64_t row = first; row < first + ABREAST; row++) {
                 int64_t number_ = row < samples ? (chosen ? chosen[row] : row) : 0;
                 narrow_row(from + number_ * width + block * BLOCK,
                            row < samples ? width - block * BLOCK : 0,

@@ -3,6 +3,9 @@
 #define BFLOAT16_READOUT_H
 #include "bfloat16_lanes.h"
 
+/* Classes whose logits are summed at the same time. */
+enum { TOGETHER = 10 };
+
 /* Means (images, channels) of sums (images, stride) over pixels, and logits (images, classes). */
 void read_out(int64_t images, int64_t channels, int64_t stride, int64_t classes, int64_t pixels,
               const float *sums, const float *weight, const float *bias, float *mean,
@@ -11,11 +14,17 @@ void read_out(int64_t images, int64_t channels, int64_t stride, int64_t classes,
     for (int64_t n = 0; n < images; n++) {
         for (int64_t c = 0; c < channels; c++)
             mean[n * channels + c] = sums[n * stride + c] / (float)pixels;
-        for (int64_t k = 0; k < classes; k++) {
-            float sum = 0.0f;
+        /* Sums side by side: each waits for the one before it in its own chain alone. */
+        for (int64_t first = 0; first < classes; first += TOGETHER) {
+            int64_t count = classes - first < TOGETHER ? classes - first : TOGETHER;
+            const float *row[TOGETHER];
+            float sum[TOGETHER] = {0};
+            for (int64_t k = 0; k < TOGETHER; k++)
+                row[k] = weight + (first + (k < count ? k : 0)) * channels;
             for (int64_t c = 0; c < channels; c++)
-                sum += mean[n * channels + c] * weight[k * channels + c];
-            logits[n * classes + k] = sum + bias[k];
+                for (int k = 0; k < TOGETHER; k++) sum[k] += mean[n * channels + c] * row[k][c];
+            for (int64_t k = 0; k < count; k++)
+                logits[n * classes + first + k] = sum[k] + bias[first + k];
         }
     }
 }
