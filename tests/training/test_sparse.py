@@ -161,6 +161,23 @@ def test_gradients_written_out_have_the_bits_of_autograd(make_ticket, activation
     assert gradients_sparse.gradients(build(ticket, masked=False)) is None
 
 
+def test_the_width_of_blocks_changes_no_bits(make_ticket, monkeypatch):
+    ends = []
+    for block, weights in ((16, 1), (96, 24), (40, 1), (10_000, 1)):
+        monkeypatch.setattr(sparse, "BLOCK", block)
+        monkeypatch.setattr(sparse, "PER_BLOCK", weights)
+        ticket = make_ticket(0.2, network=NETWORK, training={"sparse_below": 0.99})
+        model = sparse_model(ticket, 0.99)
+        run = loop._Run(ticket, ticket.spec.training, model, torch.device("cpu"))
+        for number in range(3):
+            run.take_step(*batch(32, number), 0.01)
+        ends.append(run.snapshot())
+        blocks = model.layers[0].order.blocks
+        assert blocks == -(-ticket.layers[0].mask.shape[1] // max(block, 5 * weights))
+    for end in ends[1:]:
+        assert all(map(same_bits, ends[0], end))
+
+
 @pytest.mark.parametrize("count", [16, 17, 128])
 def test_images_gathered_as_sparse_layers_read_them_are_those_images(count):
     images, _ = batch(200)

@@ -37,6 +37,7 @@ def gradients(model: nn.Module) -> Gradients | None:
             x = images.flatten(1)
             for stage in stages:
                 x = stage.forward(x)
+            x = x.contiguous()  # once for all that reads the logits
             loss, grad = loss_and_gradient(x, labels)
             by_stage: list[list[Tensor]] = []
             for number in range(len(stages) - 1, -1, -1):

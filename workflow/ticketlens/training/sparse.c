@@ -27,16 +27,8 @@ typedef float vector __attribute__((vector_size(4 * WIDTH)));
 typedef int32_t integers __attribute__((vector_size(4 * WIDTH)));
 /* The same, wherever it lies in memory. */
 typedef float unaligned __attribute__((vector_size(4 * WIDTH), aligned(4), may_alias));
-typedef float four __attribute__((vector_size(16), aligned(4), may_alias));
-typedef int32_t four_integers __attribute__((vector_size(16)));
 
 #define INLINE static inline __attribute__((always_inline))
-
-#ifdef __clang__
-#define PICK(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#else
-#define PICK(a, b, ...) __builtin_shuffle(a, b, (four_integers){__VA_ARGS__})
-#endif
 
 INLINE vector load(const float *from) { return *(const unaligned *)from; }
 INLINE void store(float *to, vector value) { *(unaligned *)to = value; }
@@ -249,37 +241,72 @@ void backward(
     }
 }
 
-INLINE void transpose_four(const float *const from[4], float *to, ptrdiff_t to_stride)
+/* Sixteen numbers, in registers of whatever width there are. */
+typedef float tile __attribute__((vector_size(64), aligned(4), may_alias));
+
+#ifdef __clang__
+#define MIX(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+typedef int32_t tile_order __attribute__((vector_size(64)));
+#define MIX(a, b, ...) __builtin_shuffle(a, b, (tile_order){__VA_ARGS__})
+#endif
+/* Columns of a part of a transpose: four lines of the cache of each row. */
+#define PART 64
+
+/* Rows i and i + 8 of `from`, mixed number by number, are rows 2i and 2i + 1 of `to`. */
+INLINE void mix(const tile from[LANES], tile to[LANES])
 {
-    four row[4], pair[4];
-    for (int i = 0; i < 4; i++)
-        row[i] = *(const four *)from[i];
-    for (int i = 0; i < 2; i++) {
-        pair[2 * i] = PICK(row[i], row[i + 2], 0, 4, 1, 5);
-        pair[2 * i + 1] = PICK(row[i], row[i + 2], 2, 6, 3, 7);
-    }
-    for (int i = 0; i < 2; i++) {
-        *(four *)(to + 2 * i * to_stride) = PICK(pair[i], pair[i + 2], 0, 4, 1, 5);
-        *(four *)(to + (2 * i + 1) * to_stride) = PICK(pair[i], pair[i + 2], 2, 6, 3, 7);
+    for (int i = 0; i < LANES / 2; i++) {
+        const tile a = from[i], b = from[i + LANES / 2];
+        to[2 * i] = MIX(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+        to[2 * i + 1] = MIX(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
     }
 }
 
+/* to = the transpose of 16 numbers, from `at` on, of each of 16 rows. */
+INLINE void transpose_tile(const float *const from[LANES], ptrdiff_t at, float *to, ptrdiff_t stride)
+{
+    tile one[LANES], two[LANES];
+    for (int i = 0; i < LANES; i++)
+        one[i] = *(const tile *)(from[i] + at);
+    mix(one, two), mix(two, one), mix(one, two), mix(two, one);
+    for (int i = 0; i < LANES; i++)
+        *(tile *)(to + i * stride) = one[i];
+}
+
 /* to (columns, padded) = the transpose of the rows `chosen` of from (any, columns), of the first
- * `rows` where it is NULL; rows up to `padded` count as 0. */
+ * `rows` where it is NULL; rows up to `padded` count as 0. All rows of a part of the columns, so that
+ * what is written lies together; the next part is asked for ahead, as rows lie all over the memory. */
 void transpose(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t padded, const int64_t *chosen,
                const float *from, float *to)
 {
 #define ROW(number) (from + (chosen ? chosen[number] : (number)) * columns)
-    const ptrdiff_t whole = rows - rows % LANES, wide = columns - columns % 4;
-    for (ptrdiff_t row = 0; row < whole; row += LANES)
-        for (ptrdiff_t column = 0; column < wide; column += 4)
-            for (ptrdiff_t i = row; i < row + LANES; i += 4) {
-                const float *const four_rows[4] = {ROW(i) + column, ROW(i + 1) + column,
-                                                   ROW(i + 2) + column, ROW(i + 3) + column};
-                transpose_four(four_rows, to + column * padded + i, padded);
+    const ptrdiff_t whole = rows - rows % LANES, wide = columns - columns % LANES;
+    for (ptrdiff_t part = 0; part < wide; part += PART)
+        for (ptrdiff_t first = 0; first < whole; first += LANES) {
+            const float *row[LANES];
+            for (int i = 0; i < LANES; i++)
+                row[i] = ROW(first + i);
+            for (ptrdiff_t at = part; at < part + PART && at < wide; at += LANES) {
+                for (int i = 0; i < LANES; i++)
+                    __builtin_prefetch(row[i] + at + PART);
+                transpose_tile(row, at, to + at * padded + first, padded);
             }
+        }
     for (ptrdiff_t column = 0; column < columns; column++)
         for (ptrdiff_t row = column < wide ? whole : 0; row < padded; row++)
             to[column * padded + row] = row < rows ? ROW(row)[column] : 0.0f;
 #undef ROW
+}
+
+/* The transpose of the rows `chosen`, a multiple of 16, of from (all, columns); whether all of them
+ * are there. Where one is not, nothing is written. */
+int gather(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t all, const int64_t *chosen,
+           const float *from, float *to)
+{
+    for (ptrdiff_t row = 0; row < rows; row++)
+        if (chosen[row] < 0 || chosen[row] >= all)
+            return 0;
+    transpose(rows, columns, rows, chosen, from, to);
+    return 1;
 }

@@ -16,6 +16,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,8 +34,10 @@ KERNELS = ("c",)
 FAMILIES = ("fully-connected", "convolutional", "resnet-conv")
 """Families whose layers have a compressed form."""
 LANES = 16
-# Columns of one block: 96 × 128 samples are 48 KiB, about a first-level cache.
 BLOCK = 96
+"""Columns of a block at least: 96 × 128 samples are 48 KiB, about a first-level cache."""
+PER_BLOCK = 24
+"""Weights of a row and block at least: each row reads and writes its sums once a block."""
 # As numbered in sparse.c. Other activations are PyTorch's, between layers of one run each.
 KINDS = {"linear": 0, "tanh": 1, "relu": 2, "hard_tanh": 3}
 
@@ -55,8 +58,10 @@ class Order:
     @classmethod
     def of(cls, rows: np.ndarray, columns: np.ndarray, shape: tuple[int, ...]) -> Order:
         """Sort the weights at (rows, columns) of a matrix of this shape."""
-        blocks = -(-shape[1] // BLOCK)
-        cell = columns // BLOCK * shape[0] + rows
+        # Rows sum their weights by columns whatever the blocks are: their width changes no bits.
+        width = max(BLOCK, PER_BLOCK * shape[0] * shape[1] // max(1, len(rows)))
+        blocks = -(-shape[1] // width)
+        cell = columns // width * shape[0] + rows
         sorting = np.lexsort((columns, cell))
         counts = np.bincount(cell, minlength=blocks * shape[0])
         start = np.concatenate([[0], np.cumsum(counts)])
@@ -293,13 +298,12 @@ def gather(images: Tensor, chosen: Tensor) -> Tensor:
     count = len(chosen)
     if count % LANES or images.dtype != torch.float32 or not images.is_contiguous():
         return images.index_select(0, chosen)
-    if count and not 0 <= int(chosen.min()) <= int(chosen.max()) < len(images):
-        raise IndexError(f"images are numbered 0 to {len(images) - 1}")
-    chosen, neurons = chosen.contiguous(), images[0].numel()
+    chosen, neurons = chosen.contiguous(), prod(images.shape[1:])
     out = images.new_empty(neurons, count)
-    _library().transpose(
-        count, neurons, count, chosen.data_ptr(), images.data_ptr(), out.data_ptr()
-    )  # fmt: skip
+    if not _library().gather(
+        count, neurons, len(images), chosen.data_ptr(), images.data_ptr(), out.data_ptr()
+    ):  # fmt: skip
+        raise IndexError(f"images are numbered 0 to {len(images) - 1}")
     return out.t()
 
 
@@ -308,7 +312,7 @@ def _library() -> ctypes.CDLL:
     library = compiled.library(SOURCE)
     if library.forward.argtypes is None:
         number, at, run = ctypes.c_ssize_t, ctypes.c_void_p, ctypes.POINTER(_Structure)
-        library.transpose.argtypes = [number, number, number, at, at, at]
+        library.transpose.argtypes = library.gather.argtypes = [*[number] * 3, at, at, at]
         library.backward.argtypes = [run, number, *[at] * 5, number, at, at, number]
         library.forward.argtypes = [run, number, at, at, at, number]
         for function in (library.transpose, library.backward, library.forward):

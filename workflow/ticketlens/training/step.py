@@ -57,6 +57,7 @@ class Step:
             if not (sparse.is_sparse(layer) or mask.all())
         }
         self.running = torch.zeros(2, dtype=torch.float64, device=self.parameters[0].device)
+        self.losses, self.hits = self.running  # views
         if spec.precision not in ARITHMETIC:
             raise ValueError(
                 f"training.precision is {spec.precision!r}; allowed: {', '.join(ARITHMETIC)}"
@@ -74,8 +75,8 @@ class Step:
             if self.held:
                 torch._foreach_mul_([found[at] for at in self.held], [*self.held.values()])
             self.optimizer.update(found, rate)
-            self.running[0] += loss
-            self.running[1] += (logits.argmax(1) == labels).sum()
+            self.losses += loss
+            self.hits += (logits.argmax(1) == labels).sum()
 
     def state(self) -> list[Tensor]:
         """Return all tensors that a step changes."""
