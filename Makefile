@@ -19,7 +19,7 @@ help:
 	@echo "make test-slurm   run the workflow on a SLURM of one node, started and stopped for it (Debian, root)"
 	@echo "make test-install   build the wheel, install it into an empty environment, look at a file with it"
 	@echo "make nightly set up .venv, then random kills, fuzzing, a job of every kind under a profiler, other CPUs"
-	@echo "make mutation  a random sample of 400 faults: how many do the tests notice? (an hour or two)"
+	@echo "make mutation  a random sample of 400 faults: how many do the tests notice? (about 20 minutes of CPU)"
 	@echo "make test-lowest  the tests of files with the lowest h5py and NumPy that pyproject.toml allows"
 	@echo "make doctor  ten lines about this machine for a bug report; CONFIG=... for your config"
 	@echo "make test-report   look at the report in headless Chromium (installs it on Debian, as root)"
@@ -97,7 +97,7 @@ mutation: setup
 	build/mutation/bin/python -m pip install --quiet --disable-pip-version-check cosmic-ray==8.7.0
 	echo "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
 	  > "$$(build/mutation/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth"
-	build/mutation/bin/python tests/tools/mutation.py run --out build/mutation.txt
+	build/mutation/bin/python tests/tools/mutation.py run --out build/mutation.jsonl
 
 doctor: setup
 	@$(BIN)/python -m ticketlens.training.doctor config/config.yaml $(CONFIG)

@@ -293,3 +293,9 @@ def test_senseless_input_is_refused():
         signal.measure(layers[-1:], "tanh", images, rng)
     with pytest.raises(ValueError, match="activation"):
         signal.measure(layers, "sine", images, rng)
+
+
+def test_one_pair_of_images_has_no_regression_slope_and_others_need_not_vary_with_it():
+    assert np.isnan(signal.regression_slopes(np.array([[0.5, 0.25]]))).all()
+    second_and_third_agree = np.array([[0.2, 0.1], [0.6, 0.3], [0.6, 0.3]])
+    assert np.allclose(signal.regression_slopes(second_and_third_agree), 0.5)

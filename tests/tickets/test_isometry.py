@@ -143,3 +143,41 @@ def test_spike_criteria_keep_the_weights_of_the_strong_direction(criterion: str)
     assert scores.shape == trained.shape and (scores >= 0).all()
     assert np.median(scores[block]) > 5 * np.median(scores[~block])
     assert PruningSpec(criterion=criterion).criterion in pruning.CRITERIA
+
+
+@pytest.mark.parametrize("shape", [(30, 120), (120, 30)])
+def test_mp_spikes_are_what_lies_beyond_marchenko_and_pasturs_edge(shape: tuple[int, int]) -> None:
+    """Three singular values 5 % above (√n + √m)·σ and one 5 % below it; σ² the mean square."""
+    rng = np.random.default_rng(1)
+    left, right = (np.linalg.qr(rng.standard_normal((n, 30)))[0] for n in shape)
+    edge = (np.sqrt(30) + np.sqrt(120)) / np.sqrt(30 * 120)  # of a matrix of Frobenius norm 1
+    values = np.array([1.05 * edge] * 3 + [0.95 * edge])
+    rest = np.full(26, np.sqrt((1 - np.sum(values**2)) / 26))
+    assert rest[0] < values[-1]
+    trained = 7.0 * (left * np.concatenate([values, rest])) @ right.T
+    found = pruning.mp_spikes(trained, np.zeros(shape), rng)
+    assert np.allclose(found, np.abs(7.0 * (left[:, :3] * values[:3]) @ right[:, :3].T))
+
+
+def test_the_null_of_a_change_has_all_places_that_were_or_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[np.ndarray] = []
+
+    def edge(mask: np.ndarray, rng: np.random.Generator) -> float:
+        seen.append(mask)
+        return 0.5
+
+    monkeypatch.setattr(pruning, "null_edge", edge)
+    trained = np.array([[1.0, -1, 0, 0, 2], [0.5, 0, -3, 0, 1]], np.float32)
+    initial = np.array([[0.0, 0, 1, 0, 2], [-0.5, -2, 0, 0, 1]], np.float32)
+    pruning.change_spikes(trained, initial, np.random.default_rng(0))
+    assert seen[0].tolist() == [[True, True, True, False, True], [True, True, True, False, True]]
+
+
+def test_without_a_spike_the_leading_direction_counts_alone() -> None:
+    rng = np.random.default_rng(2)
+    left, right = (np.linalg.qr(rng.standard_normal((20, 20)))[0] for _ in range(2))
+    trained = (left * np.linspace(1.1, 1.0, 20)) @ right.T
+    found = pruning.mp_spikes(trained, np.zeros((20, 20)), rng)
+    assert np.allclose(found, np.abs(1.1 * np.outer(left[:, 0], right[:, 0])))

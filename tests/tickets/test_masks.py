@@ -268,6 +268,10 @@ def forgotten(scores, mask, count):
     return mask.copy()
 
 
+def highest_instead(scores, mask, count):
+    return REMOVE_LOWEST(-scores, mask, count)
+
+
 REMOVE_LOWEST = pruning.remove_lowest
 
 
@@ -278,6 +282,7 @@ REMOVE_LOWEST = pruning.remove_lowest
         (one_too_many, "weights kept, the pruning rule says"),
         (one_revived, "layer hidden1: 1 pruned weights came back"),
         (forgotten, "weights kept, the pruning rule says"),
+        (highest_instead, "weights removed or kept against their rank"),
     ],
 )
 def test_a_pruning_step_that_breaks_an_invariant_stops(monkeypatch, scope, broken, message):
@@ -286,6 +291,15 @@ def test_a_pruning_step_that_breaks_an_invariant_stops(monkeypatch, scope, broke
     monkeypatch.setattr(pruning, "remove_lowest", broken)
     with pytest.raises(InvariantError, match=message):
         prune(layers, layers, PruningSpec(scope=scope), 0, 1)
+
+
+def test_counts_of_any_size_and_of_layers_of_any_name_obey_the_rule():
+    """Names behind `readout` in the alphabet are hidden layers as well."""
+    rule = PruningSpec(rate=0.2, readout_rate=0.1)
+    before = {"hidden1": 10_000, "stem": 1000, "readout": 500}
+    pruning.check_counts(before, {"hidden1": 8000, "stem": 800, "readout": 450}, rule)
+    with pytest.raises(InvariantError, match="layer stem: 900 weights kept, the pruning rule"):
+        pruning.check_counts(before, {"hidden1": 8000, "stem": 900, "readout": 450}, rule)
 
 
 def test_revived_weights_are_counted_and_named():

@@ -132,3 +132,8 @@ def test_a_state_that_this_process_has_open_is_read(tmp_path):
     Saver(tmp_path / "partial.h5", "key").save({"x": np.arange(3)})
     with h5py.File(tmp_path / "partial.h5"):
         assert Saver(tmp_path / "partial.h5", "key").load()["x"].tolist() == [0, 1, 2]
+
+
+def test_an_interrupted_run_exits_as_sigterm_does():
+    stopped = resume.Interrupted("stopped on request")
+    assert stopped.code == 143 and stopped.message == "stopped on request"

@@ -191,9 +191,9 @@ def test_a_damaged_file_in_mid_chain_is_mended_by_the_documented_command(
     (folder / MASK).unlink()
     output = failing_snakemake(folder, MASK, "--cores", "1")
     assert f"CheckpointError: {TRAINED}: damaged" in output
-    assert "delete the file and run Snakemake again" in output
+    assert f"move it away and make it again: snakemake {TRAINED} all" in output
     page = (REPOSITORY / "docs/troubleshooting.md").read_text(encoding="utf-8")
-    assert "`rm FILE && snakemake FILE all`" in page
+    assert "`mv FILE FILE.damaged && snakemake FILE all`" in page
     (folder / TRAINED).unlink()
     snakemake(folder, TRAINED, TABLE, "--cores", "1")
     assert results_of(folder) == results_of(finished)

@@ -121,8 +121,7 @@ def read(path: str | os.PathLike[str], kind: str | None = None) -> Checkpoint:
     check(checkpoint, path)
     if stored_sha256 is not None and stored_sha256 != _content_sha256(checkpoint, attrs):
         raise CheckpointError(
-            f"{path}: content does not match its SHA-256 (damaged or edited); delete the file and "
-            "run Snakemake again"
+            f"{path}: content does not match its SHA-256 (damaged or edited); {hdf5.remake(path)}"
         )
     return checkpoint
 
@@ -259,8 +258,7 @@ def _numbered(checkpoint: Checkpoint) -> list[tuple[str, Layer]]:
 @contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     """Open for reading; what goes wrong is a CheckpointError that names `path`."""
-    advice = "delete the file and run Snakemake again"
-    with hdf5.reading(path, CheckpointError, advice) as file:
+    with hdf5.reading(path, CheckpointError, hdf5.remake(path)) as file:
         if hdf5.attribute(file, "format", str) != FORMAT:
             raise CheckpointError(f"{path}: not a ticketlens file")
         version = hdf5.attribute(file, "format_version", int)

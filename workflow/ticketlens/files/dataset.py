@@ -30,7 +30,6 @@ from ticketlens.spec import DatasetSpec
 log = logging.getLogger(__name__)
 PARTS = ("train", "validation", "test")
 MEASUREMENT_IMAGES = 500
-REMAKE = "delete the file and run Snakemake again"
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ def open_prepared(path: str | os.PathLike[str]) -> PreparedDataset:
     path = Path(path)
     if not path.is_file():
         raise DatasetError(f"{path}: no such prepared data set. {HOW_TO_GET}")
-    with hdf5.reading(path, DatasetError, REMAKE) as file:
+    with hdf5.reading(path, DatasetError, hdf5.remake(path)) as file:
         classes = hdf5.texts(file, "classes")
         images = {part: _images(file, part, path) for part in PARTS}
         shape = images["train"].shape[1:]
@@ -200,7 +199,7 @@ def read_pixels(
 
     Arguments and errors as `read_part`.
     """
-    with hdf5.reading(data.path, DatasetError, REMAKE) as file:
+    with hdf5.reading(data.path, DatasetError, hdf5.remake(data.path)) as file:
         found = _images(file, part, data.path)
         stored = hdf5.dataset(file[part], "labels", "int64", len(found))
         with hdf5.damage():

@@ -22,6 +22,7 @@ import io
 import mmap
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
@@ -120,6 +121,11 @@ def reading(
                 "`h5clear -s` of HDF5 marks the file as closed)"
             ) from InUseError(str(problem))
         raise error(f"{path}: damaged or foreign: {printable(problem)}; {advice}") from problem
+
+
+def remake(path: str | os.PathLike[str]) -> str:
+    """Return what to do about a damaged file that a job makes: it may be somebody else's file."""
+    return f"move it away and make it again: snakemake {shlex.quote(str(path))} all"
 
 
 def printable(text: object) -> str:

@@ -16,8 +16,6 @@ from ticketlens.tables.columns import keys
 if TYPE_CHECKING:
     import pandas as pd
 
-ADVICE = "delete the file and run Snakemake again"
-
 
 def write_histograms(
     path: str | os.PathLike[str],
@@ -48,7 +46,7 @@ def histogram_table(histograms: Sequence[str | os.PathLike[str]]) -> pd.DataFram
 
     frames = []
     for path in histograms:
-        with hdf5.reading(path, ValueError, ADVICE) as file, hdf5.damage():
+        with hdf5.reading(path, ValueError, hdf5.remake(path)) as file, hdf5.damage():
             edges = file["edges"][()]
             for group in file["layers"].values():
                 attributes = dict(group.attrs)
