@@ -528,3 +528,24 @@ def test_a_source_reads_no_more_than_it_needs(mask: str, weights: str) -> None:
     source = material(**recipe(mask, weights))
     unused = {"donor", "dense", "survivors"} - set(needs(source.arm))
     construct("x", replace(source, **dict.fromkeys(unused)))
+
+
+@pytest.mark.parametrize("recipe", ["exact-orthogonal", "times-mask"])
+def test_an_arm_whose_zeros_have_a_sign_is_written_with_plain_zeros(
+    recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rotations leave −0.0 behind, and so does a source of a user's that multiplies by the mask."""
+
+    def times_mask(masks, material, rng):
+        return tuple(
+            replace(layer, weight=-np.abs(layer.weight) * mask, mask=mask)
+            for layer, mask in zip(material.theta.layers, masks, strict=True)
+        )
+
+    monkeypatch.setitem(WEIGHTS, "times-mask", times_mask)
+    mask = recipe if recipe == "exact-orthogonal" else "imp"
+    made = construct("mine", material(mask=mask, weights=recipe))
+    checkpoint.write(tmp_path / "ticket.h5", made)
+    read = checkpoint.read(tmp_path / "ticket.h5")
+    assert same_weights(read, made)
+    assert not any(np.signbit(layer.weight[~layer.mask]).any() for layer in read.layers)

@@ -55,6 +55,9 @@ def construct(name: str, material: Material, mask_source: MaskSource | None = No
     layers = WEIGHTS[arm.weights](masks, material, random("weights", arm.weights))
     layers = _with_biases(layers, material, random("biases"))
     check_arm(name, layers, masks, material)
+    # A negative weight times a mask's 0, or a rotation of zeros, is −0.0, which files do not hold.
+    zero = np.float32(0)
+    layers = tuple(replace(one, weight=np.where(one.mask, one.weight, zero)) for one in layers)
     # theta's spec has another width for dense-small, and says nothing of how its round was pruned.
     spec = material.theta.spec.replace(pruning=ticket.spec.pruning)
     if arm.data_order is not None:
