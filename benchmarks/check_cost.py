@@ -30,6 +30,8 @@ Case = tuple[NetworkSpec, TrainingSpec, int]
 CASES: dict[str, Case] = {
     "fcnet": (NetworkSpec(), TrainingSpec(device="cpu"), 0),
     "fcnet, 8 x 64": (NetworkSpec(width=64), TrainingSpec(device="cpu"), 0),
+    "fcnet, bfloat16": (NetworkSpec(), BF16, 0),
+    "fcnet, 8 x 64, bfloat16": (NetworkSpec(width=64), BF16, 0),
     "fcnet, round 10, sparse": (NetworkSpec(), TrainingSpec(device="cpu", sparse_below=0.46), 10),
     "convnet": (CONVNET, TrainingSpec(device="cpu", kernel="onednn-channels-last"), 0),
     "convnet, round 10, sparse": (CONVNET, TrainingSpec(device="cpu", sparse_below=0.55), 10),
@@ -39,6 +41,7 @@ CASES: dict[str, Case] = {
 QUICK: dict[str, Case] = {
     "narrow": (NARROW, TrainingSpec(device="cpu"), 0),
     "narrow, bfloat16": (NARROW, BF16, 0),
+    "fcnet, bfloat16": (NetworkSpec(hidden_layers=2, width=8), BF16, 0),
 }
 
 

@@ -251,6 +251,18 @@ def test_convolutions_in_bfloat16_cost_what_their_way_takes(stride: int | tuple[
     assert by_way["amx"] < by_way["avx512"] < 1 < by_way["avx2"] < by_way["plain"]
 
 
+def test_fully_connected_networks_in_bfloat16_cost_what_their_way_takes() -> None:
+    full, half = (
+        Spec(training=TrainingSpec(precision=precision)) for precision in ("float32", "bfloat16")
+    )
+    dense = training_seconds(full, [1.0] * 9, IMAGES)
+    by_way = {
+        way: training_seconds(half, [1.0] * 9, IMAGES, Machine(way)) / dense for way in ways.FLAGS
+    }
+    assert 0.35 < by_way["amx"] < 0.5
+    assert by_way["amx"] < 1 < by_way["avx512"] < by_way["avx2"] < by_way["plain"]
+
+
 def test_the_report_names_the_way_and_what_the_machine_was_timed_at() -> None:
     machine = speeds.measured("avx2")
     text = report(config("bfloat16.yaml"), machine)

@@ -58,7 +58,7 @@ class Speed:
     small: float = 0.0
 
 
-STEP = {"linear": 1.3e8, "conv": 1.3e8}
+STEP = {"linear": 1.3e8, "conv": 1.3e8, "linear, bfloat16": 5.5e7}
 """For a step, whatever its size."""
 WEIGHT = 130.0
 """For each weight that a step updates."""
@@ -73,6 +73,13 @@ CONVOLUTIONS = {
 """Float32, by kernel; networks with skips have one of their own. Evaluation is that of `onednn`."""
 SPARSE = {"linear": Speed(2.5, 45, 45), "conv": Speed(1.5, 500, 220)}
 """The same for each weight that is kept."""
+BFLOAT16_LINEAR = {
+    "amx": Speed(0.12, 150, 150),
+    "avx512": Speed(1.1, 600, 600),
+    "avx2": Speed(3.1, 1000, 1000),
+    "plain": Speed(58.0, 6000, 6000),
+}
+"""Linear layers in bfloat16, by way."""
 BFLOAT16 = {
     "amx": Speed(0.07, 190, 72, small=100),
     "avx512": Speed(0.78, 230, 100, small=70),
@@ -126,7 +133,8 @@ def step_seconds(
     for. `densities`, one per layer, count where layers train sparse.
     """
     batch = spec.training.batch_size if images is None else images
-    cost = STEP["conv" if is_convolutional(spec) else "linear"]
+    is_short = spec.training.precision == "bfloat16" and not is_convolutional(spec)
+    cost = STEP["linear, bfloat16" if is_short else "conv" if is_convolutional(spec) else "linear"]
     for number, (work, density) in enumerate(zip(works(spec), densities, strict=True)):
         speed, kept = _speed(spec, work, densities, density, machine.way)
         each = speed.product * (1 + speed.small / work.pixels) * kept * work.multiply_adds
@@ -162,6 +170,8 @@ def _speed(
     """Return the speed of a layer, and the share of its multiply-adds that it computes."""
     training = spec.training
     if not is_convolutional(spec):
+        if training.precision == "bfloat16" and not is_final:
+            return BFLOAT16_LINEAR[way], 1.0
         if density < training.sparse_below:
             return SPARSE["linear"], density
         factor = ATEN if training.kernel == "aten" else 1.0
