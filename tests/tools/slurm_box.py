@@ -151,6 +151,26 @@ def start(folder: Path) -> None:
         raise BoxError(f"the node is {node_state() or 'silent'}, not idle; {last_words(folder)}")
 
 
+def fail_node(folder: Path) -> None:
+    """Let the node of a box go down: its daemon is gone at once, as where power or network fail.
+
+    What its jobs started lives on, as no one is left on the node to end it. The controller would
+    see it after SlurmdTimeout (300 s); it is told.
+    """
+    if pid := pid_of(folder, "slurmd"):
+        os.kill(pid, signal.SIGKILL)
+    name = socket.gethostname().split(".")[0]
+    told = ["update", f"NodeName={name}", "State=DOWN", "Reason=no answer"]
+    subprocess.run([find("scontrol"), *told], check=True)
+
+
+def return_node(folder: Path) -> None:
+    """Start the daemon of a node that went down. Raises BoxError."""
+    daemon(folder, "slurmd", "-f", f"{folder}/slurm.conf")
+    if not wait_until(lambda: node_state() in ("idle", "mix", "alloc")):
+        raise BoxError(f"the node is {node_state() or 'silent'}, not up; {last_words(folder)}")
+
+
 def write_configuration(folder: Path) -> None:
     """Write slurm.conf, munge's key and two fake GPUs into `folder`; set the link in /etc."""
     for name in ("state", "spool"):

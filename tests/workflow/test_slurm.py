@@ -2,7 +2,8 @@
 
 One run of Snakemake trains two chains through `--profile slurm`. In mid-training the first job of
 seed 0 is cancelled, that of seed 1 meets its time limit, and the second job of seed 0 is requeued,
-as preemption does. Meanwhile the same runs locally, undisturbed. The tests say what came of it.
+as preemption does; in the second job of seed 1 the node goes down, and comes back. Meanwhile the
+same runs locally, undisturbed. The tests say what came of it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import psutil
 import pytest
 import yaml
 
+import slurm_box
 from ticketlens import checkpoint
 from workflow_tools import clone, environment, only
 
@@ -63,6 +65,8 @@ class Runs:
     cancelled: Frozen
     timed_out: Frozen
     requeued: Frozen
+    failed: Frozen
+    orphans: list[str]
 
     def attempts(self, frozen: Frozen) -> list[Fields]:
         """All jobs that ran the same training as a frozen one, in their order."""
@@ -140,6 +144,39 @@ def freeze(snakemake: subprocess.Popen, folder: Path, *tickets: tuple[int, int])
     return [frozen[ticket] for ticket in tickets]
 
 
+def wait_for_end(snakemake: subprocess.Popen, folder: Path, job: str) -> None:
+    """Wait until a job is COMPLETED."""
+    deadline = time.monotonic() + SECONDS
+    while states(scontrol("show", "job", job)) != ["COMPLETED"]:
+        assert time.monotonic() < deadline, f"job {job} does not end"
+        assert snakemake.poll() is None, (folder / "output.txt").read_text(encoding="utf-8")
+        time.sleep(0.5)
+
+
+def processes_of(*jobs: str) -> list[psutil.Process]:
+    """All processes on this machine that SLURM started for jobs, Snakemakes among them."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get("SLURM_JOB_ID") in jobs:
+                found.append(process)
+    return found
+
+
+def left_after_the_node_fails(frozen: Frozen) -> list[str]:
+    """Let the node go down and come back; return what is left then of a job's first attempt.
+
+    It has as long as SLURM gives a job between SIGTERM and SIGKILL, and as long again.
+    """
+    box = Path(os.environ["SLURM_CONF"]).parent
+    before = processes_of(frozen.job)
+    assert any("snakemake" in " ".join(process.cmdline()) for process in before)
+    slurm_box.fail_node(box)
+    slurm_box.return_node(box)
+    _, left = psutil.wait_procs(before, timeout=40)
+    return [" ".join(process.cmdline()) for process in left if process.is_running()]
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     assert "SLURM_CONF" in os.environ, "no SLURM: run `make test-slurm`"
@@ -150,8 +187,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
         cancelled, timed_out = freeze(on_slurm, cluster, (0, 0), (1, 0))
         subprocess.run(["scancel", cancelled.job], check=True)
         scontrol("update", f"JobId={timed_out.job}", "EndTime=now+1")
-        (requeued,) = freeze(on_slurm, cluster, (0, 1))
+        requeued, failed = freeze(on_slurm, cluster, (0, 1), (1, 1))
         scontrol("requeue", requeued.job)
+        wait_for_end(on_slurm, cluster, requeued.job)
+        orphans = left_after_the_node_fails(failed)
         output = finish(on_slurm, cluster)
         finish(here, local)
     finally:
@@ -159,7 +198,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
             if started.poll() is None:
                 started.terminate()
                 started.wait()
-    return Runs(cluster, local, output, scontrol("show", "jobs"), cancelled, timed_out, requeued)
+    jobs = scontrol("show", "jobs")
+    _, left = psutil.wait_procs(processes_of(*(job["JobId"] for job in jobs)), timeout=40)
+    orphans += [" ".join(process.cmdline()) for process in left]
+    return Runs(cluster, local, output, jobs, cancelled, timed_out, requeued, failed, orphans)
 
 
 def states(jobs: list[Fields]) -> list[str]:
@@ -191,6 +233,15 @@ def test_a_preempted_training_is_requeued_by_slurm_and_goes_on(runs: Runs) -> No
     (job,) = runs.attempts(runs.requeued)
     assert (job["JobState"], job["Restarts"]) == ("COMPLETED", "1")
     assert was_resumed(runs, seed=0, number=1)
+
+
+def test_a_node_that_goes_down_leaves_no_process_behind_and_its_training_goes_on(
+    runs: Runs,
+) -> None:
+    assert runs.orphans == []
+    (job,) = runs.attempts(runs.failed)
+    assert (job["JobState"], job["Restarts"]) == ("COMPLETED", "1")
+    assert was_resumed(runs, seed=1, number=1)
 
 
 def test_checkpoints_of_the_cluster_are_those_of_the_local_run_bit_for_bit(runs: Runs) -> None:
