@@ -5,15 +5,17 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import signal
 
 from ladder_networks import gaussian_network, images, layer, tree
-from ticketlens import ladder, meanfield
+from ticketlens import exchange, ladder, meanfield
 from ticketlens.checkpoint import Layer
 from ticketlens.measure import propagation, redraws, sign_null
 from ticketlens.measure.conv import signal as conv_signal
+from ticketlens.measure.layers import of_module
 from ticketlens.spec import DatasetSpec, NetworkSpec, Spec
 
 ABOVE_NAIVE = tuple(ladder.RUNGS)[1:]
@@ -360,12 +362,52 @@ def test_a_convolution_runs_the_map_per_pixel():
     biases = [np.mean(one.bias.astype(float) ** 2) for one in layers[:2]]
     q1 = gains[0] + biases[0]
     uniform = [q1, gains[1] * meanfield.second_moment(q1) + biases[1]]
-    np.testing.assert_allclose(ladder.predict("second_moment", layers, even), uniform)
-    found = ladder.predict("second_moment", layers, uneven)
+    plain = NetworkSpec()
+    np.testing.assert_allclose(
+        ladder.predict("second_moment", layers, even, network=plain), uniform
+    )
+    found = ladder.predict("second_moment", layers, uneven, network=plain)
     assert found[0] == pytest.approx(uniform[0])
     assert found[1] < uniform[1]  # E phi² is concave in q
     bordered = ladder.predict("second_moment", layers, even, network=NetworkSpec(padding="zeros"))
     assert np.all(bordered < uniform)
+
+
+def convolutional_module() -> torch.nn.Sequential:
+    torch.manual_seed(2)
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3, stride=2, padding=1), torch.nn.Tanh(),
+        torch.nn.Conv2d(4, 5, 3, padding=1), torch.nn.Tanh(),
+        torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(5, 2),
+    )  # fmt: skip
+
+
+def test_geometry_of_convolutions_is_asked_for():
+    """Circular padding and stride 1 would be as good a guess as any: no layer says them."""
+    layers, x = gaussian_network(33, (3, 4, 5), kernel=3), images(36, 2, 3, 6, 6)
+    for network in (None, {"activation": "tanh"}, {"stride": 1}):
+        with pytest.raises(ValueError, match=r"padding of the convolutions are not said.*network="):
+            ladder.predict("degree", layers, x, network=network)
+    with pytest.raises(ValueError, match="unknown key 'strides'"):
+        ladder.predict("degree", layers, x, network={"strides": 1, "padding": "zeros"})
+
+
+def test_geometry_comes_with_a_module_and_with_a_checkpoint(make_ticket):
+    model, x = convolutional_module(), images(37, 3, 3, 8, 8)
+    with torch.no_grad():
+        h = [model[0](torch.from_numpy(x).float())]
+        h.append(model[2](torch.tanh(h[0])))
+    expected = [float((one**2).mean()) for one in h]
+    said = {"stride": [2, 1], "padding": "zeros"}
+    assert np.allclose(ladder.measured_q(model, x).mean(axis=0), expected, rtol=1e-5)
+    told = ladder.predict("naive", model, x, network=said)
+    assert np.array_equal(told, ladder.predict("naive", model, x))
+    ticket = exchange.to_checkpoint(of_module(model), {**said, "activation": "tanh"})
+    assert np.allclose(ladder.measured_q(ticket, x).mean(axis=0), expected, rtol=1e-5)
+    ticket = make_ticket(0.5)
+    x = images(38, 2, 3, 6, 6)
+    of_layers = ladder.predict("degree", ticket.layers, x)
+    assert np.array_equal(ladder.predict("degree", ticket, x), of_layers)
 
 
 def test_images_may_come_flattened_and_the_readout_is_left_out():

@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 from ladder_networks import gaussian_network, images, layer, tree
 from ticketlens import ladder
 from ticketlens.measure import propagation, redraws, sign_null
+from ticketlens.spec import NetworkSpec
+
+PLAIN = NetworkSpec()  # convolutions with stride 1 and circular padding
 
 
 @settings(max_examples=25, deadline=None)
@@ -17,8 +20,8 @@ from ticketlens.measure import propagation, redraws, sign_null
 def test_the_parts_add_up_to_q(seed, density, kernel):
     layers = gaussian_network(seed, (3, 5, 4), density, kernel=kernel)
     x = images(seed + 1, *((6, 3) if kernel is None else (6, 3, 4, 5))) + 0.3
-    measured = ladder.measured_q(layers, x).mean(axis=0)
-    parts = sign_null.decompose(layers, x)
+    measured = ladder.measured_q(layers, x, network=PLAIN).mean(axis=0)
+    parts = sign_null.decompose(layers, x, network=PLAIN)
     assert [part.layer for part in parts] == [1, 2]
     for part, q in zip(parts, measured, strict=True):
         assert part.q == pytest.approx(q, rel=1e-12)
@@ -45,8 +48,8 @@ def test_each_part_is_its_sum():
 def test_sign_null_matches_redrawn_signs(kernel):
     layers = gaussian_network(21, (5, 6), density=0.6, kernel=kernel)
     x = images(22, *((7, 5) if kernel is None else (3, 5, 4, 4))) + 0.5
-    part = sign_null.decompose(layers, x)[0]
-    stack, rng = propagation.hidden_stack(layers, x), np.random.default_rng(23)
+    part = sign_null.decompose(layers, x, network=PLAIN)[0]
+    stack, rng = propagation.hidden_stack(layers, x, network=PLAIN), np.random.default_rng(23)
     law, draws = redraws.random_signs(stack, layers[0]), 4000
     bias = layers[0].bias
     q = [np.mean((stack.apply(stack.images, law.draw(rng)) + bias) ** 2) for _ in range(draws)]

@@ -51,13 +51,20 @@ import numpy as np
 
 from ticketlens import meanfield
 from ticketlens.architecture import READOUT
-from ticketlens.checkpoint import Layer
+from ticketlens.checkpoint import Checkpoint, Layer
 from ticketlens.measure.gains import GAINS, Gain, naive_gain, second_moment_gain
 from ticketlens.measure.moments import ActivationMoments as ActivationMoments
 from ticketlens.measure.moments import _neuron_moments
 from ticketlens.measure.moments import activation_moments as activation_moments
 from ticketlens.measure.moments import measured_q as measured_q
-from ticketlens.measure.propagation import HiddenStack, hidden_stack, kernel, mean_square, scalar_q
+from ticketlens.measure.propagation import (
+    HiddenStack,
+    Network,
+    hidden_stack,
+    kernel,
+    mean_square,
+    scalar_q,
+)
 from ticketlens.measure.redraws import (
     Law,
     own_values,
@@ -88,12 +95,12 @@ class Prediction:
 
 def predict(
     rung: str,
-    layers: Sequence[Layer],
+    layers: Sequence[Layer] | Checkpoint,
     inputs: np.ndarray,
     mode: str = "free",
     *,
     activation: str | None = None,
-    network: NetworkSpec | None = None,
+    network: Network | None = None,
     redraws: int | None = None,
     seed: int = 0,
     apply_mask: bool = False,
@@ -101,14 +108,16 @@ def predict(
     """Return the q of each hidden layer that `rung` predicts, in forward order: (layers,).
 
     `layers` are those of a ticket or a trained network, `inputs` the images: (samples, features) or
-    (samples, channels, height, width). `network` gives padding and stride of convolutions (default:
-    circular, 1) and the activation, unless `activation` names one (default: tanh). `redraws`
+    (samples, channels, height, width). `network` gives the activation, unless `activation`
+    names one (default: tanh), and padding and stride of convolutions, which no layer holds: a
+    checkpoint or a torch module in place of the layers says its own. `redraws`
     (default: 50, convolutions 20) and `seed` concern the Monte Carlo rungs, whose random streams
     depend on (seed, rung, layer) alone: tickets are compared on the same random numbers.
     Weights off the mask that are not zero are refused, or dropped with `apply_mask`; a torch module
     is taken too.
-    Raises ValueError for an unknown rung, mode, activation or padding, for shapes that do not fit,
-    for inputs that are not finite and for fewer than two redraws.
+    Raises ValueError for an unknown rung, mode, activation or padding, for convolutions of which
+    stride or padding is not said, shapes that do not fit, inputs that are not finite and for
+    fewer than two redraws.
 
     Shapes: inputs (samples, features) or (samples, channels, height, width) -> (layers,).
 
@@ -123,12 +132,12 @@ def predict(
 
 def predict_with_spread(
     rung: str,
-    layers: Sequence[Layer],
+    layers: Sequence[Layer] | Checkpoint,
     inputs: np.ndarray,
     mode: str = "free",
     *,
     activation: str | None = None,
-    network: NetworkSpec | None = None,
+    network: Network | None = None,
     redraws: int | None = None,
     seed: int = 0,
     apply_mask: bool = False,
@@ -208,11 +217,11 @@ def second_moment(stack: HiddenStack, mode: str, redraws: int, seed: int) -> Pre
 
 def chi(
     rung: str,
-    layers: Sequence[Layer],
+    layers: Sequence[Layer] | Checkpoint,
     inputs: np.ndarray,
     *,
     activation: str | None = None,
-    network: NetworkSpec | None = None,
+    network: Network | None = None,
 ) -> np.ndarray:
     """Return sigma_eff² E phi'(√q z)² of hidden layers 2 … L, under a rung of `GAINS`: (L − 1,).
 

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ticketlens import meanfield
-from ticketlens.checkpoint import Layer
-from ticketlens.measure.propagation import hidden_stack, scalar_q
-from ticketlens.spec import NetworkSpec
+from ticketlens.checkpoint import Checkpoint, Layer
+from ticketlens.measure.propagation import Network, hidden_stack, scalar_q
 
 
 @dataclass(frozen=True)
@@ -30,11 +29,11 @@ class ActivationMoments:
 
 
 def measured_q(
-    layers: Sequence[Layer],
+    layers: Sequence[Layer] | Checkpoint,
     inputs: np.ndarray,
     *,
     activation: str | None = None,
-    network: NetworkSpec | None = None,
+    network: Network | None = None,
     apply_mask: bool = False,
 ) -> np.ndarray:
     """Return q of each image and hidden layer, the mean of h² over neurons: (samples, layers).
@@ -49,11 +48,11 @@ def measured_q(
 
 
 def activation_moments(
-    layers: Sequence[Layer],
+    layers: Sequence[Layer] | Checkpoint,
     inputs: np.ndarray,
     *,
     activation: str | None = None,
-    network: NetworkSpec | None = None,
+    network: Network | None = None,
 ) -> ActivationMoments:
     """Return the measured E phi(h)² of each hidden layer beside its values for Gaussian h.
 

@@ -9,8 +9,8 @@ in = out = 1. The readout is left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from math import isqrt
 from typing import Any, cast
@@ -18,11 +18,15 @@ from typing import Any, cast
 import numpy as np
 
 from ticketlens.architecture import READOUT, is_residual
-from ticketlens.checkpoint import Layer
+from ticketlens.checkpoint import Checkpoint, Layer
 from ticketlens.measure.layers import plain
+from ticketlens.measure.modules import geometry, is_module
 from ticketlens.spec import NetworkSpec
 from ticketlens.theory.activations import get
 
+GEOMETRY = ("stride", "padding")
+Network = NetworkSpec | Mapping[str, Any]
+"""A spec, or what matters of it: ``{"stride": [1, 2], "padding": "zeros"}``."""
 PADDINGS = {"circular": "wrap", "zeros": "constant"}  # our name: numpy's
 
 
@@ -91,25 +95,29 @@ class HiddenStack:
 
 
 def hidden_stack(
-    layers: Sequence[Layer],
+    layers: Sequence[Layer] | Checkpoint,
     inputs: np.ndarray,
     activation: str | None = None,
-    network: NetworkSpec | None = None,
+    network: Network | None = None,
     residual: bool = False,
     apply_mask: bool = False,
 ) -> HiddenStack:
     """Check the arguments and return the stack.
 
     `inputs` is (samples, features) or (samples, channels, height, width), flattened channel-first
-    for linear layers. `network` gives padding and stride of convolutions (default: circular, 1) and
-    the activation unless `activation` is given (default: tanh). `residual` says that the caller
-    uses skips: the formulas of a chain would be silently wrong there. Weights off the mask that
-    are not zero are refused, or dropped with `apply_mask` (see `measure.layers`).
+    for linear layers. `network`, a spec or what of it matters, gives the activation unless
+    `activation` is given (default: tanh), and padding and stride of convolutions, which are in no
+    layer: a checkpoint or a torch module in place of the layers says its own, else they have to be
+    said. `residual` says that the caller uses skips: the formulas of a chain would be silently
+    wrong there. Weights off the mask that are not zero are refused, or dropped with `apply_mask`
+    (see `measure.layers`).
     Raises ValueError, saying what is wrong and what is allowed, for layers without weights, shapes
-    that do not fit, an unknown activation or padding, inputs that are not finite, and a residual
-    network unless `residual`.
+    that do not fit, an unknown activation or padding, convolutions of which stride or padding is
+    not said, inputs that are not finite, and a residual network unless `residual`.
     """
-    network = NetworkSpec() if network is None else network
+    given = network if network is not None else _own_network(layers)
+    layers = layers.layers if isinstance(layers, Checkpoint) else layers
+    network = given if isinstance(given, NetworkSpec) else _from_mapping(given)
     if is_residual(network) and not residual:
         raise ValueError(
             f"network family is {network.family!r}, which has skips; allowed here: chains of "
@@ -135,7 +143,34 @@ def hidden_stack(
             f"stride is {list(network.stride)}; allowed: one for each of the {len(hidden)} "
             "hidden layers"
         )
-    return HiddenStack(hidden, _maps(inputs, hidden[0]), network, activation)
+    maps = _maps(inputs, hidden[0])
+    said = GEOMETRY if isinstance(given, NetworkSpec) else given
+    missing = [key for key in GEOMETRY if key not in said]
+    if hidden[0].kind == "conv" and missing:
+        raise ValueError(
+            f"{' and '.join(missing)} of the convolutions are not said, and no layer holds them; "
+            "give network=, for example {'stride': [1, 2, 2], 'padding': 'zeros'}, or a checkpoint "
+            "or a torch module in place of its layers"
+        )
+    return HiddenStack(hidden, maps, network, activation)
+
+
+def _own_network(layers: Sequence[Layer] | Checkpoint) -> Network:
+    """Return what a checkpoint or a torch module says of its network; layers alone say nothing."""
+    if isinstance(layers, Checkpoint):
+        return layers.spec.network
+    return geometry(layers) if is_module(layers) else {}
+
+
+def _from_mapping(said: Mapping[str, Any]) -> NetworkSpec:
+    """Return the spec of what is said; a list of strides has one for each hidden layer."""
+    unknown = sorted(set(said) - {item.name for item in fields(NetworkSpec)})
+    if unknown:
+        raise ValueError(f"network has unknown key {unknown[0]!r}")
+    own, stride = dict(said), said.get("stride")
+    if isinstance(stride, Sequence):
+        own |= {"stride": tuple(stride), "hidden_layers": len(stride)}
+    return NetworkSpec(**own)
 
 
 def kernel(layer: Layer, dtype: type = np.float64) -> np.ndarray:

@@ -26,9 +26,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ticketlens.checkpoint import Layer
-from ticketlens.measure.propagation import HiddenStack, hidden_stack, kernel
-from ticketlens.spec import NetworkSpec
+from ticketlens.checkpoint import Checkpoint, Layer
+from ticketlens.measure.propagation import HiddenStack, Network, hidden_stack, kernel
 
 _BLOCK = 1 << 24  # numbers per block of windows: 128 MB
 
@@ -55,11 +54,11 @@ class Decomposition:
 
 
 def decompose(
-    layers: Sequence[Layer],
+    layers: Sequence[Layer] | Checkpoint,
     inputs: np.ndarray,
     *,
     activation: str | None = None,
-    network: NetworkSpec | None = None,
+    network: Network | None = None,
 ) -> tuple[Decomposition, ...]:
     """Return the decomposition of q of each hidden layer of a ticket or a trained network.
 
