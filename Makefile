@@ -6,7 +6,7 @@ BIN := .venv/bin
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help archive docs images test-lowest doctor test-install quick report check-results reference test benchmark test-slurm test-report nightly lint setup clean
+.PHONY: help lock archive docs images test-lowest doctor test-install quick report check-results reference test benchmark test-slurm test-report nightly lint setup clean
 
 help:
 	@echo "make quick   set up .venv, run everything on embedded data into results/quick/ (minutes); TORCH=cpu: no CUDA"
@@ -25,6 +25,7 @@ help:
 	@echo "make test-report   look at the report in headless Chromium (installs it on Debian, as root)"
 	@echo "make docs    set up .venv, write pages of the public modules into docs/api/"
 	@echo "make lint    set up .venv, run the linters alone"
+	@echo "make lock    write requirements.hashes anew, after a change of requirements.lock"
 	@echo "make clean   remove results/quick/ and the prepared embedded data"
 
 quick: setup
@@ -161,9 +162,20 @@ setup:
 	@test "$(TORCH)" = "" || { $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --retries 1 \
 	  --timeout 20 --index-url $(CPU_INDEX) $$(grep -E '^torch(vision)?==' requirements.lock) && touch .venv/torch-cpu; } \
 	  || { echo "$(CPU_INDEX) does not give the CPU build of PyTorch: taking the usual one"; touch .venv/torch-cpu; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.hashes
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock  # the rest: PyTorch's
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	cp requirements.lock .venv/installed.lock
+
+# Hashes of all files of each locked version, of which pip takes the machine's. Without PyTorch's two: what they are
+# differs from machine to machine (CPU, CUDA), and so does what they need.
+lock:
+	test -x build/lock/bin/uv || { $(PYTHON) -m venv build/lock && build/lock/bin/python -m pip install --quiet uv==0.13.9; }
+	grep -Ev '^(torch|torchvision)==' requirements.lock > build/lock/versions.txt
+	{ echo '# The versions of requirements.lock with their hashes, but PyTorch: made by `make lock`.' \
+	  && build/lock/bin/uv pip compile --quiet --no-deps --universal --python-version 3.11 --generate-hashes \
+	    --no-header --no-annotate build/lock/versions.txt; } > build/lock/hashes
+	mv build/lock/hashes requirements.hashes
 
 clean:
 	rm -rf results/quick resources/cifar10-embedded.h5

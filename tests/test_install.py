@@ -29,7 +29,7 @@ PYTORCH = f"torch=={LOCKED['torch']} torchvision=={LOCKED['torchvision']}"
 
 def make(folder: Path, *arguments: str, index: int = 0) -> tuple[str, list[str]]:
     """Run make's set-up with the fake Python; return what it says and what Python was asked."""
-    for name in ("Makefile", "requirements.lock"):
+    for name in ("Makefile", "requirements.lock", "requirements.hashes"):
         shutil.copy(REPOSITORY / name, folder)
     fake = folder / "python"
     fake.write_text(FAKE.format(index=index), encoding="utf-8")
@@ -43,7 +43,8 @@ def make(folder: Path, *arguments: str, index: int = 0) -> tuple[str, list[str]]
 
 
 def test_one_word_takes_the_cpu_build_from_pytorch_s_own_index_once(tmp_path: Path) -> None:
-    _, (torch, rest, own) = make(tmp_path, "TORCH=cpu")
+    _, (torch, hashed, rest, own) = make(tmp_path, "TORCH=cpu")
+    assert hashed.endswith("--require-hashes -r requirements.hashes")
     assert "--index-url https://download.pytorch.org/whl/cpu" in torch and PYTORCH in torch
     assert "--index-url" not in rest and "requirements.lock" in rest and "-e ." in own
     assert make(tmp_path, "TORCH=cpu")[1] == [], "a second call installs nothing"
@@ -54,12 +55,12 @@ def test_where_the_index_cannot_be_reached_it_says_so_and_takes_the_usual_build(
 ) -> None:
     said, calls = make(tmp_path, "TORCH=cpu", index=1)
     assert "does not give the CPU build of PyTorch: taking the usual one" in said
-    assert len(calls) == 3 and "requirements.lock" in calls[1]
+    assert len(calls) == 4 and "requirements.lock" in calls[2]
 
 
 def test_without_the_word_nothing_changes_and_the_word_later_counts(tmp_path: Path) -> None:
     _, calls = make(tmp_path)
-    assert len(calls) == 2 and not any("--index-url" in call for call in calls)
+    assert len(calls) == 3 and not any("--index-url" in call for call in calls)
     assert make(tmp_path)[1] == []
     assert any("--index-url" in call for call in make(tmp_path, "TORCH=cpu")[1])
 
@@ -72,6 +73,19 @@ def test_an_environment_that_is_a_link_is_set_up_where_it_leads(tmp_path: Path) 
     calls = (tmp_path / "calls").read_text(encoding="utf-8").splitlines()
     assert f"-m venv {tmp_path}/elsewhere" in calls
     assert (tmp_path / ".venv").is_symlink() and (tmp_path / "elsewhere/installed.lock").is_file()
+
+
+def test_every_locked_version_but_pytorch_s_has_hashes() -> None:
+    """PyTorch's are what differs between machines: CPU or CUDA. `make lock` writes the file."""
+    text = (REPOSITORY / "requirements.hashes").read_text(encoding="utf-8")
+    hashed = {}
+    for block in re.split(r"^(?=\S)", text, flags=re.MULTILINE):
+        if found := re.match(r"([\w.-]+)==(\S+)", block):
+            hashed[found[1]] = found[2]
+            assert re.findall(r"--hash=sha256:[0-9a-f]{64}\b", block), found[1]
+    plain = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in LOCKED.items()}
+    assert plain.pop("torch") and plain.pop("torchvision")
+    assert hashed == plain
 
 
 def test_another_word_is_refused(tmp_path: Path) -> None:

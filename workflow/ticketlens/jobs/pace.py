@@ -1,13 +1,16 @@
 """When a run will end: the work that is left, over what it gets done in a second.
 
-Jobs of one rule and study take alike: the mean of those that are done speaks for those that wait;
+Jobs of one rule and study are alike: the mean of those that are done speaks for those that wait;
 where none is done, a first guess does, corrected by how the guesses of finished jobs turned out.
-Several jobs at once slow each other down; as their wall times are what is counted, this is in it.
+A machine is slower at some times than at others, as others use it too: a job's time is its work
+times how slow the machine was, and the jobs around it say how slow. What is left is counted with
+the last jobs' slowness, and with the number of jobs that ran at once lately.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 import time
@@ -25,6 +28,10 @@ Key = tuple[str, str]
 FEWEST = 0.02
 """Share of the work, of all jobs as guessed, that must be done before the end is said."""
 FEWEST_JOBS = 20
+LATELY = 0.1
+"""Share of the work over which the machine's speed is averaged."""
+STEADY = 0.1
+"""Weight of the speed of the whole run so far in that average, in that share."""
 EVERY = 60.0
 """Seconds between two lines of a run; ten times as many after an hour."""
 
@@ -35,11 +42,11 @@ def guess(key: Key, trainings: Mapping[str, float] | None = None) -> float:
     if rule == "train":
         return (trainings or {}).get(study, 6.0)
     if rule.endswith("_conv") or rule == "construct_with_saliency":
-        return 7.5  # these import PyTorch
-    for start, seconds in (("measure_", 2.4), ("plot_", 5.5), ("tabulate", 1.6)):
+        return 4.0
+    for start, seconds in (("measure_", 1.7), ("plot_", 6.5), ("tabulate", 1.3)):
         if rule.startswith(start):
             return seconds
-    return 1.0
+    return 0.8
 
 
 @dataclass
@@ -61,7 +68,8 @@ class Pace:
 
     def finish(self, job: int, now: float) -> None:
         """Note that a job is done."""
-        self.took[job] = now - self.begun.get(job, now)
+        self.begun.setdefault(job, now)
+        self.took[job] = now - self.begun[job]
 
     @property
     def running(self) -> list[int]:
@@ -70,25 +78,67 @@ class Pace:
 
     def seconds_left(self, now: float) -> float | None:
         """Return how long the run will take from now on; None while too little is done to say."""
-        guesses = {job: guess(key, self.trainings) for job, key in self.jobs.items()}
-        own = [job for job in self.took if job in guesses]
-        guessed, busy = sum(guesses[job] for job in own), sum(self.took[job] for job in own)
-        if guessed < FEWEST * sum(guesses.values()) or busy <= 0 or now <= self.start:
+        work = {job: guess(key, self.trainings) for job, key in self.jobs.items()}
+        done = [job for job in self.took if job in work]
+        if sum(work[job] for job in done) < FEWEST * sum(work.values()) or now <= self.start:
             return None
-        scale = busy / guessed
-        done: dict[Key, list[float]] = defaultdict(list)
-        for job in own:
-            done[self.jobs[job]].append(self.took[job])
-        left = 0.0
-        for job, key in self.jobs.items():
-            if job not in self.took:
-                # The first guess weighs as much as one finished job.
-                mean = (sum(done[key]) + scale * guesses[job]) / (len(done[key]) + 1)
-                passed = now - self.begun[job] if job in self.begun else 0.0
-                left += max(mean - passed, 0.0)
-                busy += min(passed, mean)
-        at_once = max(busy / (now - self.start), 0.25)
-        return left / at_once
+        if sum(self.took[job] for job in done) <= 0:
+            return None
+        # Speed and work are known through each other only; three rounds settle them.
+        for _ in range(3):
+            work = self._work(done, self._slowness(done, work))
+        slow = self._slowness_after(done, work)[-1]
+        left = sum(
+            max(work[job] * slow - (now - self.begun[job] if job in self.begun else 0.0), 0.0)
+            for job in self.jobs
+            if job not in self.took
+        )
+        return left / max(self._at_once(done, work, now), 0.25)
+
+    def _work(self, done: list[int], slowness: Mapping[int, float]) -> dict[int, float]:
+        """Return the work of every job: the mean of its kind, the first guess as one job more."""
+        sums: dict[Key, float] = defaultdict(float)
+        counts: dict[Key, int] = defaultdict(int)
+        for job in done:
+            sums[self.jobs[job]] += self.took[job] / slowness[job]
+            counts[self.jobs[job]] += 1
+        return {
+            job: (sums[key] + guess(key, self.trainings)) / (counts[key] + 1)
+            for job, key in self.jobs.items()
+        }
+
+    def _slowness(self, done: list[int], work: Mapping[int, float]) -> dict[int, float]:
+        """Return seconds for a unit of work around each job that is done."""
+        before = self._slowness_after(done, work)
+        behind = self._slowness_after(done[::-1], work)[::-1]
+        return {job: (a + b) / 2 for job, a, b in zip(done, before, behind, strict=True)}
+
+    def _slowness_after(self, done: list[int], work: Mapping[int, float]) -> list[float]:
+        """Return seconds for a unit of work as of each job in turn, jobs long past forgotten."""
+        window = LATELY * sum(work.values())
+        prior = STEADY * window
+        whole = sum(self.took[job] for job in done) / sum(work[job] for job in done)
+        seconds = units = 0.0
+        found = []
+        for job in done:
+            kept = math.exp(-work[job] / window)
+            seconds = kept * seconds + self.took[job]
+            units = kept * units + work[job]
+            found.append((seconds + prior * whole) / (units + prior))
+        return found
+
+    def _at_once(self, done: list[int], work: Mapping[int, float], now: float) -> float:
+        """Return the mean number of jobs at once, while the last share of the work was done."""
+        window, since = LATELY * sum(work.values()), now
+        for job in reversed(done):
+            since = min(since, self.begun[job])
+            window -= work[job]
+            if window < 0:
+                break
+        spans = [(self.begun[job], self.begun[job] + self.took[job]) for job in done]
+        spans += [(self.begun[job], now) for job in self.running]
+        busy = sum(max(end - max(begin, since), 0.0) for begin, end in spans)
+        return busy / (now - since) if now > since else 1.0
 
     def line(self, now: float, clock: datetime) -> str:
         """Return the state of the run in one line; `clock` is the time of day of `now`."""
