@@ -452,3 +452,34 @@ def test_bad_arguments_are_refused_with_what_is_allowed(change, message):
     arguments = {"rung": "naive", "layers": gaussian_network(0, (6, 4)), "inputs": np.ones((2, 6))}
     with pytest.raises(ValueError, match=message):
         ladder.predict(**(arguments | change))
+
+
+def test_the_expected_slope_is_that_of_the_correlation_map_at_one():
+    """Against the difference quotient of E phi(u) phi(v), by a product rule of quadrature."""
+    (first, second, *_), x = gaussian_network(5, (40, 30, 30)), images(6, 3, 40)
+    bias = np.random.default_rng(7).normal(0, 0.3, 30).astype(np.float32)
+    layers = (first, dataclasses.replace(second, bias=bias))
+    q = ladder.measured_q(layers, x)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+    weights = np.outer(weights, weights) / weights.sum() ** 2
+    gain = np.sum(second.weight.astype(float) ** 2) / len(second.weight)
+
+    def correlation(below, c):
+        u = np.sqrt(below) * nodes[:, None]
+        v = np.sqrt(below) * (c * nodes[:, None] + np.sqrt(1 - c * c) * nodes)
+        return gain * np.sum(weights * np.tanh(u) * np.tanh(v)) + np.mean(bias.astype(float) ** 2)
+
+    slopes = [
+        (correlation(below, 1) - correlation(below, 1 - 1e-5)) / 1e-5 / correlation(below, 1)
+        for below in q[:, 0]
+    ]
+    found = ladder.theory_chi(layers, x, q, NetworkSpec())["slope_expected"]
+    assert found == pytest.approx(np.mean(slopes), rel=1e-3)
+
+
+def test_without_a_number_there_are_50_redraws_and_20_of_convolutions():
+    layers, x = gaussian_network(8, (12, 10, 10)), images(9, 2, 12)
+    own, other = (ladder.predict("sign_redraw", layers, x, redraws=n) for n in (50, 49))
+    assert np.array_equal(ladder.predict("sign_redraw", layers, x), own)
+    assert not np.array_equal(own, other)
+    assert ladder.DEFAULT_REDRAWS == {"linear": 50, "conv": 20}

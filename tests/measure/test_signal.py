@@ -297,5 +297,5 @@ def test_senseless_input_is_refused():
 
 def test_one_pair_of_images_has_no_regression_slope_and_others_need_not_vary_with_it():
     assert np.isnan(signal.regression_slopes(np.array([[0.5, 0.25]]))).all()
-    second_and_third_agree = np.array([[0.2, 0.1], [0.6, 0.3], [0.6, 0.3]])
-    assert np.allclose(signal.regression_slopes(second_and_third_agree), 0.5)
+    second_and_third_agree = np.array([[0.2, 0.1, 0.3], [0.6, 0.3, 0.9], [0.6, 0.3, 0.9]])
+    assert np.allclose(signal.regression_slopes(second_and_third_agree), [0.5, 3])

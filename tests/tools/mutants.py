@@ -81,6 +81,22 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "tickets/random_weights.py",
         "if mask.shape != layer.mask.shape or (mask * ~layer.mask).any():",
     ): "the product of two truth values is their conjunction",
+    (
+        "measure/signal.py",
+        "return np.stack(columns, axis=1) if columns else np.empty((len(h[ -1]), 0))",
+    ): "all layers saw the same number of images",
+    (
+        "verdicts/inference.py",
+        "return float(2 * special.stdtr(values.size - 1, -t)) if values.size >= 1 else math.nan",
+    ): "the standard deviation of one value is NaN, and so is its t",
+    (
+        "verdicts/inference.py",
+        "if sd <= 0:",
+    ): "a standard deviation is not negative",
+    (
+        "verdicts/inference.py",
+        'adjusted = multipletests(np.where(unknown, 2.0, raw_values), alpha, method="holm")[1]',
+    ): "an unknown p value comes last with 1 as with 2, and its adjusted value is replaced",
 }
 """(path, changed line as mutated): why no test can tell the mutant from the original."""
 

@@ -107,8 +107,9 @@ def try_target(
     def server() -> bool:
         return in_place(folder, Warm(path, work, seen), tests=target.tests) == 0
 
-    if not forked(server, pause=math.inf)[0]:
-        raise SystemExit(f"{target.path}: the tests fail without a mutant, or none is collected")
+    passes, last, _ = forked(server, pause=math.inf)
+    if not passes:
+        raise SystemExit(f"{target.path}: without a mutant fails {last or 'the collection'}")
 
 
 def _fresh(

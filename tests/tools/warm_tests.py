@@ -225,7 +225,8 @@ class Warm:
         called = set(self.lines.called)
         passes, last, _ = forked(lambda: self._look(session))
         if not passes:
-            raise SystemExit(f"{last} fails, or ends its process, without a mutant")
+            _said(last)
+            os._exit(1)
         stored = json.loads(self.seen.read_text("utf-8"))
         tests = {name: (seconds, set(lines)) for name, (seconds, lines) in stored.items()}
         self.work(session, tests, called)

@@ -244,9 +244,16 @@ def test_the_log_counts_parameters_and_names_the_run(make_ticket, prepared, capl
 HOT = {"learning_rate": 1e38, "epochs": 5}
 
 
-def test_divergence_on_imp_names_study_seed_round_epoch_and_rate(make_ticket, prepared):
-    ticket = make_ticket(0.5, seed=2, round_=4, training=HOT)
-    message = r"diverged: tiny-normal seed 2 round 4 arm imp, epoch 1, learning rate 1e\+38: loss"
+@pytest.mark.parametrize(
+    ("warmup", "epoch_and_rate"),
+    [(0, r"epoch 1, learning rate 1e\+38"), (4, r"epoch 2, learning rate 5e\+37")],
+)
+def test_divergence_on_imp_names_study_seed_round_epoch_and_rate(
+    make_ticket, prepared, warmup, epoch_and_rate
+):
+    """The rate is that of the epoch's last step: after two of four epochs of warm-up, half."""
+    ticket = make_ticket(0.5, seed=2, round_=4, training={**HOT, "warmup_epochs": warmup})
+    message = f"diverged: tiny-normal seed 2 round 4 arm imp, {epoch_and_rate}: loss"
     with pytest.raises(DivergedError, match=message):
         train(ticket, prepared)
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import integrate, stats
 
 from ticketlens.verdicts import inference
 
@@ -167,6 +167,32 @@ def test_power_of_the_equivalence_test_agrees_with_simulation(rng, n, sd):
     simulated = np.mean(np.abs(sample.mean(axis=1)) + reach < 0.5)
     exact = inference.equivalence_power(n, sd, margin=0.5)
     assert exact == pytest.approx(simulated, abs=4.5 * math.sqrt(0.25 / draws))
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+@pytest.mark.parametrize("margin", [0.3, 1.5])
+def test_power_of_the_equivalence_test_agrees_with_adaptive_integration_over_the_spread(n, margin):
+    reach = stats.t.ppf(0.95, n - 1) / math.sqrt(n)
+
+    def density_times_power(s):
+        inside = 2 * stats.norm.cdf((margin - reach * s) * math.sqrt(n)) - 1
+        return stats.chi(n - 1, scale=1 / math.sqrt(n - 1)).pdf(s) * inside
+
+    expected, _ = integrate.quad(density_times_power, 0, margin / reach, epsabs=1e-12)
+    found = inference.equivalence_power(n, 1.0, margin)
+    assert found == pytest.approx(expected, abs=1e-7)
+
+
+def test_the_least_n_is_a_whole_number_and_an_infinite_spread_has_none():
+    assert type(inference.required_n(1.0, 0.5)) is int
+    for senseless in (float("inf"), np.float64("inf"), -0.1):
+        with pytest.raises(ValueError, match="sd is"):
+            inference.equivalence_power(4, senseless, 0.5)
+
+
+def test_holm_refuses_a_level_that_is_none():
+    with pytest.raises(ValueError, match="alpha"):
+        inference.holm({"a": 0.01}, alpha=0.6)
 
 
 def test_power_of_the_equivalence_test_approaches_its_noncentral_t_bound():
