@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from config_tools import merged
-from ticketlens.study import material
+from ticketlens.study import foreign_files, material
 from ticketlens.study.config import ConfigError, checked
 from ticketlens.study.plan import Plan
 from ticketlens.study.studies import round_numbers, rounds, study_spec
@@ -39,6 +39,28 @@ def test_one_file_is_round_1_and_a_pattern_all_rounds_unless_told() -> None:
     level = checked(config(", path: 'level_{round}/main'"))
     assert round_numbers(level, "mine") == list(range(16))
     assert round_numbers(level, "fcnet-normal") == list(range(16))
+
+
+def test_files_that_are_not_there_are_named_with_seed_and_round(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "m1_0.pt").touch()
+    (tmp_path / "masks.npz").touch()
+    given = checked(config(", path: 'm{seed}_{round}.pt', seeds: [1], rounds: [0, 5, 7]"))
+    assert list(foreign_files.missing(given)) == [
+        f"studies.mine.path: {tmp_path}/m1_5.pt, of seed 1 round 5, is not there (2 of 3 are "
+        "missing); allowed: a file, or the folder of an open_lth level, for each of "
+        "studies.mine.seeds and studies.mine.rounds, here 0, 5, 7"
+    ]
+    (tmp_path / "level").mkdir()
+    one = checked(config(", path: level, masks: no.npz"))
+    found = list(foreign_files.missing(one))
+    assert [line.split(",")[0] for line in found] == [
+        f"studies.mine.path: {tmp_path}/level", f"studies.mine.masks: {tmp_path}/no.npz"
+    ]  # fmt: skip
+    assert "holds no mask.pth and model_ep*_it*.pth" in found[0]
+    for name in ("mask.pth", "model_ep0_it0.pth"):
+        (tmp_path / "level" / name).touch()
+    assert not list(foreign_files.missing(checked(config(", path: level, masks: masks.npz"))))
 
 
 def test_seeds_and_rounds_go_into_the_path_and_levels_are_listed(tmp_path, monkeypatch) -> None:

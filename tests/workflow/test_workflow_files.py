@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.utils import prune
 
 from ticketlens import checkpoint
-from workflow_tools import only, overlay, plan, snakemake, tiny_clone
+from workflow_tools import failing_snakemake, only, overlay, plan, snakemake, tiny_clone
 
 pytestmark = pytest.mark.workflow
 CONFIG = {
@@ -46,8 +46,11 @@ def pruned(path: Path) -> dict[str, torch.Tensor]:
 
 def test_a_pruned_network_from_a_file_is_a_study(tmp_path: Path) -> None:
     folder = tiny_clone(tmp_path / "run")
-    state = pruned(folder / "pruned3.pt")
     overlays = overlay(folder, CONFIG)
+    said = failing_snakemake(folder, "all", "-n", overlays=overlays)
+    assert "pruned3.pt, of seed 3 round 2, is not there; allowed: a file" in said
+    assert "MissingInput" not in said and "Traceback" not in said
+    state = pruned(folder / "pruned3.pt")
     planned = {job.rule for job in plan(folder, "all", overlays=overlays)}
     assert {"adopt", "plot_qmap", "plot_chi", "plot_weight_spectra", "plot_ntk", "index"} <= planned
     assert (

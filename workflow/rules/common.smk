@@ -19,13 +19,13 @@ from snakemake.logging import logger as snakemake_logger
 from ticketlens.jobs import pace, plugins, preflight, warm
 from ticketlens.jobs.fingerprint import Fingerprints
 from ticketlens.pages import one_minute
-from ticketlens.study import image_counts, material, so_far
+from ticketlens.study import foreign_files, image_counts, material, so_far
 from ticketlens.study.arms import not_applicable
 from ticketlens.study.catalogue import figures as pictures
 from ticketlens.study.catalogue.figures import FIGURES
 from ticketlens.study.catalogue.measurements import MEASUREMENTS
 from ticketlens.study.catalogue.tables import made_as
-from ticketlens.study.config import ConfigError, check_files, checked, export_environment
+from ticketlens.study.config import ConfigError, check_files, checked, export_environment, refuse
 from ticketlens.study.options import figure_options, study_titles
 from ticketlens.study.plan import Plan
 from ticketlens.study.rules import Code, any_arm_of, any_of, memory_to_train, minutes_to_train
@@ -58,6 +58,8 @@ try:
     config["dataset"]["path"] = shipped(os.path.expanduser(config["dataset"]["path"]))
     PLAN = Plan(config, "<results>", SHIPPED_BANK)
     PLAN.firsts
+    # Jobs on other machines read this file too, and need no more than their own inputs.
+    refuse(list(foreign_files.missing(config)) if workflow.is_main_process else [])
 except (ConfigError, plugins.PluginError) as error:
     raise WorkflowError(str(error)) from None
 DATASET = f"resources/{config['dataset']['name']}.h5"

@@ -55,6 +55,39 @@ def files(told: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def missing(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield, for each key that names files which are not there, the first of them and how many."""
+    for name, entry in config["studies"].items():
+        if not is_filed(entry):
+            continue
+        numbers = round_numbers(config, name)
+        for key in ("path", "masks"):
+            made = {
+                (seed, number): path(entry, key, seed, number)
+                for seed in entry["seeds"]
+                for number in numbers
+            }
+            gone = {at: file for at, file in made.items() if file and not _is_there(file, key)}
+            if not gone:
+                continue
+            (seed, number), file = next(iter(gone.items()))
+            is_folder = Path(file).is_dir()
+            what = f"holds no {' and '.join(OF_A_LEVEL[:2])}" if is_folder else "is not there"
+            count = f" ({len(gone)} of {len(made)} are missing)" if len(made) > 1 else ""
+            yield (
+                f"studies.{name}.{key}: {os.path.abspath(file)}, of seed {seed} round {number}, "
+                f"{what}{count}; allowed: a file, or the folder of an open_lth level, for each of "
+                f"studies.{name}.seeds and studies.{name}.rounds, here {_listed(numbers)}"
+            )
+
+
+def _is_there(name: str, key: str) -> bool:
+    folder = Path(name)
+    if key == "masks" or not folder.is_dir():
+        return folder.is_file()
+    return all(any(folder.glob(part)) for part in OF_A_LEVEL[:2])
+
+
 def problems(config: Mapping[str, Any]) -> Iterator[str]:
     """Yield what the schema cannot say about tickets from files, one line per problem."""
     for name, entry in config["studies"].items():
