@@ -33,6 +33,7 @@ quick: setup
 	@echo
 	@echo "figures:" && ls results/quick/*.png
 	@echo "tables:" && ls results/quick/tables/*.csv
+	@echo "front page: results/quick/index.html"
 
 # The front page and Snakemake's report in one file, of another config with CONFIG=…
 CONFIG ?= config/quick.yaml
