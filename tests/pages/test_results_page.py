@@ -15,7 +15,7 @@ from scipy import stats
 import photograph
 from ticketlens.files.csv_tables import check_unique, read_table
 from ticketlens.pages.claims_page import page as claims_page
-from ticketlens.pages.results_page import Numbers, render
+from ticketlens.pages.results_page import CAPTIONS, Numbers, render
 from ticketlens.study.claim_plan import Plan
 from ticketlens.verdicts.claims import TABLES, judge_claims
 from ticketlens.verdicts.study_values import nothing
@@ -169,6 +169,12 @@ def test_no_sentence_of_a_page_of_results_is_longer_than_forty_words(name: str) 
     paragraphs = re.split(r"\n\s*\n|^\s*- ", re.sub(r"\[[−+\d., ]+\]", "", page), flags=re.M)
     sentences = [s for p in paragraphs for s in re.split(r"(?<=[.:?])\s+", " ".join(p.split()))]
     assert len(sentences) > 10
+    assert [sentence for sentence in sentences if len(sentence.split()) > 40] == []
+
+
+@pytest.mark.parametrize("path", sorted(CAPTIONS.glob("*.rst")), ids=lambda path: path.stem)
+def test_no_sentence_of_a_caption_is_longer_than_forty_words(path: Path) -> None:
+    sentences = re.split(r"(?<=[.:?])\s+", " ".join(path.read_text(encoding="utf-8").split()))
     assert [sentence for sentence in sentences if len(sentence.split()) > 40] == []
 
 

@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import kendalltau
 
 from ticketlens.figures.arms import predictors as figure_of
+from ticketlens.study.catalogue import tables
 from ticketlens.verdicts.predictors import (
     MIN_ARMS,
     PROPERTIES,
@@ -52,7 +53,45 @@ def test_tau_is_per_seed_of_deep_layers_of_the_untrained_ticket() -> None:
     assert last["mean"] == pytest.approx((1 + 1 + one_swap) / 3)
     assert best["mean"] == pytest.approx(-last["mean"])
     assert last["lower"] < last["mean"] and last["upper"] == 1
-    assert (last["arms"], last["seeds"], last["property"]) == (6, 3, "q")
+    assert (last["ranked"], last["seeds"], last["property"]) == (6, 3, "q")
+    assert (last["along"], last["round"]) == ("arms", 3)
+
+
+def chain(seeds: int, accuracy: list[float]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Tickets of the IMP arm whose q falls from round to round, beside one arm at round 1."""
+    runs = [
+        {"study": "s", "seed": seed, "round": number, "density": 0.8**number, "arm": arm,
+         "state": "init", "layer": 1, "q": 0.9**number, "test_accuracy": value,
+         "test_accuracy_best_validation": 1 - value}
+        for seed in range(seeds)
+        for number, value in enumerate(accuracy)
+        for arm in ("imp", *(("a",) if number == 1 else ()))
+    ]  # fmt: skip
+    found = pd.DataFrame(runs)
+    return found.drop(columns=["state", "layer", "q"]), found
+
+
+def test_along_a_chain_the_rounds_of_imp_are_ranked_and_density_says_what_sparsity_alone_does():
+    accuracy, q = chain(2, [0.1, 0.2, 0.4, 0.3])
+    table = predictors(accuracy, {"qmap": q})
+    assert set(table["along"]) == {"chain"}, "two arms are too few for a ranking"
+    assert table["round"].isna().all() and table["density"].isna().all()
+    last = table[table["quantity"] == "test_accuracy"].set_index("property")
+    assert last["mean"].to_dict() == pytest.approx({"density": -4 / 6, "q": -4 / 6})
+    assert (last["ranked"] == 4).all(), "the arm of round 1 is no round of the chain"
+    axis = figure_of(table, {"s": "Study"}).axes[0]
+    assert axis.get_title() == "Study, along the chain, 2\u00a0seeds"
+    assert "4 rounds" in axis.get_xlabel() and not axis.patches
+
+
+def test_across_arms_density_is_no_property() -> None:
+    densities = accuracies(1).assign(density=lambda t: 0.5 + 1e-6 * t.index)
+    assert set(predictors(densities, {"qmap": q_of(1)})["property"]) == {"q"}
+
+
+def test_all_tables_that_hold_properties_are_asked_for_and_no_other() -> None:
+    held = {own.table for own in PROPERTIES.values()} - {"accuracy"}
+    assert held == set(tables.PREDICTORS)
 
 
 def test_one_seed_has_no_interval() -> None:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from ticketlens.figures import style as plotting
 from ticketlens.figures.experiments import ACCURACIES, MARKERS, Shown
 from ticketlens.verdicts.contrasts import QUANTITIES
-from ticketlens.verdicts.predictors import PROPERTIES
+from ticketlens.verdicts.predictors import ARMS, CHAIN, PROPERTIES
 
 
 def zero_shot(
@@ -178,43 +178,43 @@ def _factorial_title(rows: pd.DataFrame, titles: Mapping[str, str]) -> str:
 def predictors(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     """Kendall's tau between a property of tickets and their accuracy: mean and 95 % t-interval.
 
-    `table` is predictors.csv; one panel per study, a line per property, rounds by colour; filled
-    markers are the last epoch's weights, open ones those of the best validation epoch. The bars
-    hold |tau| of one ranking, independent of accuracy, in 95 % of the cases or more: a round of few
-    arms has wide ones.
+    `table` is predictors.csv; one panel per study for its arms, rounds by colour, and one for its
+    chain; a line per property. Filled markers are the last epoch's weights, open ones those of the
+    best validation epoch. The bars hold |tau| of one ranking of arms, independent of accuracy, in
+    95 % of the cases or more: a round of few arms has wide ones. A chain has none, as its rounds
+    are not independent; what density does alone stands in its first line.
     """
-    studies = [study for study in titles if study in set(table["study"])]
+    shown = [
+        (study, along, rows)
+        for along in (ARMS, CHAIN)
+        for study in titles
+        if len(rows := table[(table["study"] == study) & (table["along"] == along)])
+    ]
     properties = [name for name in PROPERTIES if name in set(table["property"])]
     names = [
-        f"{titles[study]}, {plotting.seed_range(table[table['study'] == study]['seeds'])}"
-        for study in studies
+        f"{titles[study]}{', along the chain' if along == CHAIN else ''}, "
+        + plotting.seed_range(rows["seeds"])
+        for study, along, rows in shown
     ]
-    figure, axes = plotting.panels(names, height=0.7 + 0.4 * max(4, len(properties)))
-    scale = plotting.density_scale(table)
-    for axis, study in zip(axes[0], studies, strict=True):
-        rows = table[table["study"] == study]
-        rounds = sorted(set(rows["round"]))
+    height = 1.1 + 0.3 * max(4, len(properties))
+    figure, axes = plotting.panels(names, height=height)
+    arms = table[table["along"] == ARMS]
+    scale = plotting.density_scale(arms) if len(arms) else plotting.DensityScale()
+    for axis, (_, along, rows) in zip(axes[0], shown, strict=True):
+        rounds = sorted(set(rows["round"].dropna()))
         for number, shift in zip(rounds, _shifts(len(rounds)), strict=True):
             found = rows[rows["round"] == number]
-            colour = scale.colour(found["density"].mean())
-            for quantity, own in found.groupby("quantity"):
-                is_last = quantity == QUANTITIES[0]
-                place = np.array([properties.index(name) for name in own["property"]]) + shift
-                place += -0.05 if is_last else 0.05
-                axis.plot(
-                    [own["lower"], own["upper"]], [place, place], color=colour, alpha=0.5, lw=0.9
-                )
-                axis.plot(own["mean"], place, "o", color=colour, mfc=colour if is_last else "white",
-                          zorder=3 if is_last else 2.9)  # fmt: skip
+            density = found["density"].mean()
+            label = f"round {number}, density {density:.2g}"
+            _draw_taus(axis, found, properties, shift, scale.colour(density), label)
             band = found["band"].max()
             if np.isfinite(band):
                 places = np.arange(len(properties)) + shift
                 axis.barh(places, 2 * band, 0.44 / max(1, len(rounds) - 1), -band, color="0.92",
                           zorder=0)  # fmt: skip
-            label = f"round {number}, density {found['density'].mean():.2g}"
-            axis.plot([], [], "o", color=colour, label=label)
-        arms = "–".join(str(n) for n in sorted({rows["arms"].min(), rows["arms"].max()}))
-        if rows["band"].notna().any():
+        if along == CHAIN:
+            _draw_taus(axis, rows, properties, 0.0, plotting.BLUE, "IMP tickets of all rounds")
+        elif rows["band"].notna().any():
             axis.bar(0, 0, 0, color="0.92", label="5 % level, independent rankings")
         axis.plot([], [], "o", color="0.4", mfc="white", label="best validation epoch")
         axis.axvline(0, color="0.5", lw=0.8, zorder=1)
@@ -224,11 +224,32 @@ def predictors(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         axis.set_yticks(
             range(len(labels)), labels=labels if plotting.is_leftmost(axis) else [""] * len(labels)
         )
-        axis.set_xlabel(rf"Kendall's $\tau$ with test accuracy, {arms} arms")
+        ranked = "–".join(str(n) for n in sorted({rows["ranked"].min(), rows["ranked"].max()}))
+        what = "arms" if along == ARMS else "rounds"
+        axis.set_xlabel(rf"Kendall's $\tau$ with test accuracy, {ranked} {what}")
     plotting.legend(figure, *plotting.entries(axes[0]))
     return figure
 
 
+def _draw_taus(
+    axis: Axes,
+    rows: pd.DataFrame,
+    properties: Sequence[str],
+    shift: float,
+    colour: object,
+    label: str,
+) -> None:
+    """Draw means and intervals of both epochs' accuracies, a property to a line."""
+    for quantity, own in rows.groupby("quantity"):
+        is_last = quantity == QUANTITIES[0]
+        place = np.array([properties.index(name) for name in own["property"]]) + shift
+        place += -0.05 if is_last else 0.05
+        axis.plot([own["lower"], own["upper"]], [place, place], color=colour, alpha=0.5, lw=0.9)
+        axis.plot(own["mean"], place, "o", color=colour, mfc=colour if is_last else "white",
+                  zorder=3 if is_last else 2.9)  # fmt: skip
+    axis.plot([], [], "o", color=colour, label=label)
+
+
 def _shifts(count: int) -> np.ndarray:
     """Return vertical places of `count` rounds around an arm's line."""
-    return np.linspace(-0.22, 0.22, count) if count > 1 else np.zeros(1)
+    return np.linspace(-0.22, 0.22, count) if count > 1 else np.zeros(count)

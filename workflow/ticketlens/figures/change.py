@@ -35,7 +35,8 @@ def change(
     """Spikes per layer, and accuracy of theta_0 with parts of the change added.
 
     `spectra` is change_spectra.csv, `accuracy` change_accuracy.csv (validation images). One column
-    per study, arm and density, `count` densities at most; `labels` say what arms are called. Top:
+    per density of a study's chain, `count` at most; where there are fewer, the others are of its
+    arms at their sparsest. `labels` say what arms are called. Top:
     singular values beyond the edge of Gaussian matrices on the same mask. Bottom: theta_0 plus the
     k leading directions of every layer's D, and levels of spikes and bulk. Mean over seeds, bars
     95 % t-intervals.
@@ -46,8 +47,11 @@ def change(
         raise ValueError(f"the table has no rows of studies {list(titles)}")
     columns = []
     for study in titles:
-        for arm, own in rows[rows["study"] == study].groupby("arm", sort=True):
-            columns += [(study, arm, number) for number in plotting.spread(own["round"], count)]
+        found = rows[rows["study"] == study]
+        chain = plotting.spread(found.loc[found["arm"] == "imp", "round"], count)
+        last = found[found["arm"] != "imp"].groupby("arm")["round"].max()
+        shown = [("imp", number) for number in chain] + list(last.items())
+        columns += [(study, arm, number) for arm, number in shown[:count]]
     names = []
     for study, arm, number in columns:
         own = _of(rows, study, arm, number)
@@ -70,6 +74,7 @@ def change(
             None if np.isnan(readout) else int(readout),
         )  # fmt: skip
         axis, own = axes[1][column], _of(curves, study, arm, number)
+        own = own.assign(validation_accuracy=100 * own["validation_accuracy"])
         ranked = plotting.seed_intervals(
             own[own["network"] == "rank"], "rank", "validation_accuracy"
         )
@@ -84,7 +89,7 @@ def change(
         axis.set_xlabel("rank $k$, per layer")
         axis.set_ylim(0, None)
     plotting.same_y(axes[1])
-    plotting.label_rows(axes, "spikes beyond the null", "validation accuracy")
+    plotting.label_rows(axes, "spikes beyond the null", "validation accuracy (%)")
     plotting.legend(figure, *plotting.entries([axes[0][0], axes[1][0]]))
     return figure
 

@@ -65,9 +65,9 @@ def _draw_spectra(axis: Axes, own: pd.DataFrame, name: str, scale: plotting.Dens
     axis.plot(theory.index, theory, color="black", ls="--", lw=1.1)
     seen = own.loc[own["density_log10"] > 5e-3, "log10_s2"]
     lowest = max(seen.max() - DECADES, seen.min() - 0.2)
-    axis.set_xlim(lowest, seen.max() + 0.4)
-    _say_what_is_below(axis, own, lowest)
+    axis.set_xlim(lowest, seen.max() + max(0.4, points * BIN))
     axis.set_ylim(bottom=0)
+    _say_what_is_below(axis, own, lowest)
 
 
 def _say_what_is_below(axis: Axes, own: pd.DataFrame, lowest: float) -> None:
@@ -75,6 +75,7 @@ def _say_what_is_below(axis: Axes, own: pd.DataFrame, lowest: float) -> None:
     shares = own["density_log10"].where(own["log10_s2"] < lowest, 0.0) * BIN
     worst = shares.groupby([own["seed"], own["round"]]).sum().groupby("round").mean().max()
     if worst > 0.005:
+        axis.set_ylim(top=1.12 * axis.get_ylim()[1])  # room above the curves
         text = f"up to {worst:.0%} of $s^2$ further left"
         axis.text(0.02, 0.97, text, transform=axis.transAxes, va="top", fontsize=7, color="0.35")
 

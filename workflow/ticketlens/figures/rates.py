@@ -1,4 +1,4 @@
-"""Figures across learning rates, and at equal fit, of the published reference results.
+"""Figures across learning rates, at equal fit and in training, of the published results.
 
     python -m ticketlens.figures.rates docs/results
 
@@ -18,6 +18,7 @@ import yaml
 from matplotlib.figure import Figure
 
 from ticketlens.figures import style as plotting
+from ticketlens.figures.accuracy import training_curves
 from ticketlens.figures.experiments import COLOURS, MARKERS, Shown
 from ticketlens.figures.saving import mark_cut_intervals
 from ticketlens.files.csv_tables import read_table
@@ -114,20 +115,28 @@ def equal_fit(table: pd.DataFrame, labels: Mapping[str, Shown], study: str) -> F
 
 def published(folder: Path) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
     """Return accuracy and the tables that `SHOWN` needs, of all runs in a folder of results."""
-    places = [folder, *(folder / part for part in ("low-rate", "high-rate", "rates"))]
-
-    def joined(name: str) -> pd.DataFrame:
-        found = [place / "tables" / f"{name}.csv" for place in places]
-        tables = [read_table(path) for path in found if path.exists()]
-        rows = pd.concat(tables, ignore_index=True)
-        return rows[rows["study"].isin(list(RATES))]
-
     names = {wanted.table for wanted in SHOWN.values()}
-    return joined("accuracy"), {name: joined(name) for name in names}
+    return _joined(folder, "accuracy"), {name: _joined(folder, name) for name in names}
+
+
+def _joined(folder: Path, name: str) -> pd.DataFrame:
+    """Return a table's rows of the studies of `RATES`, from all runs in a folder of results."""
+    places = [folder, *(folder / part for part in ("low-rate", "high-rate", "rates"))]
+    found = [place / "tables" / f"{name}.csv" for place in places]
+    tables = [read_table(path) for path in found if path.exists()]
+    rows = pd.concat(tables, ignore_index=True)
+    return rows[rows["study"].isin(list(RATES))]
+
+
+def curves_of_rates(folder: Path) -> Figure:
+    """Training curves at all rates, of the rounds that all have, see `training_curves`."""
+    curves = _joined(folder, "training_curves")
+    rounds = curves.groupby("study")["round"].max().min()
+    return training_curves(curves[curves["round"] <= rounds], RATES)
 
 
 def main(folder: str) -> None:
-    """Draw both figures into the folder's `figures`."""
+    """Draw the figures into the folder's `figures`."""
     place = Path(folder)
     config = yaml.safe_load((place / "config.yaml").read_text(encoding="utf-8"))
     labels: dict[str, Shown] = {
@@ -140,6 +149,7 @@ def main(folder: str) -> None:
         ("gain_by_property", gain_by_property(accuracy, tables, RATES)),
         ("equal_fit", equal_fit(read_table(place / "tables" / "equal_fit.csv"),
                                 labels, "fcnet-normal")),
+        ("training_curves_rates", curves_of_rates(place)),
     ):  # fmt: skip
         mark_cut_intervals(figure)
         figure.savefig(target / f"{name}.png", dpi=140)

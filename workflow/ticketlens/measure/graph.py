@@ -313,3 +313,20 @@ def ramanujan_ratio(mask: npt.NDArray[np.bool_]) -> float:
     bound = sum(np.sqrt(degree - 1) for degree in degrees)
     values = np.linalg.svd(matrix, compute_uv=False)
     return float(values[1] / bound) if bound else float("nan")
+
+
+def kept_by_size(mask: npt.NDArray[np.bool_], weight: npt.NDArray[np.floating]) -> float:
+    """Return the share of kept places that keeping as many of the largest |weights| keeps, too.
+
+    By chance it is the density. NaN for a mask that keeps nothing.
+    """
+    kept = int(mask.sum())
+    return float((mask & largest(np.abs(weight), kept)).sum() / kept) if kept else float("nan")
+
+
+def largest(values: npt.NDArray[np.floating], count: int) -> npt.NDArray[np.bool_]:
+    """Return a mask of the shape of `values` that keeps the `count` largest of them."""
+    found = np.zeros(values.size, dtype=bool)
+    if count:
+        found[np.argpartition(values.ravel(), -count)[-count:]] = True
+    return found.reshape(values.shape)

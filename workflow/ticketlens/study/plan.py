@@ -151,10 +151,14 @@ class Plan(Selection):
         return files
 
     def measured_on_arms(self, table: str, studies: Iterable[str] | None = None) -> list[str]:
-        """Return the measurement files of a table on the tickets of arms but imp."""
+        """Return the measurement files of a table on arms but imp.
+
+        They are of the arms' tickets, and of trained networks where only these are measured.
+        """
         own = self.with_arms(table)
+        state = "trained" if self.entries[table].state == "trained" else "init"
         return [
-            self.measurement(table, study, seed, number, arm, "init")
+            self.measurement(table, study, seed, number, arm, state)
             for study in own
             if studies is None or study in studies
             for seed, number, arm in self.made(study)
@@ -217,12 +221,20 @@ class Plan(Selection):
 
     @cached_property
     def ranking(self) -> list[str]:
-        """Tables of properties that rank arms: measured on arms, where there are enough of them."""
+        """Tables of properties that rank arms, or the rounds of chains, where there are enough."""
+        chains = {
+            study
+            for study in self.with_accuracy
+            if len(round_numbers(self.config, study)) >= tables.MIN_ARMS
+        }
         return [
             table
             for table in self.over_checkpoints
             if table in tables.PREDICTORS
-            and any(self._can_rank(study) for study in self.with_arms(table))
+            and (
+                chains & set(self.studies_of(table))
+                or any(self._can_rank(study) for study in self.with_arms(table))
+            )
         ]
 
     def _can_rank(self, study: str) -> bool:

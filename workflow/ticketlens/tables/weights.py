@@ -14,7 +14,7 @@ from ticketlens.tables.columns import Row, Rows, keys
 from ticketlens.tables.histograms import write_histograms
 from ticketlens.tables.spectra import spectra_rows
 from ticketlens.theory import selection_null
-from ticketlens.tickets.initialization import is_normal
+from ticketlens.tickets.initialization import initial_layers, is_normal
 
 
 def weight_statistics(checkpoint: Checkpoint, ticket: Checkpoint | None = None) -> list[Row]:
@@ -81,11 +81,14 @@ def weight_histograms(checkpoint: Checkpoint) -> tuple[np.ndarray, dict[str, wei
 def degree_rows(checkpoint: Checkpoint) -> list[Row]:
     """Degrees, dead neurons, effective density and degree correlations, per layer and direction.
 
-    Paths take the skips of a residual network (see `degrees`).
+    Paths take the skips of a residual network (see `degrees`). `kept_by_size` compares the mask
+    with pruning by |theta_0| (NaN for a file's ticket, whose theta_0 is not drawn).
     """
     masks = [layer.mask for layer in checkpoint.layers]
     alive = graph.connectivity(masks, is_residual(checkpoint.spec.network))
     height, width, channels = checkpoint.spec.dataset.shape
+    is_drawn = "source" not in checkpoint.extra
+    theta_0 = initial_layers(checkpoint.spec, checkpoint.seed) if is_drawn else None
     rows = []
     for number, (layer, links) in enumerate(zip(checkpoint.layers, alive, strict=True), start=1):
         following = masks[number] if number < len(masks) else None
@@ -94,6 +97,9 @@ def degree_rows(checkpoint: Checkpoint) -> list[Row]:
             "no_path_from_input": links.no_path_from_input,
             "no_path_to_output": links.no_path_to_output,
             "effective_density": links.effective_density,
+            "kept_by_size": float("nan")
+            if theta_0 is None
+            else graph.kept_by_size(layer.mask, theta_0[number - 1].weight),
             "correlation_with_next": float("nan")
             if following is None
             else graph.degree_correlation(layer.mask, following),

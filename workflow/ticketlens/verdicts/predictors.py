@@ -1,14 +1,19 @@
 """Predictors: does a property of tickets rank them by the accuracy that they reach?
 
-At fixed study, seed and round all arms, the IMP ticket among them, are ranked by a property of
-their `init` state and by test accuracy; Kendall's tau says how well the rankings agree. The arms
-are few and chosen, the same for all seeds: an interval over seeds speaks of other seeds with these
-arms, not of other arms. `independence_band` says how large |tau| gets by chance.
+Tickets are ranked by a property of their `init` state and by test accuracy; Kendall's tau says how
+well the rankings agree. They are ranked twice. Across arms: at fixed study, seed and round all
+arms, the IMP ticket among them. Along the chain: at fixed study and seed the IMP tickets of all
+rounds, with the dense network of round 0.
+
+The arms are few and chosen, the same for all seeds: an interval over seeds speaks of other seeds
+with these arms, not of other arms. Along a chain everything changes with density, so that density
+itself is among the properties there. `independence_band` says how large |tau| gets by chance; the
+rounds of a chain are nested, not independent, so there it is only a mark on the axis.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -25,13 +30,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TICKET = ["study", "seed", "round", "arm"]
+ARMS, CHAIN = "arms", "chain"
 
 
 @dataclass(frozen=True)
 class Property:
     """A number per ticket: the mean of a table's column, over the last half of the hidden layers.
 
-    `rows` selects rows by other columns; a table without layers is not `deep`.
+    `rows` selects rows by other columns; a table without layers is not `deep`. `varies` names where
+    it differs between tickets by design: across `ARMS` and along the `CHAIN`, or in one of them.
     """
 
     table: str
@@ -40,6 +47,7 @@ class Property:
     rows: Mapping[str, str | int] | None = None
     deep: bool = True
     transform: Callable[[np.ndarray], np.ndarray] | None = None
+    varies: tuple[str, ...] = (ARMS, CHAIN)
 
 
 def _distance_from_1(values: np.ndarray) -> np.ndarray:
@@ -47,6 +55,7 @@ def _distance_from_1(values: np.ndarray) -> np.ndarray:
 
 
 PROPERTIES: dict[str, Property] = {
+    "density": Property("accuracy", "density", "density", deep=False, varies=(CHAIN,)),
     "q": Property("qmap", "q", r"$q$"),
     "chi": Property("chi", "chi_frobenius", r"$\chi$ (Frobenius)"),
     "criticality": Property(
@@ -64,6 +73,10 @@ PROPERTIES: dict[str, Property] = {
     "effective_density": Property(
         "degrees", "effective_density", "effective density", {"direction": "in"}
     ),
+    "kept_by_size": Property(
+        "degrees", "kept_by_size", r"kept by $|\theta_0|$ too", {"direction": "in"}
+    ),
+    "outliers": Property("spectra", "outliers_null", r"outliers of $WW^T$"),
     "log_jacobian": Property(
         "isometry", "log_frobenius", r"$\log(\|J\|_F^2/N)$", {"network": "ticket"}, deep=False
     ),
@@ -75,8 +88,16 @@ PROPERTIES: dict[str, Property] = {
         "jacobian", "log_sd", r"sd of $\log s$",
         {"network": "ticket", "jacobian": "hidden"}, deep=False,
     ),
+    "input_output": Property(
+        "jacobian", "log_mean_square", r"$\ln\langle s^2\rangle$, pixels to logits",
+        {"network": "ticket", "jacobian": "logits"}, deep=False,
+    ),
     "gradient": Property(
         "gradients", "log_logits", r"$\ln G_1$ of the logits", {"network": "ticket", "layer": 1},
+        deep=False,
+    ),
+    "loss_gradient": Property(
+        "gradients", "log_loss", r"$\ln G_1$ of the loss", {"network": "ticket", "layer": 1},
         deep=False,
     ),
     "ntk_trace": Property(
@@ -97,51 +118,70 @@ def of_files(accuracy: pd.DataFrame, measured: Iterable[str]) -> pd.DataFrame:
 
 
 def predictors(accuracy: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return one row per study, round, accuracy column and property: tau over seeds.
+    """Return one row per study, way of ranking, accuracy column and property: tau over seeds.
 
-    `accuracy` is accuracy.csv, `tables` the tables of measurements by name; a property is left out
-    where its table is missing or measures fewer than three arms, or where it does not vary. tau
-    is tau-b; `mean`, `lower`, `upper` are over seeds (NaN bounds for one seed; cut at ±1). `band`
-    is that of `independence_band` for `arms` tickets. Runs that diverged count, at chance accuracy.
+    `accuracy` is accuracy.csv, `tables` the tables of measurements by name. `along` says what is
+    ranked, "arms" at a `round`, or "chain" (no round, no density). A property is left out where its
+    table is missing or measures fewer than three tickets, or where it does not vary. tau is tau-b;
+    `mean`, `lower`, `upper` are over seeds (NaN bounds for one seed; cut at ±1). `ranked` is the
+    number of tickets, `band` that of `independence_band` for it. Runs that diverged count, at
+    chance accuracy.
     Raises ValueError if no property can be compared anywhere.
     """
     import pandas as pd
 
     runs = accuracy[["study", "seed", "round", "arm", "density", *QUANTITIES]]
+    found = {**tables, "accuracy": accuracy}
     rows = []
     for name, wanted in PROPERTIES.items():
-        if wanted.table not in tables:
+        if wanted.table not in found:
             continue
         joined = runs.merge(
-            values(tables[wanted.table], wanted), on=["study", "seed", "round", "arm"]
+            values(found[wanted.table], wanted), on=["study", "seed", "round", "arm"]
         )
-        for (study, number), group in joined.groupby(["study", "round"], sort=True):
+        for (along, study, number), group in _rankings(joined, wanted.varies):
             for quantity in QUANTITIES:
-                taus, arms = _taus(group, quantity)
+                taus, ranked = _taus(group, quantity)
                 if not taus:
                     continue
                 interval = t_interval(taus)
                 rows.append(
                     {
                         "study": study,
+                        "along": along,
                         "round": number,
-                        "density": group.loc[group["arm"] == "imp", "density"].mean(),
+                        "density": group.loc[group["arm"] == "imp", "density"].mean()
+                        if along == ARMS
+                        else np.nan,
                         "quantity": quantity,
                         "property": name,
                         "mean": interval.mean,
                         "lower": np.maximum(interval.lower, -1),
                         "upper": np.minimum(interval.upper, 1),
-                        "arms": arms,
+                        "ranked": ranked,
                         "seeds": interval.n,
-                        "band": independence_band(arms),
+                        "band": independence_band(ranked),
                     }
                 )
     if not rows:
         raise ValueError(
-            f"no property is measured on {MIN_ARMS} or more arms of one study, seed and round: add "
-            "arms, or kinds to measure.arms"
+            f"no property is measured on {MIN_ARMS} or more arms of one study, seed and round, or "
+            f"rounds of one chain: add arms, or kinds to measure.arms"
         )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    return table.astype({"round": "Int64"})
+
+
+def _rankings(
+    joined: pd.DataFrame, ways: Sequence[str]
+) -> Iterator[tuple[tuple[str, str, float], pd.DataFrame]]:
+    """Yield (along, study, round) and the tickets ranked together, of all seeds."""
+    if ARMS in ways:
+        for (study, number), group in joined.groupby(["study", "round"], sort=True):
+            yield (ARMS, study, number), group
+    if CHAIN in ways:
+        for study, group in joined[joined["arm"] == "imp"].groupby("study", sort=True):
+            yield (CHAIN, study, np.nan), group
 
 
 def values(table: pd.DataFrame, wanted: Property) -> pd.DataFrame:
@@ -165,29 +205,29 @@ def values(table: pd.DataFrame, wanted: Property) -> pd.DataFrame:
     return found[np.isfinite(found["value"])]
 
 
-def independence_band(arms: int, level: float = 0.05) -> float:
+def independence_band(tickets: int, level: float = 0.05) -> float:
     """Return the least |tau| whose two-sided p is at most `level` if rankings are independent.
 
     Exact, without ties: tau = 1 − 4 k / (n (n − 1)) for k inversions, and the number of
     permutations with k inversions comes from the product of (1 + x + … + x^i), i < n. NaN where no
-    |tau| is that rare (fewer than five arms).
+    |tau| is that rare (fewer than five tickets).
     """
     counts = np.ones(1)
-    for size in range(2, arms + 1):
+    for size in range(2, tickets + 1):
         counts = np.convolve(counts, np.ones(size)) / size
-    pairs = arms * (arms - 1) // 2
+    pairs = tickets * (tickets - 1) // 2
     tails = 2 * np.cumsum(counts[: (pairs + 1) // 2])  # P(|tau| >= 1 − 2 k / pairs)
     rare = np.flatnonzero(tails <= level * (1 + 1e-12))
     return float(1 - 2 * rare[-1] / pairs) if rare.size else float("nan")
 
 
 def _taus(group: pd.DataFrame, quantity: str) -> tuple[list[float], int]:
-    """Return tau of every seed that has one, and the number of arms ranked (the fewest)."""
+    """Return tau of every seed that has one, and the number of tickets ranked (the fewest)."""
     from scipy.stats import kendalltau  # 0.6 s to import
 
-    taus, arms = [], []
+    taus, counts = [], []
     for _, runs in group.groupby("seed"):
         if len(runs) >= MIN_ARMS and min(runs["value"].nunique(), runs[quantity].nunique()) > 1:
             taus.append(float(kendalltau(runs["value"], runs[quantity]).statistic))
-            arms.append(len(runs))
-    return taus, min(arms, default=0)
+            counts.append(len(runs))
+    return taus, min(counts, default=0)

@@ -36,8 +36,12 @@ IRRELEVANT = {
     "measure.arms",
 }
 KEY = ["study", "arm", "round", "quantity"]
-# A transformed property says again what the property itself says.
-MEASURED = {name: own for name, own in PROPERTIES.items() if own.transform is None}
+# A transformed property says again what the property itself says; a density is no measurement.
+MEASURED = {
+    name: own
+    for name, own in PROPERTIES.items()
+    if own.transform is None and own.table != "accuracy"
+}
 TABLES = ("accuracy", *dict.fromkeys(own.table for own in MEASURED.values()))
 
 

@@ -30,7 +30,7 @@ TABLES: dict[str, Table] = {
     ),
     "predictors": Table(
         "ticketlens.verdicts.predictors:of_files",
-        "Kendall's tau between properties of tickets and the accuracy of their arms",
+        "Kendall's tau between properties of tickets and accuracy, across arms and along chains",
     ),
     "histograms": Table(
         "ticketlens.tables.histograms:histogram_table",
@@ -154,10 +154,13 @@ TABLES: dict[str, Table] = {
         by_request=True,
     ),
 }
-PREDICTORS = ("weight_statistics", "degrees", "qmap", "chi", "cmap", "jacobian", "isometry")
-"""Tables whose columns `verdicts.predictors` ranks arms by."""
+PREDICTORS = (
+    "weight_statistics", "degrees", "spectra", "qmap", "chi", "cmap", "jacobian", "isometry",
+    "gradients", "ntk",
+)  # fmt: skip
+"""Tables whose columns `verdicts.predictors` ranks tickets by."""
 MIN_ARMS = 3
-"""Fewer arms than that have no ranking to speak of."""
+"""Fewer arms, or rounds of a chain, than that have no ranking to speak of."""
 
 
 def tables() -> dict[str, Table]:
