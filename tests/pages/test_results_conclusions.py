@@ -15,6 +15,7 @@ import pytest
 
 from ticketlens.pages.results_page import MINUS, Numbers
 from ticketlens.verdicts.inference import Interval, t_quantile
+from ticketlens.verdicts.predictors import predictors
 from workflow_tools import REPOSITORY
 
 PUBLISHED = REPOSITORY / "docs" / "results"
@@ -367,6 +368,40 @@ def _() -> bool:
         )
     ]
     return sorted(gains) == gains and all(sorted(own, reverse=True) == own for own in falls)
+
+
+def beyond_their_level(round_: int, small: bool) -> set[tuple[str, str]]:
+    """Return property and epoch of taus over arms beyond their level, of two tables."""
+    runs = NORMAL.table("accuracy").query(f"study == 'fcnet-normal' and round == {round_}")
+    if not small:
+        runs = runs[~runs["arm"].str.startswith("small-")]
+    tables = {name: NORMAL.table(name) for name in ("degrees", "weight_statistics")}
+    found = predictors(runs, tables).query("along == 'arms'")
+    found = found[found["mean"].abs() > found["band"]]
+    return set(zip(found["property"], found["quantity"], strict=True))
+
+
+@conclusion(
+    "At round 7, where most arms are, only the effective density is among them, and that by the "
+    "two small dense networks. Without them it is not, and the bimodality of the weights is, by "
+    "the best epoch alone."
+)
+def which_properties_rank_the_arms_of_round_7() -> bool:
+    taus = NORMAL.table("predictors").query("along == 'arms' and round == 7")
+    published = set(taus[taus["mean"].abs() > taus["band"]]["property"])
+    with_small, without = (beyond_their_level(7, small) for small in (True, False))
+    return published == {"effective_density"} == {name for name, _ in with_small} and without == {
+        ("bimodality", BEST)
+    }
+
+
+@conclusion("They follow the rise of accuracy in the first rounds, which density, being monotone,")
+def what_goes_with_accuracy_along_the_chain_beyond_density() -> bool:
+    taus = NORMAL.table("predictors").query(
+        "along == 'chain' and study == 'fcnet-normal' and quantity == 'test_accuracy'"
+    )
+    size = taus.set_index("property")["mean"].abs()
+    return bool((size[["correlation", "jacobian_spread", "q"]] > size["density"]).all())
 
 
 @pytest.mark.parametrize("sentence", CONCLUSIONS, ids=lambda sentence: sentence[:60])

@@ -84,6 +84,13 @@ def test_along_a_chain_the_rounds_of_imp_are_ranked_and_density_says_what_sparsi
     assert "4 rounds" in axis.get_xlabel() and not axis.patches
 
 
+def test_values_that_differ_by_rounding_are_ties() -> None:
+    """Shuffled values have the std of their source; the sums differ in the last bits."""
+    rows = q_of(1).assign(q=lambda t: 1.0 + 1e-13 * t.index)
+    with pytest.raises(ValueError, match="no property"):
+        predictors(accuracies(1), {"qmap": rows})
+
+
 def test_across_arms_density_is_no_property() -> None:
     densities = accuracies(1).assign(density=lambda t: 0.5 + 1e-6 * t.index)
     assert set(predictors(densities, {"qmap": q_of(1)})["property"]) == {"q"}

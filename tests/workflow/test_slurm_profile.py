@@ -38,11 +38,14 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> str:
     return result.stdout
 
 
-def test_all_analyses_of_a_round_are_one_submission(plan: str) -> None:
+def test_all_analyses_of_a_round_are_one_submission_and_those_of_an_arm_another(plan: str) -> None:
     groups = re.findall(r"Group job (measure-\S+) ", plan)
-    expected = [f"measure-fcnet-normal-seed0-round0{number}" for number in range(3)]
-    expected += [f"measure-convnet-normal-seed1-round0{number}" for number in range(2)]
-    assert sorted(groups) == sorted(expected)
+    expected = [f"measure-fcnet-normal-seed0-round0{number}-imp" for number in range(3)]
+    expected += [f"measure-convnet-normal-seed1-round0{number}-imp" for number in range(2)]
+    assert sorted(group for group in groups if group.endswith("-imp")) == sorted(expected)
+    arms = [group for group in groups if not group.endswith("-imp")]
+    assert {"measure-fcnet-normal-seed0-round02-snip"} < set(arms) and len(set(arms)) == len(arms)
+    assert all(group.startswith("measure-fcnet-normal-seed0-round02-") for group in arms)
 
 
 def test_saliency_masks_of_a_round_are_one_submission(plan: str) -> None:

@@ -205,13 +205,15 @@ def predictors(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         for number, shift in zip(rounds, _shifts(len(rounds)), strict=True):
             found = rows[rows["round"] == number]
             density = found["density"].mean()
-            label = f"round {number}, density {density:.2g}"
+            label = f"round {int(number)}, density {density:.2g}"
             _draw_taus(axis, found, properties, shift, scale.colour(density), label)
             band = found["band"].max()
             if np.isfinite(band):
-                places = np.arange(len(properties)) + shift
-                axis.barh(places, 2 * band, 0.44 / max(1, len(rounds) - 1), -band, color="0.92",
-                          zorder=0)  # fmt: skip
+                own = sorted({properties.index(name) for name in found["property"]})
+                axis.barh(
+                    np.array(own) + shift, 2 * band, 0.44 / max(1, len(rounds) - 1), -band,
+                    color="0.92", zorder=0,
+                )  # fmt: skip
         if along == CHAIN:
             _draw_taus(axis, rows, properties, 0.0, plotting.BLUE, "IMP tickets of all rounds")
         elif rows["band"].notna().any():
