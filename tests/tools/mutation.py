@@ -32,7 +32,7 @@ from warm_tests import Tests, Warm, forked, ordered, patched, run_in_order
 
 PROJECT = Path(__file__).resolve().parents[2]
 PACKAGE = "workflow/ticketlens"
-COPIED = ("workflow", "tests", "config", "resources", "docs/results", "pyproject.toml")
+COPIED = ("workflow", "tests", "config", "resources", "docs/results", "pyproject.toml", "README.md")
 OPTIONS = ("-q", "-p", "no:cacheprovider", "-p", "no:randomly")
 
 

@@ -76,7 +76,7 @@ def test_saving_costs_at_most_a_twentieth_of_the_time(tmp_path, monkeypatch):
     for seconds, worthwhile, overdue in ((39, False, False), (40, True, False), (41, True, True)):
         now[0] = 1000.0 + seconds
         assert (saver.worthwhile(), saver.overdue()) == (worthwhile, overdue)
-    saver.cost, now[0] = 0.01, 1029.0
+    saver.cost, now[0] = 0.01, 1030.0
     assert not saver.overdue()  # in mid-epoch only every 30 s, however cheap
     now[0] = 1031.0
     assert saver.overdue()

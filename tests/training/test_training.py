@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import re
 
 import numpy as np
 import pytest
@@ -237,6 +239,18 @@ def test_the_log_counts_parameters_and_names_the_run(make_ticket, prepared, capl
     count = 108 * 8 + 8 + 8 * 8 + 8 + 8 * 3 + 3
     assert f"tiny-normal seed 4 round 2 arm imp: {count} parameters, density 1.0000" in caplog.text
     assert "test accuracy" in caplog.text and "best validation" in caplog.text
+
+
+def test_the_log_has_the_first_and_the_last_epoch_and_the_seconds_of_one(
+    make_ticket, prepared, caplog, monkeypatch
+):
+    """By a clock that says so: every look at it is a second later, so that an epoch takes one."""
+    ticks = itertools.count()
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: float(next(ticks)))
+    with caplog.at_level("INFO"):
+        train(make_ticket(training={"epochs": 5}), prepared)
+    assert re.findall(r"epoch (\d)/5,", caplog.text) == ["1", "5"]
+    assert float(re.search(r"([\d.]+) s an epoch", caplog.text)[1]) == 1
 
 
 # --- divergence --------------------------------------------------------------------------------

@@ -236,9 +236,10 @@ def test_required_n_names_a_senseless_argument(arguments, named):
         inference.required_n(*arguments)
 
 
-def test_power_needs_two_seeds():
-    with pytest.raises(ValueError, match="n is 1"):
-        inference.equivalence_power(1, 0.5, 0.5)
+@pytest.mark.parametrize("n", [1, 2.5])
+def test_power_needs_a_whole_number_of_seeds_and_two(n):
+    with pytest.raises(ValueError, match=f"n is {n}: "):
+        inference.equivalence_power(n, 0.5, 0.5)
 
 
 # Verdicts
