@@ -74,9 +74,9 @@ CONVOLUTIONS = {
 SPARSE = {"linear": Speed(2.5, 45, 45), "conv": Speed(1.5, 500, 220)}
 """The same for each weight that is kept."""
 BFLOAT16_LINEAR = {
-    "amx": Speed(0.12, 150, 150),
-    "avx512": Speed(1.1, 600, 600),
-    "avx2": Speed(3.1, 1000, 1000),
+    "amx": Speed(0.12, 150, 300),
+    "avx512": Speed(1.1, 600, 400),
+    "avx2": Speed(3.1, 1000, 800),
     "plain": Speed(58.0, 6000, 6000),
 }
 """Linear layers in bfloat16, by way."""
