@@ -1,5 +1,5 @@
-"""The 16-level chain of the ConvNet without strides, against the build of commit 1fb1ed6, and what
-`all` takes on this machine by `snakemake cost`.
+"""16-level chains of convolutional networks, against the build of commit 1fb1ed6, and what `all`
+takes on this machine by `snakemake cost`.
 
 Steps and evaluations of a few levels take turns with those of the older build, in processes of
 their own; the chain is their sum over the levels, evaluations of every epoch and the final ones in
@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -27,7 +28,11 @@ from ticketlens.study import cost, speeds
 from ticketlens.study.config import checked
 from ticketlens.training import ways
 
-BATCH, LEVELS, ROUNDS = 32, (0, 4, 7, 10, 15), 15
+BATCH, ROUNDS = 32, 15
+LEVELS = (0, 3, 5, 7, 10, 15)
+"""Measured rounds: 0 for those that train dense, the others sparse, in density order."""
+KEPT = 0.8
+"""Of the weights, by a round."""
 STEPS, EVALUATED, FINAL = 50 * 351 * 128, 51 * 5_000, 120_000
 """Images of a training: in steps, evaluated after epochs, and evaluated at its end."""
 SETUP = """
@@ -43,13 +48,16 @@ except ImportError:
     from ticketlens import memory, sparse
 memory.keep_freed_memory()
 training_step.BATCH = {batch}
-network = NetworkSpec("convolutional", width={width}, hidden_layers={layers})
+network = NetworkSpec({family!r}, width={width}, hidden_layers={layers})
 ticket = training_step.ticket({round}, network)
 spec = TrainingSpec(device="cpu", **{training})
 ticket = replace(ticket, spec=replace(ticket.spec, training=spec))
 plain = {{"masked": False}} if "masked" in build.__code__.co_varnames else {{}}
 masks = [layer.mask for layer in ticket.layers]
-model = sparse.compressed(build(ticket, spec.kernel, **plain), masks, network, spec)
+model = build(ticket, spec.kernel, **plain)
+for layer, stride in zip(model.layers, {strides}):  # the older build's config has no list of them
+    layer.stride = (stride, stride)
+model = sparse.compressed(model, masks, network, spec)
 run = _Run(ticket, spec, model, torch.device("cpu"))
 images, labels = next(training_step.batches())
 few = Batches(images, labels)
@@ -64,14 +72,21 @@ jobs = {{
 """
 OLD: dict[str, Any] = {"kernel": "onednn"}
 FLOAT32: dict[str, Any] = {"kernel": "onednn-channels-last", "sparse_below": 0.55}
+CHAIN: dict[str, Any] = {"family": "convolutional", "layers": 8, "width": 128, "strides": ()}
+NETWORKS: dict[str, dict[str, Any]] = {
+    "convnet-unstrided": CHAIN,
+    "convnet": CHAIN | {"strides": (1, 2, 2, 1, 1, 1, 1, 1)},
+    "resnet-conv": {"family": "resnet-conv", "layers": 9, "width": 64, "strides": ()},
+}
+UNSTRIDED, *OTHERS = NETWORKS
 BFLOAT16: dict[str, Any] = {"precision": "bfloat16", "bfloat16_kernel": 1}
 
 
-def measure_chain(quick: bool) -> tuple[dict[str, Any], str]:
-    """Value of `convnet_chain_over_1fb1ed6`, and a table of the parts."""
-    size = {"batch": 4, "width": 8, "layers": 2} if quick else {
-        "batch": BATCH, "width": 128, "layers": 8,
-    }  # fmt: skip
+def measure_chain(name: str, quick: bool) -> tuple[dict[str, dict[str, float]], str]:
+    """Chain over that of the older build, by precision and CPU, and a table of the parts."""
+    size: dict[str, Any] = {"batch": BATCH, **NETWORKS[name]}
+    if quick:
+        size |= {"batch": 4, "width": 8, "layers": 3, "strides": size["strides"][:3]}
     kinds = [way for way in ways.available() if way not in ("plain", "avx2")]
     levels = LEVELS[::4] if quick else LEVELS
     with tempfile.TemporaryDirectory() as folder, old_build(Path(folder)) as older:
@@ -88,15 +103,11 @@ def measure_chain(quick: bool) -> tuple[dict[str, Any], str]:
         times = in_turns(workers, ("step", "image"), 1 if quick else 3, 1)
         for worker in workers.values():
             worker.close()
-    old = _chain(times, ["old"] * (ROUNDS + 1))
-    # The measured level whose step stands for that of a round: the next denser one.
-    nearest = [max(level for level in levels if level <= number) for number in range(ROUNDS + 1)]
+    old = _chain(times, {0: "old"})
     capability = "amx" if "amx" in kinds else kinds[0] if kinds else "plain"
     found = {
-        "float32": {capability: median(_chain(times, [f"float32 {n}" for n in nearest]) / old)}
-    }
-    found["bfloat16"] = {
-        way: median(_chain(times, [f"bfloat16 {way}"] * (ROUNDS + 1)) / old) for way in kinds
+        "float32": {capability: median(_chain(times, {n: f"float32 {n}" for n in levels}) / old)},
+        "bfloat16": {way: median(_chain(times, {0: f"bfloat16 {way}"}) / old) for way in kinds},
     }
     batch = size["batch"]
     rows = [
@@ -107,20 +118,35 @@ def measure_chain(quick: bool) -> tuple[dict[str, Any], str]:
          )}
         for name, seconds in times.items()
     ]  # fmt: skip
-    return {"convnet_chain_over_1fb1ed6": found}, table(rows)
+    return found, f"{name}\n\n{table(rows)}"
 
 
-def _chain(times: Times, levels: list[str]) -> np.ndarray:
-    """Relative seconds (groups,) of trainings at these levels; the old build's are the final ones.
+def _chain(times: Times, measured: Mapping[int, str]) -> np.ndarray:
+    """Relative seconds (groups,) of a chain's trainings; the old build's are the final evaluations.
 
-    Both builds end with the same float32 evaluation of the dense network.
+    `measured` has what was timed by round, 0 for all that trains dense: a sparse step and
+    evaluation take a time that is linear in the density, between the rounds that were timed. Both
+    builds end with the same float32 evaluation of the dense network.
     """
     final = FINAL * np.array(times["old: image"])
-    return sum(
-        STEPS * np.array(times[f"{name}: step"]) + EVALUATED * np.array(times[f"{name}: image"])
-        + final
-        for name in levels
-    )  # fmt: skip
+    seconds = {
+        number: STEPS * np.array(times[f"{name}: step"])
+        + EVALUATED * np.array(times[f"{name}: image"])
+        for number, name in measured.items()
+    }
+    dense, *sparse = sorted(measured)
+    total = (ROUNDS + 1) * final
+    for number in range(ROUNDS + 1):
+        if not sparse or number < sparse[0]:
+            total = total + seconds[dense]
+            continue
+        above = max(level for level in sparse if level <= number)
+        below = min((level for level in sparse if level >= number), default=above)
+        share = (
+            0.0 if above == below else (KEPT**above - KEPT**number) / (KEPT**above - KEPT**below)
+        )
+        total = total + (1 - share) * seconds[above] + share * seconds[below]
+    return total
 
 
 def core_hours() -> dict[str, float]:
@@ -141,6 +167,12 @@ def core_hours() -> dict[str, float]:
 def measure(quick: bool = False) -> tuple[dict[str, Any], str]:
     """Values for latest.json, and a table."""
     os.environ.pop(ways.VARIABLE, None)
-    values, text = measure_chain(quick)
+    found = {name: measure_chain(name, quick) for name in NETWORKS}
     hours = core_hours()
-    return values | {"all_core_hours": hours}, f"{text}\n\n`all`, core-hours: {hours}"
+    values = {
+        "convnet_chain_over_1fb1ed6": found[UNSTRIDED][0],
+        "small_maps_chain_over_1fb1ed6": {name: found[name][0] for name in OTHERS},
+        "all_core_hours": hours,
+    }
+    text = "\n\n".join(part for _, part in found.values())
+    return values, f"{text}\n\n`all`, core-hours: {hours}"
