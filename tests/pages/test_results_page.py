@@ -156,7 +156,12 @@ def test_the_first_page_is_short_and_begins_with_a_minute() -> None:
     assert max(len(sentence.split()) for sentence in sentences) <= 40
 
 
-PROSE = ["results/details.md", "results/zero-shot/README.md", "theory.md"]
+PROSE = [
+    "results/details.md",
+    "results/zero-shot/README.md",
+    "results/isometry/README.md",
+    "theory.md",
+]
 
 
 @pytest.mark.parametrize(
