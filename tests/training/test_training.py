@@ -204,10 +204,10 @@ def test_results_belong_to_the_weights_that_they_are_said_to_belong_to(make_tick
 
 def test_test_images_are_read_once_at_the_end(make_ticket, prepared, monkeypatch):
     events = []
-    load, finish = loop._load, loop._Run.finish_epoch
+    load, finish = loop.load, loop._Run.finish_epoch
     monkeypatch.setattr(
         loop,
-        "_load",
+        "load",
         lambda data, part, device: (events.append(part), load(data, part, device))[1],
     )
     monkeypatch.setattr(

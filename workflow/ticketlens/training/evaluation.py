@@ -43,14 +43,16 @@ def _logits(model: nn.Module, images: Tensor) -> Tensor:
     """Return the logits (samples, classes), convolutions a few images at a time on a CPU.
 
     oneDNN's convolutions sum each image by itself, so their bits are those of one pass (a test
-    compares them); those of linear layers may depend on how many images there are.
+    compares them). Linear layers of one image, or of very few, have others than those of many
+    (PyTorch 2.13), so the pieces are about equal, and networks of linear layers take one pass.
     """
     if images.device.type != "cpu" or len(cast(Any, model).layers[0].weight.shape) != 4:
         return cast(Tensor, model(images))
-    return torch.cat([model(piece) for piece in images.split(PIECE)])
+    pieces = images.tensor_split(-(-len(images) // PIECE))
+    return torch.cat([model(piece) for piece in pieces])
 
 
-def _load(data: PreparedDataset, part: str, device: torch.device) -> Batches:
+def load(data: PreparedDataset, part: str, device: torch.device) -> Batches:
     """Return a part on the device, normalised in pieces: what is freed stays with the process."""
     pixels, labels = read_pixels(data, part)
     count, height, width, channels = pixels.shape

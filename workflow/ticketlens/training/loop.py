@@ -29,7 +29,7 @@ from ticketlens.seeds import stream
 from ticketlens.spec import TrainingSpec
 from ticketlens.tickets.pruning import InvariantError
 from ticketlens.training import cpu, resume, sparse
-from ticketlens.training.evaluation import Batches, _load, evaluate
+from ticketlens.training.evaluation import Batches, evaluate, load
 from ticketlens.training.memory import keep_freed_memory
 from ticketlens.training.optimization import learning_rate, prepare_device
 from ticketlens.training.step import Captured, Step
@@ -82,7 +82,7 @@ def train(
         [layer.mask for layer in ticket.layers], ticket.spec.network, spec,
     )  # fmt: skip
     run = _Run(ticket, spec, model, device)
-    train_data, validation = (_load(data, part, device) for part in ("train", "validation"))
+    train_data, validation = (load(data, part, device) for part in ("train", "validation"))
     steps = len(train_data.labels) // spec.batch_size
     if steps == 0:
         raise ValueError(
@@ -113,7 +113,7 @@ def train(
             raise
         log.warning("%s", error)
         return _diverged(ticket, run), None
-    test = _load(data, "test", device)
+    test = load(data, "test", device)
     parts = {"train": train_data, "validation": validation, "test": test}
     trained = run.finished(parts)
     log.info(

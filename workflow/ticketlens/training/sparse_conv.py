@@ -26,12 +26,12 @@ from ticketlens.training.gradients import Gradients
 from ticketlens.training.sparse_conv_lists import (
     LANES,
     TILE,
+    Geometry,
+    Sink,
     SparseConvolution,
-    _Geometry,
-    _List,
-    _Sink,
-    _Taps,
-    _View,
+    Taps,
+    View,
+    WeightList,
 )
 
 SOURCE = Path(__file__).with_suffix(".c")
@@ -62,7 +62,7 @@ class SparseConvolutional(nn.Module):
         parts = self.parameter.detach().split(self.sizes)
         for layer, values, bias in zip(convolutions, parts[::2], parts[1::2], strict=True):
             layer.values, layer.bias = values, bias
-        self.geometries: list[_Geometry] = []
+        self.geometries: list[Geometry] = []
         self.memory: dict[str, Tensor] = {}
 
     @property
@@ -115,16 +115,16 @@ class SparseConvolutional(nn.Module):
             margin = 0 if is_last else self.geometries[number + 1].layer.margin
             # Layers 0, 2, 4, … (from 0) end in the trunk: the stem starts it, the others add to it.
             ends = trunk if self.skips and number % 2 == 0 else None
-            sink = _Sink(
-                _View.of(to, 1, margin, margin), _View.of(ends),
-                _View.of(ends if number else None), _View(), self.kind, 1,
+            sink = Sink(
+                View.of(to, 1, margin, margin), View.of(ends),
+                View.of(ends if number else None), View(), self.kind, 1,
             )  # fmt: skip
             self._products(
                 one.forward,
                 layer.values,
                 layer.bias,
                 one.outside,
-                _View.of(self.inputs[number], layer.stride),
+                View.of(self.inputs[number], layer.stride),
                 sink,
             )
             if not is_last:
@@ -157,8 +157,8 @@ class SparseConvolutional(nn.Module):
             room = self._flat("room", LANES * (len(layer.values) + len(layer.bias)))
             library.weight_gradients(
                 blocks, layer.shape[0], *one.outside, one.forward.listed(),
-                _View.of(self.inputs[number], layer.stride),
-                _View.of(inner), room.data_ptr(), parts[2 * number].data_ptr(),
+                View.of(self.inputs[number], layer.stride),
+                View.of(inner), room.data_ptr(), parts[2 * number].data_ptr(),
                 parts[2 * number + 1].data_ptr(),
             )  # fmt: skip
             if number:
@@ -181,14 +181,14 @@ class SparseConvolutional(nn.Module):
             blocks * layer.shape[0], *one.outside, layer.reach,
             layer.circular and layer.stride == 1, above.data_ptr(),
         )  # fmt: skip
-        source = _View.of(above)
+        source = View.of(above)
         y = self.inputs[number]
         if layer.stride == 1:
             inner = _interior(to, below.layer.reach)
             added = None if skip is None else _interior(skip, below.layer.reach)
-            sink = _Sink(
-                _View.of(inner), _View(), _View.of(added),
-                _View.of(_interior(y, layer.margin)), self.kind, 0,
+            sink = Sink(
+                View.of(inner), View(), View.of(added),
+                View.of(_interior(y, layer.margin)), self.kind, 0,
             )  # fmt: skip
             self._products(one.backward[0], layer.values, one.zeros, one.inside, source, sink)
             return to
@@ -198,8 +198,8 @@ class SparseConvolutional(nn.Module):
                 -(-(side - corner) // layer.stride)
                 for side, corner in zip(room.shape[2:4], (taps.top, taps.left), strict=True)
             )
-            to_pixels = _View.of(room, layer.stride, taps.top, taps.left)
-            sink = _Sink(to_pixels, _View(), _View(), _View(), 0, 0)
+            to_pixels = View.of(room, layer.stride, taps.top, taps.left)
+            sink = Sink(to_pixels, View(), View(), View(), 0, 0)
             self._products(taps, layer.values, one.zeros, (rows, columns), source, sink)
         if layer.circular:
             library.fold(blocks * layer.shape[1], *one.inside, layer.margin, room.data_ptr())
@@ -207,8 +207,8 @@ class SparseConvolutional(nn.Module):
         return to
 
     def _products(
-        self, taps: _Taps, values: Tensor, bias: Tensor, sides: Sequence[int], source: _View,
-        sink: _Sink,
+        self, taps: Taps, values: Tensor, bias: Tensor, sides: Sequence[int], source: View,
+        sink: Sink,
     ) -> None:  # fmt: skip
         """Sum the weights' products for all pixels of a map with these sides."""
         blocks, outputs = len(self.last), len(bias)
@@ -218,17 +218,17 @@ class SparseConvolutional(nn.Module):
             room.data_ptr(),
         )  # fmt: skip
 
-    def _pass(self, sums: Tensor, to: Tensor, one: _Geometry, y: Tensor, margin: int) -> None:
+    def _pass(self, sums: Tensor, to: Tensor, one: Geometry, y: Tensor, margin: int) -> None:
         """Write sums × phi'(y) into the gradient of a layer."""
         inner = _interior(to, one.layer.reach)
-        slopes = _View.of(_interior(y, margin))
-        sink = _Sink(_View.of(inner), _View(), _View(), slopes, self.kind, 0)
-        _library().copy(len(sums), one.layer.shape[0], *one.outside, _View.of(sums), sink)
+        slopes = View.of(_interior(y, margin))
+        sink = Sink(View.of(inner), View(), View(), slopes, self.kind, 0)
+        _library().copy(len(sums), one.layer.shape[0], *one.outside, View.of(sums), sink)
 
-    def _gradient(self, name: str, one: _Geometry) -> Tensor:
+    def _gradient(self, name: str, one: Geometry) -> Tensor:
         return self._maps(name, len(self.last), one.layer.shape[0], one.outside, one.layer.reach)
 
-    def memory_of(self, name: str, one: _Geometry) -> Tensor:
+    def memory_of(self, name: str, one: Geometry) -> Tensor:
         """Return the gradient that is there."""
         return self._gradient(name, one)
 
@@ -239,7 +239,7 @@ class SparseConvolutional(nn.Module):
             return
         self.geometries = []
         for layer in self.convolutions:
-            self.geometries.append(_Geometry(layer, height, width))
+            self.geometries.append(Geometry(layer, height, width))
             height, width = self.geometries[-1].outside
 
     def _maps(
@@ -340,7 +340,7 @@ def _library() -> ctypes.CDLL:
     library = compiled.library(SOURCE, ways.flags("avx512" if way == "amx" else way))
     if library.products.argtypes is None:
         number, at = ctypes.c_int64, ctypes.c_void_p
-        view, sink, weights = map(ctypes.POINTER, (_View, _Sink, _List))
+        view, sink, weights = map(ctypes.POINTER, (View, Sink, WeightList))
         library.products.argtypes = [*[number] * 4, weights, at, view, sink, at]
         library.weight_gradients.argtypes = [*[number] * 4, weights, view, view, at, at, at]
         library.fill.argtypes = [*[number] * 5, at]

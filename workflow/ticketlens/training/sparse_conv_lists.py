@@ -32,7 +32,7 @@ class SparseConvolution(SparseLayer):
         self.at = tuple(mask.nonzero())  # (out, in, row, column), in this order
 
 
-class _View(ctypes.Structure):
+class View(ctypes.Structure):
     """Pixels of maps, as sparse_conv.c sees them."""
 
     _fields_ = (
@@ -41,7 +41,7 @@ class _View(ctypes.Structure):
     )
 
     @classmethod
-    def of(cls, maps: Tensor | None, every: int = 1, top: int = 0, left: int = 0) -> _View:
+    def of(cls, maps: Tensor | None, every: int = 1, top: int = 0, left: int = 0) -> View:
         """Every so many pixels of maps (blocks, channels, height, width, 16) from a corner on."""
         if maps is None:
             return cls()
@@ -50,22 +50,22 @@ class _View(ctypes.Structure):
         return cls(at, block, plane, every * row, every * pixel)
 
 
-class _List(ctypes.Structure):
+class WeightList(ctypes.Structure):
     _fields_ = (
         ("groups", ctypes.c_int64),
         *((name, ctypes.c_void_p) for name in ("start", "offset", "place", "value")),
     )
 
 
-class _Sink(ctypes.Structure):
+class Sink(ctypes.Structure):
     _fields_ = (
-        *((name, _View) for name in ("to", "also", "add", "y")),
+        *((name, View) for name in ("to", "also", "add", "y")),
         *((name, ctypes.c_int64) for name in ("kind", "forward")),
     )
 
 
 @dataclass(frozen=True, eq=False)
-class _Taps:
+class Taps:
     """Weights by groups of channels that they read, and in a group by the channel they add to.
 
     `start` (groups × channels + 1,) says where each begins, `offset` (weights,) how far off its
@@ -89,7 +89,7 @@ class _Taps:
         counts: tuple[int, int],
         channels: int,
         corner: tuple[int, int] = (0, 0),
-    ) -> _Taps:
+    ) -> Taps:
         """Sort weights from channels `source` to channels `to`.
 
         `counts` says how many of both there are, `to` first. Groups are of so many `channels`.
@@ -107,10 +107,10 @@ class _Taps:
             groups, _int32(start), _int32(LANES * offset[order]), _int32(place[order]), *corner
         )
 
-    def listed(self, values: Tensor | None = None) -> _List:
+    def listed(self, values: Tensor | None = None) -> WeightList:
         """Return the list, with values in its order; the arrays must outlive it."""
         arrays = (self.start, self.offset, self.place, values)
-        return _List(
+        return WeightList(
             self.groups, *(None if array is None else array.data_ptr() for array in arrays)
         )
 
@@ -121,7 +121,7 @@ def _channels(rows: int, columns: int, stride: int, kernel: int) -> int:
     return max(1, NEAR // (seen * LANES))
 
 
-class _Geometry:
+class Geometry:
     """A layer on maps of one size: lists of weights for sums forward and backward."""
 
     def __init__(self, layer: SparseConvolution, height: int, width: int) -> None:
@@ -136,7 +136,7 @@ class _Geometry:
         offset = into * plane + row * line + column
         counts = (outputs, inputs)
         seen = (TILE, TILE, every, kernel)
-        self.forward = _Taps.of(out, into, offset, weights, counts, _channels(*seen))
+        self.forward = Taps.of(out, into, offset, weights, counts, _channels(*seen))
         line = self.outside[1] + 2 * reach
         plane = (self.outside[0] + 2 * reach) * line
         # The gradient by inputs, one list for each class of pixels that the same weights reach.
@@ -149,7 +149,7 @@ class _Geometry:
                     up, over = up - margin, over - margin
                 offset = out[here] * plane + (reach - up) * line + reach - over
                 channels = _channels(TILE, TILE, 1, -(-kernel // every))
-                taps = _Taps.of(
+                taps = Taps.of(
                     into[here], out[here], offset, here, counts[::-1], channels, (top, left)
                 )
                 self.backward.append(taps)
