@@ -483,3 +483,9 @@ def test_without_a_number_there_are_50_redraws_and_20_of_convolutions():
     assert np.array_equal(ladder.predict("sign_redraw", layers, x), own)
     assert not np.array_equal(own, other)
     assert ladder.DEFAULT_REDRAWS == {"linear": 50, "conv": 20}
+
+
+def test_arguments_of_the_ladder_are_taken_by_their_names():
+    layers, x = gaussian_network(8, (12, 10, 10)), images(9, 2, 12)
+    found = ladder.chi(rung="naive", layers=layers, inputs=x)
+    assert np.array_equal(found, ladder.chi("naive", layers, x))

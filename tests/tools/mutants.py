@@ -99,6 +99,14 @@ EQUIVALENT: dict[tuple[str, str], str] = {
     ): "there is one value",
     (
         "verdicts/inference.py",
+        "alpha = 1 % confidence",
+    ): "levels below 0.5 alone are allowed, where difference and remainder agree",
+    (
+        "ladder.py",
+        "return dict(zip(names[1:], steps, strict=False))",
+    ): "as many names as steps by construction",
+    (
+        "verdicts/inference.py",
         "if sd <= 0:",
     ): "a standard deviation is not negative",
     (

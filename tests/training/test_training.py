@@ -253,6 +253,15 @@ def test_the_log_has_the_first_and_the_last_epoch_and_the_seconds_of_one(
     assert float(re.search(r"([\d.]+) s an epoch", caplog.text)[1]) == 1
 
 
+def test_an_epoch_s_loss_and_accuracy_are_means_over_its_images(make_ticket, prepared):
+    """Where weights stand still, they are those of the final network on all training images."""
+    history = train(make_ticket(training={"learning_rate": 1e-30}), prepared)[0].history
+    for name in ("loss", "accuracy"):
+        final = history[f"final_train_{name}"]
+        assert history[f"train_{name}"] == pytest.approx(np.full(3, final), rel=1e-5)
+    assert 0 < history["final_train_accuracy"] < 1
+
+
 # --- divergence --------------------------------------------------------------------------------
 
 HOT = {"learning_rate": 1e38, "epochs": 5}
