@@ -404,6 +404,18 @@ def what_goes_with_accuracy_along_the_chain_beyond_density() -> bool:
     return bool((size[["correlation", "jacobian_spread", "q"]] > size["density"]).all())
 
 
+@conclusion(
+    "tickets carry more of the gradient to the first layer than nulls, from round 2 on in both "
+    "seeds."
+)
+def gradients_of_the_reduced_convnet() -> bool:
+    rows = NORMAL.part("convnet").table("gradients").query("layer == 1 and round >= 2")
+    found = rows.pivot_table(index=["seed", "round"], columns="network", values="log_loss")
+    return len(found) == 8 and bool(
+        found.drop(columns="ticket").lt(found["ticket"], axis=0).all(None)
+    )
+
+
 @pytest.mark.parametrize("sentence", CONCLUSIONS, ids=lambda sentence: sentence[:60])
 def test_a_conclusion_in_words_is_what_the_tables_say(sentence: str) -> None:
     assert sentence in PAGE, "the page no longer says this: mend or remove its check"
