@@ -82,7 +82,7 @@ def accuracy(
     labels: npt.NDArray[np.integer],
 ) -> float:
     """Return the share of `images` that a fully connected network classifies right, in float32."""
-    x: np.ndarray = images.reshape(len(images), -1).astype(np.float32)
+    x: np.ndarray = images.reshape(len(images), -1).astype(np.float32, copy=False)
     for layer in layers[:-1]:
         x = get(activation).phi(x @ layer.weight.T + layer.bias)
     logits = x @ layers[-1].weight.T + layers[-1].bias

@@ -60,6 +60,9 @@ def spectrum_rows(
     readout = [layer for layer in trained.layers if layer.name == READOUT]
     hidden = [layer for layer in trained.layers if layer.name != READOUT]
     means = change.span(change.class_means(images, labels))
+    flat = images.reshape(len(images), -1).astype(np.float64)
+    flat -= flat.mean(axis=0)
+    per_pixel = float(np.mean(np.var(flat, axis=0)))
     rows = []
     for number, (layer, own) in enumerate(zip(trained.layers, parts, strict=True), start=1):
         for name, part in own.items():
@@ -82,7 +85,7 @@ def spectrum_rows(
                 row |= {
                     "class_means": change.overlap(inputs, means),
                     "class_means_chance": means.shape[1] / len(means),
-                    "image_variance": _variance_along(inputs, images),
+                    "image_variance": float(np.mean(np.var(flat @ inputs, axis=0)) / per_pixel),
                 }
             if number == len(hidden) and readout:
                 rows_of_readout = change.span(readout[0].weight)
@@ -153,13 +156,6 @@ def _beyond_marchenko_pastur(part: Split) -> int:
     edge = random_matrix.marchenko_pastur_edges(outputs / inputs)[1]
     unit = float(np.sum(part.values**2)) / outputs
     return int(np.count_nonzero(part.values**2 > edge * unit))
-
-
-def _variance_along(directions: Floats, images: Images) -> float:
-    """Return the images' mean variance along `directions` (pixels, k), over the mean per pixel."""
-    flat = images.reshape(len(images), -1).astype(np.float64)
-    flat = flat - flat.mean(axis=0)
-    return float(np.mean(np.var(flat @ directions, axis=0)) / np.mean(np.var(flat, axis=0)))
 
 
 def measure_change(
