@@ -412,7 +412,7 @@ def gradients_of_the_reduced_convnet() -> bool:
     rows = NORMAL.part("convnet").table("gradients").query("layer == 1 and round >= 2")
     found = rows.pivot_table(index=["seed", "round"], columns="network", values="log_loss")
     return len(found) == 8 and bool(
-        found.drop(columns="ticket").lt(found["ticket"], axis=0).all(None)
+        found.drop(columns="ticket").lt(found["ticket"], axis=0).all(axis=None)
     )
 
 
