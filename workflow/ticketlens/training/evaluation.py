@@ -43,8 +43,9 @@ def _logits(model: nn.Module, images: Tensor) -> Tensor:
     """Return the logits (samples, classes), convolutions a few images at a time on a CPU.
 
     oneDNN's convolutions sum each image by itself, so their bits are those of one pass (a test
-    compares them). Linear layers of one image, or of very few, have others than those of many
-    (PyTorch 2.13), so the pieces are about equal, and networks of linear layers take one pass.
+    compares them). Layers of one image, or of very few, have others than those of many (PyTorch
+    2.13 has other kernels for them), so the pieces are about equal, and networks of linear layers
+    take one pass.
     """
     if images.device.type != "cpu" or len(cast(Any, model).layers[0].weight.shape) != 4:
         return cast(Tensor, model(images))
