@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -219,6 +220,31 @@ def test_the_command_says_in_one_line_what_is_wrong(tmp_path, capsys):
     for arguments in (["look", str(tmp_path / "bad.safetensors")], ["look", "/nowhere/x.pt"]):
         assert main([*arguments, "--out", str(tmp_path / "out")]) == 1
         assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_of_strangers_are_printed_in_one_line_and_move_no_cursor(tmp_path, capsys):
+    name = "a\n\x1b[31mb.weight"
+    out = ["--out", str(tmp_path / "out")]
+    for file, tensor in (
+        ("bad.pt", torch.ones(4, 4) * 1j),
+        ("good.pt", torch.rand(4, 4, dtype=torch.float64)),
+    ):
+        torch.save({name: tensor}, tmp_path / file)
+        is_bad = main(["look", str(tmp_path / file), *out])
+        said = capsys.readouterr()
+        assert "\x1b" not in said.out + said.err and "a\\n\\x1b[31mb" in said.out + said.err
+        assert said.err.count("\n") == is_bad == (file == "bad.pt")
+
+
+def test_hdf5_of_another_kind_is_refused_without_the_workflows_advice(tmp_path, capsys):
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["x"] = np.eye(3)
+    (tmp_path / "text.h5").write_text("hello")
+    for name in ("other.h5", "text.h5"):
+        assert main(["look", str(tmp_path / name), "--out", str(tmp_path / "out")]) == 1
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1 and "allowed as .h5" in said and "snakemake" not in said
     assert not (tmp_path / "out").exists()
 
 

@@ -20,7 +20,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _look(parsed)
     except (ValueError, OSError) as error:
-        print(f"ticketlens: {error}", file=sys.stderr)
+        from ticketlens.files.tensors import in_one_line
+
+        print(f"ticketlens: {in_one_line(str(error))}", file=sys.stderr)
         return 1
     return 0
 
@@ -50,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
 def _look(parsed: argparse.Namespace) -> None:
     from ticketlens import lens
     from ticketlens.files.atomic import replacing, write_text
+    from ticketlens.files.tensors import in_one_line
 
     source = Path(parsed.file)
     # The folder of a level of open_lth is …/level_3/main: "main" says nothing.
@@ -85,7 +88,7 @@ def _look(parsed: argparse.Namespace) -> None:
                 temporary.write_bytes(buffer.getvalue())
     write_text(out / "index.html", page(f"ticketlens: {name}", tables, figures, notes))
     for line in (*verdicts(tables), *(f"note: {note}" for note in notes)):
-        print(line)
+        print(in_one_line(line))
     print(f"{len(tables)} tables, {len(figures)} figures, page: {out / 'index.html'}")
 
 

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from ticketlens import exchange
 from ticketlens.architecture import READOUT
-from ticketlens.checkpoint import Checkpoint, Layer
+from ticketlens.checkpoint import Checkpoint, CheckpointError, Layer
 from ticketlens.exchange import Layers, OpenLayers
 from ticketlens.files.dataset import channel_moments, normalise
 from ticketlens.files.pictures import read_labels, read_pictures
@@ -177,7 +177,13 @@ def _opened(
         if path.suffix in (".h5", ".hdf5"):
             from ticketlens.checkpoint import read
 
-            return read(path)
+            try:
+                return read(path)
+            except CheckpointError as error:  # whose way out is the workflow's
+                what = str(error).partition(";")[0]
+                raise CheckpointError(
+                    f"{what}; allowed as .h5: a checkpoint of ticketlens (ticket.h5, trained.h5)"
+                ) from error
         opened = exchange.open_layers(path, masks, state)
         if opened.metadata:
             whole = exchange.read(path, masks=masks, state=state)

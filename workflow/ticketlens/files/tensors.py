@@ -39,7 +39,14 @@ TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".th")
 
 
 class ForeignFileError(ValueError):
-    """A file is damaged, hostile, or of a form that is not read; the message names it."""
+    """A file is damaged, hostile, or of a form that is not read; the message names it.
+
+    Names in files of strangers may hold line breaks and codes that a terminal obeys: the message is
+    one line of printable text.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(in_one_line(message))
 
 
 @dataclass(frozen=True)
@@ -107,6 +114,11 @@ def in_natural_order(tensors: tuple[Stored, ...]) -> tuple[Stored, ...]:
 def _by_number(tensor: Stored) -> list[tuple[int, int, str]]:
     parts = re.split(r"([0-9]{1,9})", tensor.name)
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
+
+
+def in_one_line(text: str) -> str:
+    """Return a text with every character that is not printable, line breaks too, written out."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
 def _bad(path: Path, problem: object) -> ForeignFileError:
