@@ -115,6 +115,14 @@ def test_summaries_of_more_rounds_than_the_bank_has_are_refused(packed):
         summaries(found, ROUNDS + 1)
 
 
+def test_a_last_round_that_is_not_trained_has_no_summary(packed):
+    chain = read_bank(packed)
+    open_chain = replace(chain, histories=chain.histories[:-1])
+    assert len(bank.summaries(open_chain, chain.rounds - 1)) == chain.rounds
+    with pytest.raises(BankError, match=f"round {chain.rounds} has not been trained; set pruning"):
+        bank.summaries(open_chain, chain.rounds)
+
+
 def test_export_returns_what_the_file_holds(chain, tmp_path):
     tickets, masks, trained = chain
     exported = export(tmp_path / "bank.h5", tickets[0], masks, trained)
@@ -351,6 +359,14 @@ def test_h5dump_opens_the_shipped_bank():
     for path in paths:
         dump = subprocess.run(["h5dump", "-a", "/study", str(path)], capture_output=True, text=True)
         assert dump.returncode == 0 and path.parent.name in dump.stdout, (path, dump.stderr)
+
+
+def test_more_rounds_than_two_digits_name_are_refused(packed, tmp_path):
+    def edit(file):
+        file.attrs["rounds"] = 100
+
+    with pytest.raises(BankError, match="100 rounds; expected at most 99"):
+        read_bank(edited_copy(packed, tmp_path / "edited.h5", edit))
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=40))
