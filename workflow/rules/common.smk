@@ -1,23 +1,21 @@
 # Needs: config.
 # Makes: the checked config, the plan of what it makes, the wildcards; what several rules share.
 
-import gc
 import json
 import os.path
 import sys
-from functools import cache
 from pathlib import Path
 
 # The folder `workflow`, wherever the entry point stands: a root Snakefile, a module's importer.
 WORKFLOW = os.path.dirname(str(workflow.current_basedir))
 sys.path.insert(0, WORKFLOW)
 
-from snakemake import sourcecache
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger as snakemake_logger
 
 from ticketlens.jobs import pace, plugins, preflight, warm
 from ticketlens.jobs.fingerprint import Fingerprints
+from ticketlens.jobs.once import work_out_once
 from ticketlens.pages import one_minute
 from ticketlens.study import foreign_files, image_counts, material, so_far
 from ticketlens.study.arms import not_applicable
@@ -34,12 +32,7 @@ from ticketlens.study.studies import dataset_split
 from ticketlens.tickets.recipe import SALIENCIES
 from ticketlens.verdicts.reference import TABLES as REFERENCE_TABLES
 
-# A graph of thousands of jobs is one large heap of living objects. Python's collector walks it again
-# and again and finds nothing: at its default pace, a quarter of a dry run of the full study.
-gc.set_threshold(100_000, 50, 100)
-# Snakemake (9.27) asks for every job where the same few scripts and environments stand, and the answer
-# is a class made anew each time: a fifteenth of a dry run.
-sourcecache.parse_uri = cache(sourcecache.parse_uri)
+work_out_once()
 
 
 def shipped(path):

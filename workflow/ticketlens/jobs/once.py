@@ -1,0 +1,68 @@
+"""What Snakemake works out anew for every job, worked out once: an eighth of a long dry run.
+
+A dry run of the full study plans six thousand jobs, and Snakemake (9.27) asks for each of them what
+is the same for all: which arguments an input function takes, where its script stands, and whether
+that can be read. Nothing in a run changes these answers. What depends on a job, or on a file of the
+results, is asked as ever.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache, wraps
+from typing import Any
+
+
+def work_out_once() -> None:
+    """Keep these answers, and have Python's garbage collector look less often.
+
+    A graph of thousands of jobs is one heap of living objects: at its default pace the collector
+    walks it again and again and finds nothing, a quarter of a dry run. A Snakemake that lacks one
+    of these functions keeps its own way there, which costs time alone.
+    """
+    gc.set_threshold(100_000, 50, 100)
+    with suppress(ImportError, AttributeError):
+        from snakemake import sourcecache
+
+        sourcecache.parse_uri = kept(sourcecache.parse_uri)
+    with suppress(ImportError, AttributeError):
+        from snakemake import common, rules
+
+        common.get_function_params = kept(common.get_function_params)
+        rules.get_function_params = common.get_function_params
+    with suppress(ImportError, AttributeError):
+        from snakemake.dag import ScriptProcessor
+
+        ScriptProcessor.process_job = once_a_script(ScriptProcessor.process_job)
+
+
+def kept(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return the function, which is asked once for each argument that can be a key."""
+    answers = cache(function)
+
+    @wraps(function)
+    def answer(argument: Any) -> Any:
+        try:
+            hash(argument)
+        except TypeError:
+            return function(argument)
+        return answers(argument)
+
+    return answer
+
+
+def once_a_script(process: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+    """Return Snakemake's look at the script of a job, taken at the first job of each script."""
+
+    @wraps(process)
+    def look(self: Any, job: Any) -> None:
+        script = str(getattr(job.rule, self.script_type))
+        seen = self.__dict__.setdefault("scripts_seen", set())
+        place = (script, str(job.rule.basedir))
+        if "{" in script or place not in seen:  # wildcards or params in its path
+            process(self, job)
+            seen.add(place)
+
+    return look
