@@ -127,7 +127,7 @@ def test_a_small_network_has_no_theta_k() -> None:
 def test_a_small_network_of_another_width_is_caught() -> None:
     source = material(mask=SMALL)
     masks = [np.ones(layer.mask.shape, bool) for layer in source.theta.layers]
-    with pytest.raises(InvariantError, match="dense-small: not a dense network of"):
+    with pytest.raises(InvariantError, match=r"dense-small: masks of .*; expected full"):
         check_masks(SMALL, masks, source.ticket)
 
 
@@ -193,9 +193,9 @@ def test_an_unknown_source_is_named() -> None:
 
 def test_material_of_another_chain_is_refused() -> None:
     good = material()
-    with pytest.raises(InvariantError, match="not imp"):
+    with pytest.raises(InvariantError, match="expected a ticket of imp"):
         construct("x", replace(good, ticket=replace(good.ticket, arm="other")))
-    with pytest.raises(InvariantError, match="rewinds to epoch 0 of its round 0"):
+    with pytest.raises(InvariantError, match="rewinds to: epoch 0 of its round 0"):
         construct("x", replace(good, theta=dense(DENSE, 5)))
 
 
@@ -229,7 +229,7 @@ def test_a_mask_with_other_counts_is_caught() -> None:
     masks = [layer.mask.copy() for layer in ticket.layers]
     row, column = (index[0] for index in np.nonzero(masks[1]))
     masks[1][row, column] = False
-    with pytest.raises(InvariantError, match=r"rewire: layer hidden2: 127 weights, .* has 128"):
+    with pytest.raises(InvariantError, match=r"rewire: layer hidden2: 127 weights; expected .* 128"):
         check_masks("rewire", masks, ticket)
     with pytest.raises(InvariantError, match="uniform: layer hidden1, hidden2, hidden3: 511"):
         check_masks("uniform", masks, ticket)
@@ -261,7 +261,10 @@ def test_a_donor_lends_its_mask_to_theta_of_the_own_seed() -> None:
         ({"seed": 0}, "own seed, 0"),
         ({"round": 2}, "round 2"),
         ({"arm": "other"}, "arm other"),
-        ({"spec": DENSE.replace(pruning=PruningSpec(rate=0.5))}, "not another seed's IMP ticket"),
+        (
+            {"spec": DENSE.replace(pruning=PruningSpec(rate=0.5))},
+            "another seed's IMP ticket",
+        ),
     ],
 )
 def test_a_donor_that_is_none_is_refused(change: dict, message: str) -> None:
@@ -274,7 +277,7 @@ def test_one_shot_keeps_the_largest_weights_of_the_trained_dense_network() -> No
     source = material(mask="one-shot", weights="rewind")
     for layer, after in zip(construct("x", source).layers, source.dense.layers, strict=True):
         assert np.abs(after.weight[layer.mask]).min() > np.abs(after.weight[~layer.mask]).max()
-    with pytest.raises(InvariantError, match="one-shot pruning starts from round 0, trained"):
+    with pytest.raises(InvariantError, match=r"one-shot .*; expected .* round 0, trained"):
         construct("x", replace(source, dense=source.theta))
 
 
@@ -447,7 +450,7 @@ def test_a_sample_off_the_survivors_law_is_caught() -> None:
 def test_survivors_of_another_round_than_the_arms_are_refused(weights: str) -> None:
     source = material(weights=weights, source_round=5)
     wrong = replace(source, survivors=chain(DENSE, 0, round_=4))
-    with pytest.raises(InvariantError, match=r"round 4.*; wanted: the IMP ticket .* round 5"):
+    with pytest.raises(InvariantError, match=r"round 4.*; expected the IMP ticket .* round 5"):
         construct("x", wrong)
 
 

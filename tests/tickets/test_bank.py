@@ -521,7 +521,7 @@ def revived(file):
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (revived, "round 1: layer hidden1: .* weights kept, the pruning rule says"),
+        (revived, "round 1: layer hidden1: .* weights kept; expected .* by the pruning rule"),
         (lambda file: file.attrs.__setitem__("format", "ticketlens"), "not a ticket bank"),
         (
             lambda file: file.attrs.__setitem__("format_version", 2),

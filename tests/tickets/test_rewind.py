@@ -196,5 +196,5 @@ def test_any_other_theta_is_refused(chain):
         (late_mask, replace(theta_k, extra={})),
     ]
     for one, theta in pairs:
-        with pytest.raises(InvariantError, match="tiny-normal seed 0 rewinds to epoch"):
+        with pytest.raises(InvariantError, match="tiny-normal seed 0 rewinds to: epoch"):
             check_theta(one, theta)

@@ -44,10 +44,12 @@ def check_rewinds_to(ticket: Checkpoint, theta: Sequence[Layer]) -> None:
     """
     again = rewind([layer.mask for layer in ticket.layers], theta)
     for layer, other in zip(ticket.layers, again, strict=True):
-        same = np.array_equal(layer.weight, other.weight)
-        if not same or not np.array_equal(layer.bias, other.bias):
+        wrong = np.count_nonzero(layer.weight != other.weight)
+        wrong += np.count_nonzero(layer.bias != other.bias)
+        if wrong:
             raise InvariantError(
-                f"round {ticket.round} of {ticket.study} seed {ticket.seed}: layer {layer.name} is "
-                "not its mask × the weights of round 0, as a rewound ticket is; arms that take "
-                "values of round 0 would be others: list other rounds in interventions, or no arms"
+                f"round {ticket.round} of {ticket.study} seed {ticket.seed}: layer {layer.name}: "
+                f"{wrong} values differ from its mask × the weights of round 0; expected 0, as in "
+                "a rewound ticket. Arms that take values of round 0 would take wrong ones: list "
+                "other rounds in interventions, or no arms"
             )

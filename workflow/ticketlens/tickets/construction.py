@@ -39,7 +39,9 @@ def construct(name: str, material: Material, mask_source: MaskSource | None = No
         if source not in registry:
             raise ValueError(f"arms.{name}.{key} is {source!r}; allowed: {sorted(registry)}")
     if (ticket.kind, ticket.arm) != ("ticket", "imp"):
-        raise InvariantError(f"arm {name} starts from a {ticket.kind} of arm {ticket.arm}, not imp")
+        raise InvariantError(
+            f"arm {name} starts from a {ticket.kind} of arm {ticket.arm}; expected a ticket of imp"
+        )
     check_theta(ticket, material.theta)
     if arm.mask == SMALL:
         material = replace(material, theta=small_theta(ticket))
@@ -84,8 +86,9 @@ def check_arm(
         kept = layer.bias.tobytes() == theta.bias.tobytes()
         if kept != (material.arm.biases == "kept"):
             raise InvariantError(
-                f"arm {name}: layer {layer.name}: biases are {'' if kept else 'not '}theta's, the "
-                f"arm says {material.arm.biases!r}"
+                f"arm {name}: layer {layer.name}: biases {'equal' if kept else 'differ from'} "
+                f"theta's; expected {'others' if kept else 'the same bits'}, by the arm's biases: "
+                f"{material.arm.biases}"
             )
     pairs = zip(layers, material.ticket.layers, strict=True)
     if all(one.weight.tobytes() == other.weight.tobytes() for one, other in pairs) and (

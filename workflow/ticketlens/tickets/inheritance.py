@@ -29,8 +29,9 @@ def inherited(mask: Checkpoint, trained: Checkpoint) -> Checkpoint:
     if found != wanted or mask.spec.pruning.rewind not in KEEPING:
         raise InvariantError(
             f"round {mask.round} of {mask.study} seed {mask.seed}, rewind "
-            f"{mask.spec.pruning.rewind!r}, does not start from {trained.study} seed "
-            f"{trained.seed} round {trained.round} arm {trained.arm}, {trained.kind}"
+            f"{mask.spec.pruning.rewind!r}, starts from {trained.study} seed {trained.seed} round "
+            f"{trained.round} arm {trained.arm}, {trained.kind}; expected the trained network of "
+            f"the same chain, arm imp, round {mask.round - 1}, and rewind {' or '.join(KEEPING)}"
         )
     layers = rewind([layer.mask for layer in mask.layers], trained.layers)
     return replace(mask, kind="ticket", spec=retraining(mask.spec), layers=layers)

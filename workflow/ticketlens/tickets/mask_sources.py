@@ -46,10 +46,13 @@ def imp_other_seed(material: Material, rng: np.random.Generator) -> Masks:
     if same != (ticket.study, spec, ticket.round, "imp", "ticket"):
         raise InvariantError(
             f"the donor is {donor.study} seed {donor.seed} round {donor.round} arm {donor.arm}, "
-            f"not another seed's IMP ticket of {ticket.study} round {ticket.round}"
+            f"{donor.kind}; expected another seed's IMP ticket of {ticket.study} round "
+            f"{ticket.round}, made by the same spec"
         )
     if donor.seed == ticket.seed:
-        raise InvariantError(f"the donor has the ticket's own seed, {ticket.seed}")
+        raise InvariantError(
+            f"the donor has the ticket's own seed, {ticket.seed}; expected another"
+        )
     return tuple(layer.mask for layer in donor.layers)
 
 
@@ -96,8 +99,9 @@ def one_shot(material: Material, rng: np.random.Generator) -> Masks:
     same = (dense.kind, dense.study, dense.seed, dense.round, dense.spec.of_round(0))
     if same != ("trained", ticket.study, ticket.seed, 0, ticket.spec.of_round(0)):
         raise InvariantError(
-            f"one-shot pruning starts from round 0, trained, of {ticket.study} seed {ticket.seed}, "
-            f"not from {dense.study} seed {dense.seed} round {dense.round}, kind {dense.kind}"
+            f"one-shot pruning starts from {dense.study} seed {dense.seed} round {dense.round}, "
+            f"kind {dense.kind}; expected {ticket.study} seed {ticket.seed} round 0, trained, made "
+            "by the same spec"
         )
     return highest_per_layer([np.abs(layer.weight) for layer in dense.layers], ticket.layers)
 
@@ -178,8 +182,8 @@ def check_masks(source: str, masks: Sequence[np.ndarray], ticket: Checkpoint) ->
         counts = [sum(table.get(name, 0) for name in group) for table in (found, wanted)]
         if counts[0] != counts[1]:
             raise InvariantError(
-                f"{source}: layer {', '.join(group)}: {counts[0]} weights, the IMP ticket has "
-                f"{counts[1]}"
+                f"{source}: layer {', '.join(group)}: {counts[0]} weights; expected the IMP "
+                f"ticket's {counts[1]}"
             )
     same = all(map(np.array_equal, masks, own))
     if source == "imp" and not same:
@@ -193,7 +197,10 @@ def _check_small(masks: Sequence[np.ndarray], ticket: Checkpoint) -> None:
     shapes = [layer.shape for layer in layer_shapes(_small_spec(ticket))]
     if [mask.shape for mask in masks] != shapes or not all(mask.all() for mask in masks):
         count = sum(_kept(layer.mask) for layer in ticket.layers)
-        raise InvariantError(f"{SMALL}: not a dense network of {count} weights")
+        raise InvariantError(
+            f"{SMALL}: masks of {[mask.shape for mask in masks]} keep {sum(map(_kept, masks))} "
+            f"weights; expected full ones of {shapes}, the dense network nearest to {count} weights"
+        )
 
 
 def shuffled(masks: Sequence[np.ndarray], ticket: Checkpoint, rng: np.random.Generator) -> Masks:

@@ -138,7 +138,7 @@ def prune(
         if not np.array_equal(after.mask, before.mask):
             raise InvariantError(
                 f"layer {after.name}: trained with another mask than its ticket's: "
-                f"{np.count_nonzero(after.mask)} weights, expected the same "
+                f"{np.count_nonzero(after.mask)} weights; expected the ticket's own "
                 f"{np.count_nonzero(before.mask)}"
             )
     masks = [layer.mask for layer in trained]
@@ -230,7 +230,8 @@ def check_counts(before: Mapping[str, int], after: Mapping[str, int], pruning: P
         found = sum(after[name] for name in group)
         if found != expected:
             raise InvariantError(
-                f"layer {', '.join(group)}: {found} weights kept, the pruning rule says {expected}"
+                f"layer {', '.join(group)}: {found} weights kept; expected {expected}, by the "
+                "pruning rule"
             )
 
 

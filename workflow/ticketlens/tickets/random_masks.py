@@ -80,10 +80,12 @@ def uniform(layers: Sequence[Layer], rng: np.random.Generator) -> tuple[np.ndarr
         if not all(map(np.array_equal, masks, (layer.mask for layer in layers))):
             break
     else:
-        raise InvariantError(f"uniform: {ATTEMPTS} draws all gave the source's own masks")
+        raise InvariantError(
+            f"uniform: {ATTEMPTS} draws all gave the source's own masks; expected others"
+        )
     found, wanted = (sum(map(np.count_nonzero, m)) for m in (masks, [x.mask for x in layers]))
     if found != wanted:
-        raise InvariantError(f"uniform: {found} weights kept, the ticket has {wanted}")
+        raise InvariantError(f"uniform: {found} weights kept; expected the ticket's {wanted}")
     return masks
 
 
@@ -166,7 +168,8 @@ def _randomise(
                     break
             else:
                 raise InvariantError(
-                    f"{source}: layer {layer.name}: {ATTEMPTS} draws all gave the source's own mask"
+                    f"{source}: layer {layer.name}: {ATTEMPTS} draws all gave the source's own "
+                    "mask; expected another"
                 )
         changed = np.count_nonzero(counts(drawn) != counts(matrix))
         if changed:

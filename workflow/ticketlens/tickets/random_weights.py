@@ -37,7 +37,11 @@ def rewind(masks: Sequence[np.ndarray], theta: Sequence[Layer]) -> tuple[Layer, 
     """
     for mask, layer in zip(masks, theta, strict=True):
         if mask.shape != layer.mask.shape or (mask & ~layer.mask).any():
-            raise InvariantError(f"layer {layer.name}: the mask keeps weights that theta lacks")
+            raise InvariantError(
+                f"layer {layer.name}: the mask keeps weights that theta lacks: shape {mask.shape} "
+                f"with {np.count_nonzero(mask)} weights; expected a part of theta's "
+                f"{layer.mask.shape} with {np.count_nonzero(layer.mask)}"
+            )
     layers = tuple(
         Layer(
             name=layer.name,
@@ -82,10 +86,11 @@ def check_theta(mask: Checkpoint, theta: Checkpoint) -> None:
     same_chain = same_spec and (theta.study, theta.seed) == (mask.study, mask.seed)
     if not same_chain or (theta.kind, theta.round, theta.extra.get("epoch", 0)) != (kind, 0, epoch):
         raise InvariantError(
-            f"{mask.study} seed {mask.seed} rewinds to epoch {epoch} of its round 0, not to "
-            f"{theta.study} seed {theta.seed} round {theta.round}, kind {theta.kind}, "
+            f"theta is {theta.study} seed {theta.seed} round {theta.round}, kind {theta.kind}, "
             f"epoch {theta.extra.get('epoch', 'not given')}"
             + (", made by another spec" if not same_spec else "")
+            + f"; expected what {mask.study} seed {mask.seed} rewinds to: epoch {epoch} of its "
+            f"round 0, kind {kind}"
         )
 
 
@@ -263,7 +268,8 @@ def _redraw(
                 break
         else:
             raise InvariantError(
-                f"{source}: layer {layer.name}: {ATTEMPTS} draws all gave the source's own weights"
+                f"{source}: layer {layer.name}: {ATTEMPTS} draws all gave the source's own "
+                "weights; expected others"
             )
         ticket.append(Layer(layer.name, layer.kind, weight, layer.bias, mask))
     return tuple(ticket)

@@ -71,8 +71,8 @@ def exact_orthogonal(masks: Sequence[Mask], material: Material, rng: np.random.G
         away = departure(weight, sigma_w)
         if away > ROUNDING:
             raise InvariantError(
-                f"{EXACT}: layer {layer.name}: departure {away:.3g} from isometry, allowed: "
-                f"{ROUNDING:g}"
+                f"{EXACT}: layer {layer.name}: departure from isometry is {away:.3g}; expected 0, "
+                f"up to {ROUNDING:g}"
             )
         result.append(replace(layer, weight=weight, mask=mask))
     return tuple(result)
@@ -97,8 +97,8 @@ def approximate_isometry(
             before, after = departure(scale * start, sigma_w), departure(found, sigma_w)
             if not after <= before:
                 raise InvariantError(
-                    f"approximate-isometry: layer {layer.name}: departure {after:.3g} from "
-                    f"isometry, theta on the mask has {before:.3g}"
+                    f"approximate-isometry: layer {layer.name}: departure from isometry is "
+                    f"{after:.3g}; expected at most {before:.3g}, that of theta on the mask"
                 )
         result.append(replace(layer, weight=weight))
     return tuple(result)
@@ -128,11 +128,13 @@ def bulk_redrawn(masks: Sequence[Mask], material: Material, rng: np.random.Gener
         return scaled
 
     layers = _split("bulk-redrawn", masks, material, rng, draw)
+    tolerance = 10 * random_weights.MOMENT_TOLERANCE
     for layer, size in zip(layers, sizes, strict=True):
         found, wanted = float(np.sum(layer.weight.astype(np.float64) ** 2)), size**2
-        if abs(found - wanted) > 10 * random_weights.MOMENT_TOLERANCE * wanted:
+        if abs(found - wanted) > tolerance * wanted:
             raise InvariantError(
-                f"bulk-redrawn: layer {layer.name}: Σ w² is {found:.8g}, expected {wanted:.8g}"
+                f"bulk-redrawn: layer {layer.name}: Σ w² is {found:.8g}; expected {wanted:.8g}, up "
+                f"to {tolerance:g} of it"
             )
     return layers
 
@@ -147,9 +149,10 @@ def spikes_removed(masks: Sequence[Mask], material: Material, rng: np.random.Gen
     def draw(layer: Layer, parts: Split) -> Floats:
         bulk = matrix_of(layer.weight).astype(np.float64) - parts.leading(parts.spikes)
         left = np.where(matrix_of(layer.mask).astype(bool), bulk, 0.0)
-        if parts.spikes and np.linalg.norm(left, 2) >= parts.values[0]:
+        if parts.spikes and (largest := np.linalg.norm(left, 2)) >= parts.values[0]:
             raise InvariantError(
-                f"spikes-removed: layer {layer.name}: its largest spike is still there"
+                f"spikes-removed: layer {layer.name}: largest singular value {largest:.6g}; "
+                f"expected below {parts.values[0]:.6g}, the largest spike"
             )
         return left
 

@@ -194,7 +194,7 @@ def _survivors(material: Material) -> Layers:
     if (found.study, found.seed, found.round, found.arm, found.kind, spec) != wanted:
         raise InvariantError(
             f"survivors are {found.study} seed {found.seed} round {found.round} arm {found.arm}, "
-            f"{found.kind}; wanted: the IMP {kind} of {ticket.study} seed {ticket.seed} round "
+            f"{found.kind}; expected the IMP {kind} of {ticket.study} seed {ticket.seed} round "
             f"{round_}"
         )
     return found.layers

@@ -249,10 +249,11 @@ class _Run:
             for layer, module, mask in zip(
                 self.ticket.layers, cast(Iterable[Any], self.model.layers), self.masks, strict=True
             ):
-                if module.weight.masked_fill(mask, 0.0).any():
+                wrong = int(module.weight.masked_fill(mask, 0.0).count_nonzero())
+                if wrong:
                     raise InvariantError(
-                        f"{self.name}, epoch {self.epoch}, layer {layer.name}: weights off the "
-                        "mask are not 0.0"
+                        f"{self.name}, epoch {self.epoch}, layer {layer.name}: {wrong} weights off "
+                        "the mask are not 0.0; expected 0"
                     )
 
     def finished(self, parts: dict[str, Batches]) -> Checkpoint:
