@@ -75,7 +75,7 @@ VERSION = $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
 archive:
 	test -x build/rocrate/bin/python || $(PYTHON) -m venv build/rocrate
 	build/rocrate/bin/python -m pip install --quiet --disable-pip-version-check rocrate==0.16.0 pyyaml
-	build/rocrate/bin/python docs/archive.py dist/ticketlens-$(VERSION).zip
+	build/rocrate/bin/python tests/tools/archive.py dist/ticketlens-$(VERSION).zip
 
 test: lint
 	$(BIN)/python -m pytest -n $(CORES)

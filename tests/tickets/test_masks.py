@@ -316,7 +316,7 @@ def test_any_wrong_count_in_any_layer_is_noticed(offset, layer):
     wrong = found[layer].copy()
     wrong.ravel()[np.flatnonzero(wrong if offset < 0 else ~wrong)[: abs(offset)]] = offset > 0
     found[layer] = wrong
-    with pytest.raises(InvariantError, match=f"layer {NAMES[layer]}: .* pruning rule says"):
+    with pytest.raises(InvariantError, match=f"layer {NAMES[layer]}: .* by the pruning rule"):
         check_pruned(trained, found, PruningSpec(0.5, 0.5))
 
 

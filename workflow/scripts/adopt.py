@@ -1,5 +1,7 @@
 """Take a ticket from a file of another system: see ticketlens.exchange."""
 
+from typing import TYPE_CHECKING, Any
+
 from ticketlens.checkpoint import write
 from ticketlens.exchange import ticket
 from ticketlens.files.dataset import open_prepared
@@ -7,8 +9,11 @@ from ticketlens.jobs.joblog import job_log, log
 from ticketlens.spec import Spec
 from ticketlens.tickets.completion import check_rewinds_to, completed
 
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
 
-def main(snakemake) -> None:
+
+def main(snakemake: Any) -> None:
     place, params = snakemake.wildcards, snakemake.params
     spec = Spec.from_json(params.spec).replace(dataset=open_prepared(snakemake.input.dataset).spec)
     found = ticket(spec=spec, study=place.study, seed=int(place.seed), **params.file)
@@ -20,5 +25,5 @@ def main(snakemake) -> None:
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):  # noqa: F821
-        main(snakemake)  # noqa: F821
+    with job_log(snakemake.log[0]):
+        main(snakemake)

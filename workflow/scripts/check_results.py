@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -10,8 +11,11 @@ from ticketlens.files.csv_tables import read_table, write_csv
 from ticketlens.jobs.joblog import job_log
 from ticketlens.verdicts.reference import check, differences, other_arms, page, reference
 
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
 
-def main(snakemake) -> None:
+
+def main(snakemake: Any) -> None:
     config = json.loads(snakemake.params.config)
     wanted = yaml.safe_load(Path(snakemake.input.config).read_text(encoding="utf-8"))
     tables = {Path(path).stem: read_table(path) for path in snakemake.input.tables}
@@ -31,5 +35,5 @@ def main(snakemake) -> None:
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):  # noqa: F821
-        main(snakemake)  # noqa: F821
+    with job_log(snakemake.log[0]):
+        main(snakemake)

@@ -1,10 +1,15 @@
 """Pack a chain into the ticket bank: see ticketlens.tickets.bank."""
 
+from typing import TYPE_CHECKING, Any
+
 from ticketlens.jobs.joblog import job_log, log
 from ticketlens.tickets.bank import export
 
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
 
-def main(snakemake) -> None:
+
+def main(snakemake: Any) -> None:
     bank = export(
         snakemake.output.bank,
         snakemake.input.ticket,
@@ -18,5 +23,5 @@ def main(snakemake) -> None:
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):  # noqa: F821
-        main(snakemake)  # noqa: F821
+    with job_log(snakemake.log[0]):
+        main(snakemake)

@@ -1,6 +1,7 @@
 """Measure one checkpoint: the entry `params.entry` of the catalogue says by which function."""
 
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from ticketlens.checkpoint import read
 from ticketlens.files.csv_tables import write_rows
@@ -9,14 +10,17 @@ from ticketlens.jobs import plugins
 from ticketlens.jobs.joblog import job_log
 from ticketlens.study.catalogue.measurements import MEASUREMENTS
 
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
 
-def main(snakemake) -> None:
+
+def main(snakemake: Any) -> None:
     entry, params = MEASUREMENTS[snakemake.params.entry], snakemake.params
     module, _, name = entry.function.partition(":")
     measure = getattr(import_module(module), name)
     plugins.load()  # those of modules that came with it, such as PyTorch's networks
     checkpoint = read(snakemake.input.checkpoint)
-    given = {}
+    given: dict[str, Any] = {}
     for argument, count in params.images.items():
         spec, data = checkpoint.spec.dataset, snakemake.input.dataset
         given[argument], labels = labelled_images_of(spec, data, count, params.own_images)
@@ -32,5 +36,5 @@ def main(snakemake) -> None:
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):  # noqa: F821
-        main(snakemake)  # noqa: F821
+    with job_log(snakemake.log[0]):
+        main(snakemake)

@@ -1,10 +1,15 @@
 """Prepare a data set: see ticketlens.files.dataset."""
 
+from typing import TYPE_CHECKING, Any
+
 from ticketlens.files.dataset import prepare
 from ticketlens.jobs.joblog import job_log, log
 
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
 
-def main(snakemake) -> None:
+
+def main(snakemake: Any) -> None:
     params = snakemake.params
     data = prepare(
         snakemake.output.dataset, params.name, params.source, params.path, **params.split
@@ -13,5 +18,5 @@ def main(snakemake) -> None:
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):  # noqa: F821
-        main(snakemake)  # noqa: F821
+    with job_log(snakemake.log[0]):
+        main(snakemake)

@@ -3,12 +3,16 @@
 import json
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ticketlens.jobs.joblog import job_log
 from ticketlens.pages.progress import chains, of_run, table
 
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
 
-def main(snakemake) -> None:
+
+def main(snakemake: Any) -> None:
     config, now = json.loads(snakemake.params.config), datetime.now()
     print(table(chains(config, config["results"], now), now), flush=True)
     file = Path(config["results"], "logs/run.txt")
@@ -17,5 +21,5 @@ def main(snakemake) -> None:
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):  # noqa: F821
-        main(snakemake)  # noqa: F821
+    with job_log(snakemake.log[0]):
+        main(snakemake)

@@ -1,14 +1,18 @@
 """Prune a trained network to the mask of the next round: see ticketlens.tickets.pruning."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
 
 from ticketlens.checkpoint import read, write
 from ticketlens.jobs.joblog import job_log, log
 from ticketlens.spec import Spec
 from ticketlens.tickets.pruning import named, prune
 
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
 
-def main(snakemake) -> None:
+
+def main(snakemake: Any) -> None:
     trained = read(snakemake.input.trained, kind="trained")
     ticket = read(snakemake.input.ticket, kind="ticket")
     round_ = int(snakemake.wildcards.round)
@@ -16,7 +20,7 @@ def main(snakemake) -> None:
     with named(snakemake.output.mask):
         masks = prune(trained.layers, ticket.layers, pruning, trained.seed, round_)
     layers = tuple(
-        replace(layer, weight=None, bias=None, mask=mask)
+        replace(layer, weight=cast(Any, None), bias=cast(Any, None), mask=mask)
         for layer, mask in zip(trained.layers, masks, strict=True)
     )
     spec = ticket.spec.replace(pruning=pruning)
@@ -28,5 +32,5 @@ def main(snakemake) -> None:
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):  # noqa: F821
-        main(snakemake)  # noqa: F821
+    with job_log(snakemake.log[0]):
+        main(snakemake)

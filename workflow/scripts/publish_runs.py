@@ -1,13 +1,17 @@
 """Copy accuracies, config, versions and run times of a run to its small folder: see publication."""
 
 import json
+from typing import TYPE_CHECKING, Any
 
 from ticketlens.files.atomic import write_text
 from ticketlens.jobs.joblog import job_log
 from ticketlens.pages import frontpage_data, publication
 
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
 
-def main(snakemake) -> None:
+
+def main(snakemake: Any) -> None:
     config = json.loads(snakemake.params.config)
     publication.write_table(snakemake.input.table, snakemake.output.table)
     write_text(snakemake.output.config, publication.config_text(config))
@@ -25,5 +29,5 @@ def main(snakemake) -> None:
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):  # noqa: F821
-        main(snakemake)  # noqa: F821
+    with job_log(snakemake.log[0]):
+        main(snakemake)

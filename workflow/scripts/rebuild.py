@@ -1,13 +1,18 @@
 """Rebuild a ticket from the bank, or continue from it: see ticketlens.tickets.bank."""
 
+from typing import TYPE_CHECKING, Any
+
 from ticketlens.checkpoint import read, write
 from ticketlens.jobs.joblog import job_log
 from ticketlens.spec import Spec
 from ticketlens.tickets.bank import check_chain, next_ticket, read_bank, ticket
 from ticketlens.tickets.pruning import named
 
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
 
-def main(snakemake) -> None:
+
+def main(snakemake: Any) -> None:
     wildcards, spec = snakemake.wildcards, Spec.from_json(snakemake.params.spec)
     bank = read_bank(snakemake.input.bank)
     check_chain(bank, wildcards.study, int(wildcards.seed), spec)
@@ -20,5 +25,5 @@ def main(snakemake) -> None:
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):  # noqa: F821
-        main(snakemake)  # noqa: F821
+    with job_log(snakemake.log[0]):
+        main(snakemake)

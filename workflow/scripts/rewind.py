@@ -1,6 +1,7 @@
 """Rewind kept weights to theta_0 or theta_k, or keep the trained ones: see ticketlens.tickets."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from ticketlens.checkpoint import read, write
 from ticketlens.jobs.joblog import job_log, log
@@ -8,8 +9,11 @@ from ticketlens.tickets.inheritance import inherited
 from ticketlens.tickets.pruning import named
 from ticketlens.tickets.random_weights import check_theta, rewind
 
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
 
-def main(snakemake) -> None:
+
+def main(snakemake: Any) -> None:
     mask = read(snakemake.input.mask, kind="mask")
     with named(snakemake.output.ticket):
         if trained := snakemake.input.get("trained"):
@@ -24,5 +28,5 @@ def main(snakemake) -> None:
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):  # noqa: F821
-        main(snakemake)  # noqa: F821
+    with job_log(snakemake.log[0]):
+        main(snakemake)

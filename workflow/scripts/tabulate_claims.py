@@ -1,5 +1,7 @@
 """Judge the claims: see ticketlens.verdicts.claims and ticketlens.pages.claims_page."""
 
+from typing import TYPE_CHECKING, Any
+
 from ticketlens.files.csv_tables import read_table
 from ticketlens.jobs.joblog import job_log
 from ticketlens.pages.claims_page import page, write_claims
@@ -7,8 +9,11 @@ from ticketlens.study.claim_plan import Plan
 from ticketlens.verdicts.claims import TABLES, judge_claims
 from ticketlens.verdicts.study_values import nothing
 
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
 
-def main(snakemake) -> None:
+
+def main(snakemake: Any) -> None:
     params = snakemake.params
     found = {name: read_table(path) for name, path in snakemake.input.items()}
     tables = {name: found.get(name, nothing()) for name in TABLES}
@@ -24,5 +29,5 @@ def main(snakemake) -> None:
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):  # noqa: F821
-        main(snakemake)  # noqa: F821
+    with job_log(snakemake.log[0]):
+        main(snakemake)

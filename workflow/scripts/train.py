@@ -3,16 +3,20 @@
 import hashlib
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
-from ticketlens.checkpoint import read, write
+from ticketlens.checkpoint import Checkpoint, read, write
 from ticketlens.files.dataset import open_prepared
 from ticketlens.jobs.joblog import job_log
 from ticketlens.training.devices import gpu_of_its_own
 from ticketlens.training.loop import train
 from ticketlens.training.resume import Saver
 
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
 
-def main(snakemake) -> None:
+
+def main(snakemake: Any) -> None:
     ticket = read(snakemake.input.ticket, kind="ticket")
     data = open_prepared(snakemake.input.dataset)
     # An undeclared sibling, so that Snakemake keeps it when a job is killed.
@@ -22,11 +26,11 @@ def main(snakemake) -> None:
     with gpu_of_its_own(ticket.spec.training.device):
         trained, theta_k = train(ticket, data, partial, key, show_progress=sys.stderr.isatty())
     if "theta_k" in snakemake.output.keys():  # noqa: SIM118 (a namedlist, not a dict)
-        write(snakemake.output.theta_k, theta_k)
+        write(snakemake.output.theta_k, cast(Checkpoint, theta_k))
     write(snakemake.output.trained, trained)
     Saver(partial, key).discard()
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):  # noqa: F821
-        main(snakemake)  # noqa: F821
+    with job_log(snakemake.log[0]):
+        main(snakemake)

@@ -2,14 +2,18 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ticketlens.files.atomic import write_text
 from ticketlens.jobs.joblog import job_log, log
 from ticketlens.pages import completeness, frontpage_data, one_minute
 from ticketlens.pages.frontpage import Page, after_reference, pictures_of, render
 
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
 
-def main(snakemake) -> None:
+
+def main(snakemake: Any) -> None:
     config, given = json.loads(snakemake.params.config), snakemake.input
     claims = frontpage_data.claims(given.claims)
     missing = completeness.missing_files(snakemake.params.foundations, config["results"])
@@ -37,5 +41,5 @@ def main(snakemake) -> None:
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):  # noqa: F821
-        main(snakemake)  # noqa: F821
+    with job_log(snakemake.log[0]):
+        main(snakemake)
