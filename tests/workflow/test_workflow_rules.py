@@ -220,6 +220,8 @@ def imports(file: Path, everywhere: bool = False) -> set[str]:
             found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level:
             found.add(str(node.module).split(".")[0])
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue  # for type checkers alone
         elif everywhere or not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             pending += ast.iter_child_nodes(node)
     return found - sys.stdlib_module_names
