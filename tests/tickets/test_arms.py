@@ -229,7 +229,7 @@ def test_a_mask_with_other_counts_is_caught() -> None:
     masks = [layer.mask.copy() for layer in ticket.layers]
     row, column = (index[0] for index in np.nonzero(masks[1]))
     masks[1][row, column] = False
-    with pytest.raises(InvariantError, match=r"rewire: layer hidden2: 127 weights; expected .* 128"):
+    with pytest.raises(InvariantError, match=r"rewire: layer hidden2: 127 weights; .* 128"):
         check_masks("rewire", masks, ticket)
     with pytest.raises(InvariantError, match="uniform: layer hidden1, hidden2, hidden3: 511"):
         check_masks("uniform", masks, ticket)
