@@ -68,3 +68,11 @@ def test_a_real_file_is_looked_at_whole():
 def test_a_file_in_another_order_than_its_network_says_so_and_the_way_out():
     with pytest.raises(ValueError, match=r"Dense_1 .* comes after Dense_2, .* another order"):
         exchange.read(FOLDER / "jaxpruner.npz", network={"activation": "tanh"})
+
+
+def test_a_tensor_without_a_single_weight_is_no_layer(tmp_path):
+    file = tmp_path / "empty.npz"
+    np.savez(file, **{"a.weight": np.zeros((0, 4)), "b.weight": np.eye(3)})
+    found = exchange.read(file)
+    assert [layer.name for layer in found] == ["b"]
+    assert found.skipped == {"a": "weight of shape (0, 4)"}

@@ -209,7 +209,7 @@ def _layers(
             continue
         if set(roles) == {"statistics"}:
             continue
-        if own is None or len(own.shape) not in (2, 4):
+        if own is None or len(own.shape) not in (2, 4) or 0 in own.shape:
             is_packed_alone = own is not None and weight is None and len(own.shape) == 1
             if is_packed_alone and "kernel_mask" in roles:
                 raise ForeignFileError(
