@@ -9,6 +9,7 @@ bytecode, and must belong to the digest, too.
 
 from __future__ import annotations
 
+import ast
 import dis
 from collections.abc import Iterator
 from functools import cache
@@ -214,9 +215,19 @@ def constants(own: Library, file: str, line: int, name: str) -> Iterator[Node]:
             yield from own.resolve(module, f".{instruction.argval}")[0][:1]
 
 
+class WithoutCasts(ast.NodeTransformer):
+    """`cast(type, value)` loads its type and does nothing with it: a digest leaves it out."""
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        is_cast = isinstance(node.func, ast.Name) and node.func.id == "cast"
+        return node.args[1] if is_cast else node
+
+
 @cache
 def code_at(file: Path, line: int, name: str) -> CodeType | None:
-    pending = [compile(file.read_text(encoding="utf-8"), str(file), "exec")]
+    tree = WithoutCasts().visit(ast.parse(file.read_text(encoding="utf-8")))
+    pending = [compile(tree, str(file), "exec")]
     while pending:
         code = pending.pop()
         if (code.co_firstlineno, code.co_name) == (line, name):
