@@ -262,7 +262,7 @@ def regroup(file):
 )
 def test_another_layout_is_refused(prepared, tmp_path, edit):
     path = edited_copy(prepared.path, tmp_path / "edited.h5", edit)
-    with pytest.raises(DatasetError, match=r"edited\.h5: damaged or foreign.*run Sn"):
+    with pytest.raises(DatasetError, match=r"edited\.h5: damaged or foreign.*it again: snakemake"):
         open_prepared(path)
 
 

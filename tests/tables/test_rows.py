@@ -9,6 +9,7 @@ import pytest
 from ticketlens.checkpoint import Checkpoint
 from ticketlens.figures import jacobian as figures_jacobian
 from ticketlens.files.csv_tables import KEYS, concatenated, write_rows
+from ticketlens.measure.nulls import NULLS
 from ticketlens.measure.signal import measure
 from ticketlens.spec import DatasetSpec, InitSpec, NetworkSpec, PruningSpec, Spec
 from ticketlens.tables import jacobian as jacobian_rows
@@ -142,7 +143,7 @@ def test_free_probability_stands_beside_the_dense_ticket_only(dense, ticket, ima
 def test_where_free_probability_has_no_density_none_is_drawn(
     images, width, init, has_moments, monkeypatch
 ):
-    monkeypatch.setattr(jacobian_rows.spectra, "null_networks", lambda *_: {})
+    monkeypatch.setattr(jacobian_rows, "null_networks", lambda *_: {})
     network = replace(SPEC.network, activation="linear" if has_moments else "tanh")
     spec = replace(SPEC, network=network, init=replace(SPEC.init, **init))
     layers = initial_layers(spec, 0)
@@ -165,7 +166,7 @@ def test_where_free_probability_has_no_density_none_is_drawn(
 def test_jacobian_statistics_of_tickets_stand_beside_those_of_their_nulls(ticket, images):
     statistics, spectrum = jacobian_rows.jacobian_rows(ticket, images[:2])
     hidden_networks = {row["network"] for row in statistics if row["jacobian"] == "hidden"}
-    assert hidden_networks == {"ticket", *jacobian_rows.spectra.NULLS}
+    assert hidden_networks == {"ticket", *NULLS}
     assert {row["network"] for row in spectrum} == {"ticket"}
     trained, _ = jacobian_rows.jacobian_rows(replace(ticket, kind="trained"), images[:2])
     assert {row["network"] for row in trained} == {"ticket"}
@@ -173,7 +174,7 @@ def test_jacobian_statistics_of_tickets_stand_beside_those_of_their_nulls(ticket
 
 def test_isometry_rows_hold_the_ticket_and_its_nulls(ticket, images):
     rows = jacobian_rows.isometry_rows(ticket, images)
-    assert {row["network"] for row in rows} == {"ticket", *jacobian_rows.spectra.NULLS}
+    assert {row["network"] for row in rows} == {"ticket", *NULLS}
     trained = jacobian_rows.isometry_rows(replace(ticket, kind="trained"), images)
     assert {row["network"] for row in trained} == {"ticket"}
 

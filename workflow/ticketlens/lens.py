@@ -30,6 +30,7 @@ from ticketlens.files.dataset import channel_moments, normalise
 from ticketlens.files.pictures import read_labels, read_pictures
 from ticketlens.measure import modules
 from ticketlens.measure.layers import array, of_module, plain
+from ticketlens.measure.module_geometry import geometry, is_module
 from ticketlens.spec import NetworkSpec
 from ticketlens.tables import look as look_tables
 from ticketlens.tables.look import Tables
@@ -110,8 +111,8 @@ def measure(
     opened = _opened(source, masks, state)
     if isinstance(opened, Checkpoint) and network is not None:
         opened = Layers(opened.layers, "init" if opened.kind == "ticket" else "trained", "ticket")
-    is_run = modules.is_module(source) and images is not None
-    said = {**modules.geometry(source), "activation": "tanh"} if is_run and not network else network
+    is_run = is_module(source) and images is not None
+    said = {**geometry(source), "activation": "tanh"} if is_run and not network else network
     chain = _chain(opened, images, said, notes)
     found: Tables = {}
     if chain is None:
@@ -191,7 +192,7 @@ def _opened(
         return opened
     if isinstance(source, (Checkpoint, Layers, OpenLayers)):
         return source
-    if modules.is_module(source):
+    if is_module(source):
         return Layers(of_module(source), state or "trained", type(source).__name__)
     layers = tuple(source)
     for layer in layers:

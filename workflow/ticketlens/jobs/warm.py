@@ -91,10 +91,8 @@ class Nursery:
     def run(self, script: str, environment: dict[str, str], record: Any = None) -> int:
         """Run a script in a fork, to its end; return its exit code, as `subprocess` counts.
 
-        `record` is a benchmark record of Snakemake's, or None.
-
-        Raises:
-            Unavailable: nothing has been run.
+        `record` is a benchmark record of Snakemake's, or None. Raises Unavailable if nothing has
+        been run.
         """
         request = json.dumps([script, os.getcwd(), environment]).encode()
         if len(request) > LARGEST:

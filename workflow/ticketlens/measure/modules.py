@@ -14,16 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ticketlens.checkpoint import Checkpoint
+from ticketlens.measure.module_geometry import geometry
 
 PROBES = 8
 TOLERANCE = 1e-3
 TOLERANCE_OF_HALVES = 5e-2
 NAMES = {"Tanh": "tanh", "ReLU": "relu", "Hardtanh": "hard_tanh", "Identity": "linear"}
-
-
-def is_module(source: Any) -> bool:
-    """Whether `source` is a torch module, without importing torch."""
-    return hasattr(source, "named_modules")
 
 
 def activations_of(module: Any) -> tuple[str, ...]:
@@ -40,37 +36,6 @@ def activations_of(module: Any) -> tuple[str, ...]:
     kinds = [type(child).__name__ for child in module.modules()]
     said = [NAMES[kind] for kind in kinds if kind in NAMES]
     return tuple(dict.fromkeys([*said, *ACTIVATIONS]))
-
-
-def geometry(module: Any) -> dict[str, Any]:
-    """Return stride and padding of a module's convolutions. ValueError for what no family has."""
-    found = [child for child in module.modules() if hasattr(child, "groups")]
-    found = [child for child in found if hasattr(child, "kernel_size")]
-    if not found:
-        return {}
-    paddings = set()
-    for number, one in enumerate(found, start=1):
-        side = one.kernel_size[0]
-        padding = one.padding
-        if isinstance(padding, str):  # "same" is half the kernel, without strides
-            padding = (side // 2,) * 2 if padding == "same" else (0,) * len(one.kernel_size)
-        for what, is_allowed in (
-            ("is grouped", one.groups == 1),
-            ("is dilated", set(one.dilation) == {1}),
-            ("is transposed", not getattr(one, "transposed", False)),
-            ("has another stride down than across", len(set(one.stride)) == 1),
-            ("is not padded by half its kernel", tuple(padding) == (side // 2,) * 2),
-            ("is padded otherwise", one.padding_mode in ("zeros", "circular")),
-        ):
-            if not is_allowed:
-                raise ValueError(
-                    f"convolution {number} {what}: q, chi and Jacobians are measured on chains "
-                    "of plain convolutions only; without images weights and spectra are"
-                )
-        paddings.add(one.padding_mode)
-    if len(paddings) > 1:
-        raise ValueError(f"convolutions are padded in several ways: {sorted(paddings)}")
-    return {"stride": [one.stride[0] for one in found], "padding": paddings.pop()}
 
 
 def chain_of(

@@ -20,7 +20,7 @@ import numpy as np
 from ticketlens.architecture import READOUT, is_residual
 from ticketlens.checkpoint import Checkpoint, Layer
 from ticketlens.measure.layers import plain
-from ticketlens.measure.modules import geometry, is_module
+from ticketlens.measure.module_geometry import geometry, is_module
 from ticketlens.spec import NetworkSpec
 from ticketlens.theory.activations import get
 
