@@ -8,11 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jacobian_networks import make_images, make_ticket, module
 from ticketlens import meanfield
-from ticketlens.checkpoint import Checkpoint
 from ticketlens.measure import signal
 from ticketlens.measure.conv import signal as signal_conv
-from ticketlens.networks import build
 from ticketlens.spec import DatasetSpec, InitSpec, NetworkSpec, Spec
 from ticketlens.tickets import initialization, random_weights
 
@@ -28,21 +27,6 @@ CONVS = [
     for padding in ("circular", "zeros")
     for stride in (1, 2, (1, 2, 1))
 ]
-
-
-def make_ticket(spec, seed=0, density=0.6):
-    theta = initialization.initial_layers(spec, seed)
-    rng = np.random.default_rng(seed)
-    return random_weights.rewind([rng.random(layer.mask.shape) < density for layer in theta], theta)
-
-
-def make_images(spec, count=6, seed=1):
-    height, width, channels = spec.dataset.shape
-    return np.random.default_rng(seed).standard_normal((count, channels, height, width))
-
-
-def module(layers, spec):
-    return build(Checkpoint("ticket", "", 0, 0, "", spec, tuple(layers))).double()
 
 
 def by_autograd(layers, spec, images):
@@ -76,7 +60,7 @@ def measure(layers, spec, images, rng, **options):
 @pytest.mark.parametrize("activation", ["tanh", "erf", "relu", "hard_tanh", "linear"])
 def test_preactivations_are_those_of_the_trained_network(activation):
     spec = DENSE.replace(network=dataclasses.replace(DENSE.network, activation=activation))
-    layers, images = make_ticket(spec), make_images(spec)
+    layers, images = make_ticket(spec), make_images(spec, 6)
     found = signal.preactivations(layers, activation, images)
     for mine, theirs in zip(found, by_autograd(layers, spec, images), strict=True):
         assert mine.dtype == np.float64
@@ -138,7 +122,7 @@ def test_slopes_of_tiny_perturbations_are_those_of_the_derivative(spec):
 
 def test_chi_is_not_a_number_where_a_kernel_wraps_around_a_smaller_map():
     spec = CONVS[1].replace(dataset=DatasetSpec(shape=(6, 6, 2), classes=4))  # maps of 3 and 2
-    found = measure(make_ticket(spec), spec, make_images(spec), np.random.default_rng(0)).chi
+    found = measure(make_ticket(spec), spec, make_images(spec, 6), np.random.default_rng(0)).chi
     assert np.isfinite(found[:, 0]).all() and np.isnan(found[:, 1]).all()
 
 
@@ -147,7 +131,7 @@ def test_a_convolution_with_one_pixel_is_a_dense_layer():
         network=NetworkSpec(family="convolutional", hidden_layers=3, width=8, kernel=1),
         dataset=DatasetSpec(shape=(1, 1, 5), classes=3),
     )
-    layers, images = make_ticket(spec), make_images(spec)
+    layers, images = make_ticket(spec), make_images(spec, 6)
     dense = [
         dataclasses.replace(
             layer,
@@ -251,7 +235,7 @@ def test_a_dead_layer_gives_nan_for_c_and_zero_for_q_without_a_warning():
     layers = initialization.initial_layers(spec, 0)
     masks = [layer.mask if i != 1 else ~layer.mask for i, layer in enumerate(layers)]
     found = measure(
-        random_weights.rewind(masks, layers), spec, make_images(spec), np.random.default_rng(0)
+        random_weights.rewind(masks, layers), spec, make_images(spec, 6), np.random.default_rng(0)
     )
     assert (found.q[:, 1:] == 0).all() and (found.q[:, 0] > 0).all()
     assert np.isnan(found.pair_correlation[:, 1:]).all() and np.isnan(found.pair_slope).all()
@@ -261,7 +245,7 @@ def test_a_dead_layer_gives_nan_for_c_and_zero_for_q_without_a_warning():
 def test_one_hidden_layer_has_a_length_but_no_chi_and_no_slope():
     for spec in (DENSE, CONV):
         spec = spec.replace(network=dataclasses.replace(spec.network, hidden_layers=1))
-        found = measure(make_ticket(spec), spec, make_images(spec), np.random.default_rng(0))
+        found = measure(make_ticket(spec), spec, make_images(spec, 6), np.random.default_rng(0))
         assert found.q.shape == (6, 1)
         assert found.chi.shape == found.perturbation_slope.shape == (6, 0)
 
@@ -272,14 +256,14 @@ def test_one_hidden_layer_has_a_length_but_no_chi_and_no_slope():
 def test_each_module_refuses_the_other_s_layers_and_says_where_to_go():
     rng = np.random.default_rng(0)
     with pytest.raises(ValueError, match=r"hidden1 is of kind 'conv'.*measure.conv.signal"):
-        signal.measure(make_ticket(CONV), "tanh", make_images(CONV), rng)
+        signal.measure(make_ticket(CONV), "tanh", make_images(CONV, 6), rng)
     with pytest.raises(ValueError, match=r"'fully-connected'.*ticketlens.measure.signal"):
-        signal_conv.measure(make_ticket(DENSE), DENSE, make_images(DENSE), rng)
+        signal_conv.measure(make_ticket(DENSE), DENSE, make_images(DENSE, 6), rng)
 
 
 def test_senseless_input_is_refused():
     rng = np.random.default_rng(0)
-    layers, images = make_ticket(DENSE), make_images(DENSE)
+    layers, images = make_ticket(DENSE), make_images(DENSE, 6)
     wide = dataclasses.replace(
         layers[0], weight=np.zeros((7, 19), np.float32), mask=np.ones((7, 19), dtype=bool)
     )

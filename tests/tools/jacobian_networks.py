@@ -1,4 +1,4 @@
-"""Small networks, tickets and images for the tests of Jacobians, gradients and nulls."""
+"""Small networks, tickets and images for the tests of signals, Jacobians, gradients and nulls."""
 
 import dataclasses
 

@@ -1,9 +1,9 @@
 """What Snakemake works out anew for every job, worked out once: an eighth of a long dry run.
 
-A dry run of the full study plans six thousand jobs, and Snakemake (9.27) asks for each of them what
-is the same for all: which arguments an input function takes, where its script stands, and whether
-that can be read. Nothing in a run changes these answers. What depends on a job, or on a file of the
-results, is asked as ever.
+A dry run of the full study plans nine thousand jobs, and Snakemake (9.27) asks for each of them
+what is the same for all: which arguments an input function takes, where its script stands, and
+whether that can be read. Nothing in a run changes these answers. What depends on a job, or on a
+file of the results, is asked as ever.
 """
 
 from __future__ import annotations
