@@ -220,14 +220,16 @@ def test_a_chain_that_the_bank_does_not_hold_cannot_go_on(going_on, tmp_path):
 def test_a_chain_is_packed_as_far_as_its_networks_go_without_a_gap(going_on, tmp_path, monkeypatch):
     plan = going_on(4, {0: (1, False)})
     monkeypatch.chdir(tmp_path)
-    assert not under_way(plan)
+    begun = under_way(plan, "<bank>", "bank")
+    with pytest.raises(ConfigError, match="nothing to pack"):
+        begun({})
     with pytest.raises(ConfigError, match="seed 0: no network of round 1 is trained yet"):
         of_chain(plan)({"study": STUDY, "seed": "0"})
     root = f"results/checkpoints/{STUDY}/seed0"
     for number in (1, 2, 4):
         (tmp_path / root / f"round{number:02d}/imp").mkdir(parents=True)
         shutil.copy(tmp_path / "ticket0.h5", tmp_path / root / f"round{number:02d}/imp/trained.h5")
-    assert under_way(plan) == [(STUDY, 0)]
+    assert begun({}) == [f"<bank>/{STUDY}/seed0.h5"]
     files = of_chain(plan)({"study": STUDY, "seed": "0"})
     masks, trained = files["masks"], files["trained"]
     assert files["earlier"] == f"{tmp_path}/{STUDY}/seed0.h5"

@@ -58,13 +58,10 @@ rule conv_arms:
 rule bank:
     """Ticket bank: each finished chain as one small file."""
     input:
-        PLAN.banks([study for study in PLAN.rewound if study not in PLAN.late], "<bank>"),
+        packing.banks(PLAN, "<bank>", BANK),
 
 
 rule bank_so_far:
     """Each chain as far as it is trained, in <results>/bank-so-far; see `tickets: continue`."""
     input:
-        lambda wildcards: [
-            f"<results>/bank-so-far/{study}/seed{seed}.h5"
-            for study, seed in so_far.under_way(PLAN)
-        ],
+        so_far.under_way(PLAN, "<results>/bank-so-far", f"{config['results']}/bank-so-far"),

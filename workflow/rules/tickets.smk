@@ -93,9 +93,8 @@ use rule rewind as inherit with:
 rule export_bank:
     """Pack a finished chain into one small file that needs no checkpoint."""
     input:
+        unpack(packing.of_chain(PLAN)),
         ticket="<results>/checkpoints/{study}/seed{seed}/round00/imp/ticket.h5",
-        masks=lambda wildcards: PLAN.chain("mask.h5", wildcards.study, wildcards.seed, 1),
-        trained=lambda wildcards: PLAN.chain("trained.h5", wildcards.study, wildcards.seed),
     output:
         bank="<bank>/{study}/seed{seed}.h5",
     log:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from ticketlens.study import packing
 from ticketlens.study.config import ConfigError
 from ticketlens.study.plan import Plan
 from ticketlens.study.studies import rounds
@@ -17,11 +18,12 @@ def of_chain(plan: Plan) -> Callable[[Wildcards], dict[str, str | list[str]]]:
 
     `masks` (the next one too) and `trained` networks, from the first round that is trained here
     on; `earlier`, the file of the bank that the chain continues, if it does. Raises ConfigError
-    if no network is trained yet.
+    if no network is trained yet, or if the study's tickets do not rewind to theta_0.
     """
 
     def files(wildcards: Wildcards) -> dict[str, str | list[str]]:
         study, seed = wildcards["study"], int(wildcards["seed"])
+        packing.check_all(plan, [study])
         places = _places(plan, study, seed)
         done = _trained(places)
         if not done:
@@ -51,15 +53,27 @@ def of_next_ticket(plan: Plan) -> Callable[[Wildcards], str | list[str]]:
     return files
 
 
-def under_way(plan: Plan) -> list[tuple[str, int]]:
-    """Return study and seed of the chains that have trained networks and rewind to theta_0."""
-    return [
-        (study, seed)
-        for study in plan.trained
-        if study not in plan.late + plan.inheriting
-        for seed in plan.config["studies"][study]["seeds"]
-        if _trained(_places(plan, study, seed))
-    ]
+def under_way(plan: Plan, folder: str, shown: str) -> Callable[[Wildcards], list[str]]:
+    """Return the input function of `bank_so_far`: files in `folder` of chains that have begun.
+
+    `shown` is the folder as messages name it. Raises ConfigError if no network is trained yet, or,
+    by name, if tickets of a study do not rewind to theta_0.
+    """
+
+    def files(_wildcards: Wildcards) -> list[str]:
+        own = [name for name in plan.trained if name not in plan.late + plan.inheriting]
+        found = [
+            f"{study}/seed{seed}.h5"
+            for study in own
+            for seed in plan.config["studies"][study]["seeds"]
+            if _trained(_places(plan, study, seed))
+        ]
+        packing.check_all(plan, plan.trained, [f"{shown}/{file}" for file in found])
+        if not found:
+            raise ConfigError("nothing to pack: no chain has a trained network yet")
+        return [f"{folder}/{file}" for file in found]
+
+    return files
 
 
 def _held(plan: Plan, study: str, seed: int) -> str:
