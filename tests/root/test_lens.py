@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import safetensors.torch
 import torch
+from scipy import stats
 from torch import nn
 from torch.nn.utils import prune
 
@@ -159,7 +160,7 @@ def test_a_folder_is_normalised_by_its_own_moments_unless_told(tmp_path, make_ti
 @pytest.mark.parametrize("density", [0.1, 0.6])
 @pytest.mark.parametrize("has_spike", [True, False])
 def test_the_fast_way_of_large_layers_has_the_verdicts_of_the_slow_one(
-    make_ticket, rows, columns, density, has_spike
+    monkeypatch, make_ticket, rows, columns, density, has_spike
 ):
     mask = RNG.random((rows, columns)) < density
     weight = RNG.standard_normal((rows, columns))
@@ -167,6 +168,7 @@ def test_the_fast_way_of_large_layers_has_the_verdicts_of_the_slow_one(
         weight += 1.0
     layer = Layer("hidden1", "linear", np.where(mask, weight, 0).astype(np.float32), None, mask)
     ticket = replace(make_ticket(), layers=(layer,))
+    monkeypatch.setattr(large_spectra, "_draw", _draw_of_small_layers)
     ((slow,), densities), ((fast,), others) = (
         spectra.spectra_rows(ticket), large_spectra.large_spectra_rows(ticket, 1),
     )  # fmt: skip
@@ -190,9 +192,25 @@ def test_large_layers_take_the_fast_way(monkeypatch):
     layers = [Layer("up", "linear", weight, None, mask)]
     slow = lens.look(layers)["spectra"]
     monkeypatch.setattr(large_spectra, "is_large", lambda layer: True)
+    monkeypatch.setattr(large_spectra, "_draw", _draw_of_small_layers)
     fast = lens.look(layers)["spectra"]
     assert list(slow.columns) == list(fast.columns)
     assert np.allclose(slow["edge_null"], fast["edge_null"], rtol=1e-5)
+
+
+def _draw_of_small_layers(rng: np.random.Generator, mask: np.ndarray) -> np.ndarray:
+    """The very numbers of `tables.spectra`, so that the two ways can be compared."""
+    return np.where(mask, rng.standard_normal(mask.shape), 0).astype(np.float32)
+
+
+@pytest.mark.parametrize("density", [1.0, 0.3])
+def test_draws_of_large_layers_are_normal_on_the_mask_and_zero_off_it(density):
+    mask = np.random.default_rng(1).random((300, 200)) < density
+    draw = large_spectra._draw(np.random.default_rng(2), mask)
+    assert draw.dtype == np.float32 and not draw[~mask].any() and draw[mask].all()
+    assert stats.kstest(draw[mask], "norm").pvalue > 0.01
+    following = large_spectra._draw(np.random.default_rng(3), mask)
+    assert abs(np.corrcoef(draw[mask], following[mask])[0, 1]) < 4 / np.sqrt(mask.sum())
 
 
 # --- the command -----------------------------------------------------------------------------

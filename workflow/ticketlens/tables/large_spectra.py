@@ -1,9 +1,10 @@
-"""The rows of `tables.spectra` for large layers: the same nulls, their edges by Lanczos' method.
+"""The rows of `tables.spectra` for large layers: the same null, its edge by Lanczos' method.
 
 A full eigendecomposition of every draw of the null takes half a minute for eight layers of 1024
 neurons, and 20 minutes at 4096 × 4096. The edge needs the largest eigenvalue of each draw alone:
-some 40 products with a vector, in single precision (relative error below 1e-5). The draws are those
-of `tables.spectra`, so verdicts (outliers, edges) agree. Densities come from the layer's own
+some 40 products with a vector, in single precision (relative error below 1e-5). Draws follow the
+law of `tables.spectra`; only kept weights are drawn, in single precision, so their numbers are
+others. On the same draws verdicts (outliers, edges) agree. Densities come from the layer's own
 spectrum and from one draw, and are left out above `MAX_FULL`.
 """
 
@@ -50,8 +51,7 @@ def large_spectra_rows(checkpoint: Checkpoint, number: int) -> tuple[list[Row], 
     largest: list[float] = []
     density: Floats | None = None
     for draw in range(NULL_DRAWS):
-        null = rng.standard_normal(mask.shape)
-        null *= mask
+        null = _draw(rng, mask)
         if min(mask.shape) <= MAX_GRAM:
             gram, scale = _small_gram(null)
             largest.append(_edge(len(gram), partial(blas.ssymv, 1.0, gram)) / scale)
@@ -61,7 +61,6 @@ def large_spectra_rows(checkpoint: Checkpoint, number: int) -> tuple[list[Row], 
             largest.append(_edge_of_draw(null))
             if draw == 0 and min(mask.shape) <= MAX_FULL:
                 density = _spectrum(null)
-        del null
     edge, mp_edge = max(largest), random_matrix.marchenko_pastur_edges(ratio)[1]
     cycles, expected = _four_cycles(mask)
     is_whole = len(values) == len(weight)
@@ -108,8 +107,18 @@ def _own_spectrum(weight: Singles) -> tuple[Floats, float]:
     return _all_values(gram, len(weight)), participation
 
 
-def _spectrum(weight: Floats) -> Floats:
+def _draw(rng: np.random.Generator, mask: npt.NDArray[np.bool_]) -> Singles:
+    """Return standard normal weights on the mask, 0 off it."""
+    if mask.all():
+        return rng.standard_normal(mask.shape, np.float32)
+    null = np.zeros(mask.shape, np.float32)
+    np.place(null, mask, rng.standard_normal(np.count_nonzero(mask), np.float32))
+    return null
+
+
+def _spectrum(null: Singles) -> Floats:
     """Return all eigenvalues of W Wᵀ: of the smaller Gram matrix, and zeros."""
+    weight = null.astype(np.float64)
     weight /= np.sqrt(weight.shape[1] * np.mean(weight**2))
     return _all_values(_gram(weight), len(weight))
 
@@ -143,13 +152,12 @@ def _lanczos(rows: int, product: Callable[[Floats], Floats], count: int) -> tupl
     return values[order], vectors[:, order]
 
 
-def _small_gram(weight: Floats) -> tuple[Singles, float]:
+def _small_gram(null: Singles) -> tuple[Singles, float]:
     """Return the upper triangle of the smaller Gram matrix, unscaled, and what to divide it by."""
-    flat = weight.ravel()
-    small = weight.astype(np.float32)
     # Columns of BLAS are rows here.
-    gram = blas.ssyrk(1.0, small.T, trans=len(weight) <= weight.shape[1])
-    return gram, float(flat @ flat) / len(weight)
+    gram = blas.ssyrk(1.0, null.T, trans=len(null) <= null.shape[1])
+    squares = float(np.trace(gram, dtype=np.float64))
+    return gram, squares / len(null)
 
 
 def _edge(size: int, product: Callable[[Singles], Singles]) -> float:
@@ -181,13 +189,12 @@ def _edge(size: int, product: Callable[[Singles], Singles]) -> float:
     raise ArithmeticError(f"Lanczos' method has not converged in {EDGE_STEPS} steps")
 
 
-def _edge_of_draw(null: Floats) -> float:
+def _edge_of_draw(null: Singles) -> float:
     """Return the largest eigenvalue of W Wᵀ of a draw too large for its Gram matrix."""
-    scale = null.shape[1] * np.mean(np.square(null))
+    scale = null.shape[1] * np.mean(np.square(null), dtype=np.float64)
     if np.count_nonzero(null) > DENSE_ABOVE * null.size:
-        small = null.astype(np.float32)
-        return cast(float, _edge(len(small), lambda v: small @ (small.T @ v)) / scale)
-    sparse = csr_array(null, dtype=np.float32)
+        return cast(float, _edge(len(null), lambda v: null @ (null.T @ v)) / scale)
+    sparse = csr_array(null)
     across = sparse.T.tocsr()
     return cast(float, _edge(len(null), lambda v: sparse @ (across @ v)) / scale)
 
