@@ -16,6 +16,7 @@ from ticketlens.checkpoint import Layer
 from ticketlens.measure import propagation, redraws, sign_null
 from ticketlens.measure.conv import signal as conv_signal
 from ticketlens.measure.layers import of_module
+from ticketlens.networks import build
 from ticketlens.spec import DatasetSpec, NetworkSpec, Spec
 
 ABOVE_NAIVE = tuple(ladder.RUNGS)[1:]
@@ -390,6 +391,38 @@ def test_geometry_of_convolutions_is_asked_for():
             ladder.predict("degree", layers, x, network=network)
     with pytest.raises(ValueError, match="unknown key 'strides'"):
         ladder.predict("degree", layers, x, network={"strides": 1, "padding": "zeros"})
+
+
+@pytest.mark.parametrize("network", [None, {"stride": [1, 1]}])
+def test_a_module_says_its_own_activation_too(network):
+    nn = torch.nn
+    torch.manual_seed(3)
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 5, 3, padding=1), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 2),
+    )  # fmt: skip
+    x = images(39, 3, 3, 6, 6)
+    with torch.no_grad():
+        h = model[:3](torch.from_numpy(x).float())
+    found = ladder.measured_q(model, x, network=network)[:, 1].mean()
+    assert found == pytest.approx(float((h**2).mean()), rel=1e-5)
+    of_tanh = ladder.measured_q(model, x, activation="tanh")[:, 1].mean()
+    assert abs(of_tanh - found) > 0.01 * found
+    model[1] = nn.GELU()
+    with pytest.raises(ValueError, match="activation GELU is not in the registry"):
+        ladder.predict("naive", model, x, network=network)
+    model[1] = nn.Tanh()
+    with pytest.raises(ValueError, match="activations are several: tanh, relu"):
+        ladder.predict("naive", model, x, network=network)
+
+
+def test_a_network_of_ours_says_its_own_activation(make_ticket):
+    x, own = images(40, 3, 3, 6, 6), make_ticket(0.5)
+    for name in ("erf", "hard_tanh", "relu", "linear"):
+        spec = own.spec.replace(network=dataclasses.replace(own.spec.network, activation=name))
+        ticket = dataclasses.replace(own, spec=spec)
+        found = ladder.predict("naive", build(ticket), x)
+        assert np.array_equal(found, ladder.predict("naive", ticket, x))
 
 
 def test_geometry_comes_with_a_module_and_with_a_checkpoint(make_ticket):

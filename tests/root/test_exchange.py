@@ -310,6 +310,18 @@ def test_modules_under_torch_prune_load_it_strictly(tmp_path, make_ticket, name)
         assert torch.equal(model(images), build(ticket)(images))
 
 
+@pytest.mark.parametrize("place", ["t.pt", "t.safetensors", "level_1/main"])
+def test_plain_layers_keep_the_names_that_they_have_in_their_model(tmp_path, make_ticket, place):
+    names = ["encoder.first", "encoder.second", "head"]
+    plain = [replace(x, name=n) for x, n in zip(make_ticket(0.5).layers, names, strict=True)]
+    exchange.write(exchange.Layers(tuple(plain), "trained", "model.pt"), tmp_path / place)
+    again = exchange.read(tmp_path / place)
+    assert [layer.name for layer in again] == names
+    for one, other in zip(plain, again, strict=True):
+        assert one.weight.tobytes() == other.weight.tobytes()
+        assert np.array_equal(one.mask, other.mask) and np.array_equal(one.bias, other.bias)
+
+
 def test_names_of_your_own_modules_are_used(tmp_path, make_ticket):
     exchange.write(make_ticket(0.5), tmp_path / "t.pt", names=["a", "b", "c"])
     assert set(torch.load(tmp_path / "t.pt")) == {

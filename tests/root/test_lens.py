@@ -95,6 +95,21 @@ def test_geometry_that_no_family_has_is_refused_by_layer(layer, message):
         lens.look(model, IMAGES)
 
 
+def test_what_is_no_chain_has_its_weights_measured_where_that_is_enough():
+    """A module and a file that no family has: the note says what is missing, and by which layer."""
+    model = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1, groups=3), nn.ReLU(),
+                          nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3))  # fmt: skip
+    tables = lens.look(model, IMAGES, strict=False)
+    assert set(tables) == WEIGHTS
+    assert (
+        tables["spectra"]
+        .attrs["notes"][0]
+        .startswith("not measured: q, chi, Jacobians and gradients: convolution 1 is grouped")
+    )
+    with pytest.raises(ValueError, match="images have shape"):  # no matter of the network
+        lens.look(nn.Sequential(nn.Linear(5, 4), nn.Linear(4, 2)), IMAGES, strict=False)
+
+
 def test_layers_that_are_no_chain_are_looked_at_one_by_one(tmp_path):
     """A transformer block: no chain, biases missing, norms between, bfloat16."""
     torch.manual_seed(1)

@@ -11,6 +11,7 @@ from typing import Any
 
 from ticketlens import __version__
 
+OPTIONS = "on the command line network= is --activation, --stride 1,2,2 and --padding zeros"
 DESCRIPTION = "The lottery ticket hypothesis through random matrix theory, for one file at a time."
 
 
@@ -22,7 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         from ticketlens.files.tensors import in_one_line
 
-        print(f"ticketlens: {in_one_line(str(error))}", file=sys.stderr)
+        options = f"; {OPTIONS}" if "network=" in str(error) else ""
+        print(f"ticketlens: {in_one_line(str(error))}{options}", file=sys.stderr)
         return 1
     return 0
 
@@ -67,6 +69,7 @@ def _look(parsed: argparse.Namespace) -> None:
         network=_network(parsed),
         masks=parsed.masks,
         state=parsed.state,
+        strict=False,
     )
     notes = next(iter(tables.values())).attrs["notes"]
     for key, table in tables.items():

@@ -200,8 +200,9 @@ def write(
 
     `form` is "safetensors" or "torch", state dicts with `weight_orig`, `weight_mask` and `bias`
     that modules under torch.nn.utils.prune load with strict=True, or "open_lth", a level's folder.
-    None takes it from the suffix. `names` are the modules' names in your model; the default is
-    `layers.0`, `layers.1`, … as in `networks.build`.
+    None takes it from the suffix. `names` are the modules' names in your model. The default is
+    `layers.0`, `layers.1`, … for a checkpoint, as in `networks.build`, and for `Layers` the names
+    that they have. In a level they are those of open_lth's fully connected models.
     Raises ValueError for an unknown form, names of another number, and what is not a ticket.
 
     >>> exchange.write(ticket, "example.safetensors")
@@ -216,11 +217,16 @@ def write(
         check(ticket, path)
         if ticket.kind == "mask":
             raise ValueError(f"{path}: a file of masks has no weights to write")
-    default = [f"layers.{number}" for number in range(len(ticket.layers))]
-    chosen = list(default if names is None else names)
+    chosen = list(_default_names(ticket) if names is None else names)
     if len(set(chosen)) != len(ticket.layers):
         raise ValueError(f"{len(set(chosen))} different names for {len(ticket.layers)} layers")
     FORMS[form](ticket, path, chosen if names is not None or form != "open_lth" else None)
+
+
+def _default_names(ticket: Checkpoint | Layers) -> list[str]:
+    if isinstance(ticket, Layers):
+        return [layer.name for layer in ticket.layers]
+    return [f"layers.{number}" for number in range(len(ticket.layers))]
 
 
 # --- what this library wrote ---------------------------------------------------------------------
@@ -284,7 +290,12 @@ def _restored(opened: OpenLayers, layers: tuple[Layer, ...]) -> Checkpoint | Lay
         if len(ordered) != len(layers):
             raise ForeignFileError(f"{opened.source}: damaged: layers are missing in its entry")
         if "spec" not in found:
-            return Layers(tuple(ordered), str(found["state"]), opened.source, tuple(opened.remarks))
+            names = found.get("names", found["order"])
+            named = (
+                dataclasses.replace(layer, name=str(name))
+                for layer, name in zip(ordered, names, strict=True)
+            )
+            return Layers(tuple(named), str(found["state"]), opened.source, tuple(opened.remarks))
         checkpoint = Checkpoint(
             str(found["kind"]), str(found["study"]), int(found["seed"]), int(found["round"]),
             str(found["arm"]), Spec.from_json(str(found["spec"])),

@@ -110,7 +110,8 @@ def predict(
     `layers` are those of a ticket or a trained network, `inputs` the images: (samples, features) or
     (samples, channels, height, width). `network` gives the activation, unless `activation`
     names one (default: tanh), and padding and stride of convolutions, which no layer holds: a
-    checkpoint or a torch module in place of the layers says its own. `redraws`
+    checkpoint or a torch module in place of the layers says its own, a module its activation too,
+    where a submodule is one. `redraws`
     (default: 50, convolutions 20) and `seed` concern the Monte Carlo rungs, whose random streams
     depend on (seed, rung, layer) alone: tickets are compared on the same random numbers.
     Weights off the mask that are not zero are refused, or dropped with `apply_mask`; a torch module

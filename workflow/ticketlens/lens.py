@@ -34,12 +34,14 @@ from ticketlens.measure.module_geometry import geometry, is_module
 from ticketlens.spec import NetworkSpec
 from ticketlens.tables import look as look_tables
 from ticketlens.tables.look import Tables
+from ticketlens.tickets.foreign import NotAChainError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MAX_IMAGES = 200
 MAX_NAMES = 6  # of layers in a remark
+NOT_MEASURED = "not measured: q, chi, Jacobians and gradients"
 _OF_A_LAYER = re.compile(r"layer (?P<name>\S+): (?P<count>\d+(?= ))?(?P<what>.+)")
 Source = Any
 """A checkpoint, layers, a torch module, or a path of a file or folder that `exchange` reads."""
@@ -56,6 +58,7 @@ def look(
     masks: str | os.PathLike[str] | None = None,
     state: str | None = None,
     apply_mask: bool = False,
+    strict: bool = True,
 ) -> dict[str, pd.DataFrame]:
     """Measure one pruned network; return its tables by the names they have in results/tables.
 
@@ -71,6 +74,8 @@ def look(
     activation and what else lies between its layers. `masks` and `state` as in `exchange.read`.
     What was assumed stands in the `attrs["notes"]` of every table. Raises ValueError, naming the
     layer, where a measurement that was asked for is not possible, or weights are off the mask.
+    With `strict=False` layers that are no chain (norms, groups, skips) have the tables of weights
+    all the same, and the first note says why there are no others.
 
     >>> tables = lens.look(layers)
     >>> sorted(tables)[:2]
@@ -80,7 +85,7 @@ def look(
 
     found, notes = measure(
         layers_or_model, images, mean, std, labels=labels, network=network, masks=masks,
-        state=state, apply_mask=apply_mask,
+        state=state, apply_mask=apply_mask, strict=strict,
     )  # fmt: skip
     frames = {name: pd.DataFrame(rows) for name, rows in found.items() if rows}
     for frame in frames.values():
@@ -99,6 +104,7 @@ def measure(
     masks: str | os.PathLike[str] | None = None,
     state: str | None = None,
     apply_mask: bool = False,
+    strict: bool = True,
 ) -> tuple[Tables, list[str]]:
     """Return what `look` does as rows, and the notes; without pandas. Raises as `look`.
 
@@ -106,7 +112,16 @@ def measure(
     >>> sorted(rows)[:2]
     ['degrees', 'spectra']
     """
-    notes: list[str] = []
+    if not strict:
+        try:
+            return measure(
+                source, images, mean, std, labels=labels, network=network, masks=masks,
+                state=state, apply_mask=apply_mask,
+            )  # fmt: skip
+        except NotAChainError as error:
+            found, notes = measure(source, masks=masks, state=state, apply_mask=apply_mask)
+            return found, [f"{NOT_MEASURED}: {error}", *notes]
+    notes = []
     images = _as_arrays(images)
     opened = _opened(source, masks, state)
     if isinstance(opened, Checkpoint) and network is not None:
@@ -114,7 +129,7 @@ def measure(
     is_run = is_module(source) and images is not None
     said = {**geometry(source), "activation": "tanh"} if is_run and not network else network
     chain = _chain(opened, images, said, notes)
-    found: Tables = {}
+    found = {}
     if chain is None:
         for number, layer in enumerate(_streamed(opened), start=1):
             held = layer if layer.weight is None else plain((layer,), apply_mask)[0]

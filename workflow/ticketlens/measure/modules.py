@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ticketlens.checkpoint import Checkpoint
-from ticketlens.measure.module_geometry import geometry
+from ticketlens.measure.module_geometry import NAMES, geometry
+from ticketlens.tickets.foreign import NotAChainError
 
 PROBES = 8
 TOLERANCE = 1e-3
 TOLERANCE_OF_HALVES = 5e-2
-NAMES = {"Tanh": "tanh", "ReLU": "relu", "Hardtanh": "hard_tanh", "Identity": "linear"}
 
 
 def activations_of(module: Any) -> tuple[str, ...]:
@@ -48,8 +48,8 @@ def chain_of(
     """Return the chain of a module's layers that computes what the module computes on `images`.
 
     `make` turns a network into that chain; `said` is what the user says of it. Of the activations
-    that are possible the one is taken whose logits are nearest to the module's. Raises ValueError
-    if none is near: something else lies between the layers.
+    that are possible the one is taken whose logits are nearest to the module's. Raises
+    NotAChainError if none is near: something else lies between the layers.
     """
     network = {**geometry(module), **said}
     names = (said["activation"],) if "activation" in said else activations_of(module)
@@ -65,7 +65,7 @@ def chain_of(
     best = int(np.argmin(errors))
     is_half = any(str(one.dtype) in ("torch.float16", "torch.bfloat16") for one in _floats(module))
     if not errors[best] <= (TOLERANCE_OF_HALVES if is_half else TOLERANCE):
-        raise ValueError(
+        raise NotAChainError(
             f"{type(module).__name__} is not a chain of its layers: with activation "
             f"{names[best]} its outputs would be others, by {errors[best]:.2g} of their size. A "
             "norm, pooling, skip or another activation lies between; without images weights and "

@@ -19,8 +19,8 @@ import numpy as np
 
 from ticketlens.architecture import READOUT, is_residual
 from ticketlens.checkpoint import Checkpoint, Layer
+from ticketlens.measure import module_geometry
 from ticketlens.measure.layers import plain
-from ticketlens.measure.module_geometry import geometry, is_module
 from ticketlens.spec import NetworkSpec
 from ticketlens.theory.activations import get
 
@@ -107,15 +107,15 @@ def hidden_stack(
     `inputs` is (samples, features) or (samples, channels, height, width), flattened channel-first
     for linear layers. `network`, a spec or what of it matters, gives the activation unless
     `activation` is given (default: tanh), and padding and stride of convolutions, which are in no
-    layer: a checkpoint or a torch module in place of the layers says its own, else they have to be
-    said. `residual` says that the caller uses skips: the formulas of a chain would be silently
-    wrong there. Weights off the mask that are not zero are refused, or dropped with `apply_mask`
-    (see `measure.layers`).
+    layer: a checkpoint or a torch module in place of the layers says its own (a module its
+    activation too, where a submodule is one), else they have to be said. `residual` says that the
+    caller uses skips: the formulas of a chain would be silently wrong there. Weights off the mask
+    that are not zero are refused, or dropped with `apply_mask` (see `measure.layers`).
     Raises ValueError, saying what is wrong and what is allowed, for layers without weights, shapes
     that do not fit, an unknown activation or padding, convolutions of which stride or padding is
     not said, inputs that are not finite, and a residual network unless `residual`.
     """
-    given = network if network is not None else _own_network(layers)
+    given = _own_network(layers, activation, network)
     layers = layers.layers if isinstance(layers, Checkpoint) else layers
     network = given if isinstance(given, NetworkSpec) else _from_mapping(given)
     if is_residual(network) and not residual:
@@ -155,11 +155,24 @@ def hidden_stack(
     return HiddenStack(hidden, maps, network, activation)
 
 
-def _own_network(layers: Sequence[Layer] | Checkpoint) -> Network:
-    """Return what a checkpoint or a torch module says of its network; layers alone say nothing."""
-    if isinstance(layers, Checkpoint):
+def _own_network(
+    layers: Sequence[Layer] | Checkpoint, activation: str | None, said: Network | None
+) -> Network:
+    """Return what is said of the network, else what a checkpoint or a torch module says of its own.
+
+    Layers alone say nothing. A module is asked for what is left out.
+    """
+    if isinstance(said, NetworkSpec):
+        return said
+    if isinstance(layers, Checkpoint) and said is None:
         return layers.spec.network
-    return geometry(layers) if is_module(layers) else {}
+    found = dict(said or {})
+    if module_geometry.is_module(layers):
+        found = module_geometry.geometry(layers) | found
+        if activation is None and "activation" not in found:
+            own = module_geometry.activation(layers)
+            found |= {} if own is None else {"activation": own}
+    return found
 
 
 def _from_mapping(said: Mapping[str, Any]) -> NetworkSpec:

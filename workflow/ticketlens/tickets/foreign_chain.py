@@ -15,7 +15,7 @@ import numpy as np
 from ticketlens.architecture import layer_shapes
 from ticketlens.checkpoint import Checkpoint, Layer
 from ticketlens.spec import DatasetSpec, InitSpec, NetworkSpec, Spec
-from ticketlens.tickets.foreign import NORMS, STATES, Layers
+from ticketlens.tickets.foreign import NORMS, STATES, Layers, NotAChainError
 
 
 def to_checkpoint(
@@ -27,7 +27,8 @@ def to_checkpoint(
 
     Sizes that a mapping leaves out follow from the layers; the stride and padding of convolutions
     are in no file and have to be said. `image_shape` is (height, width, channels). Raises
-    ValueError, naming the layer, for layers that are not the network's.
+    NotAChainError, a ValueError that names the layer, for layers that are not the network's, and
+    ValueError for what `network` leaves out or does not have.
 
     >>> exchange.to_checkpoint(ticket.layers, {"activation": "tanh"}).kind
     'trained'
@@ -35,13 +36,15 @@ def to_checkpoint(
     source = layers if isinstance(layers, Layers) else Layers(tuple(layers))
     for name, what in source.skipped.items():
         if what in NORMS:
-            raise ValueError(
+            raise NotAChainError(
                 f"layer {name} is a {what}, which no family of ticketlens has between its layers; "
-                "without network= weights, degrees and spectra are measured all the same"
+                "without images and network= weights, degrees and spectra are measured"
             )
     for layer in source:
         if layer.weight is None:
-            raise ValueError(f"layer {layer.name} has a mask and no weights; read weights, masks=")
+            raise NotAChainError(
+                f"layer {layer.name} has a mask and no weights; read weights, masks="
+            )
     spec = _network(source, network)
     shape = image_shape or _image_shape(source[0])
     mask_shape = source[-1].mask.shape
@@ -56,7 +59,7 @@ def to_checkpoint(
     named = []
     for number, (layer, other) in enumerate(zip(source, wanted, strict=True)):
         if (layer.kind, layer.mask.shape) != (other.kind, other.shape):
-            raise ValueError(
+            raise NotAChainError(
                 f"layer {layer.name} has shape {layer.mask.shape}, a {spec.family} network has "
                 f"{other.shape} there: grouped convolutions, skips and other wiring are not a chain"
                 + _hint_of_order(source, number)
@@ -95,11 +98,11 @@ def _network(layers: Layers, network: NetworkSpec | Mapping[str, Any]) -> Networ
         return network
     hidden = layers[:-1]
     if not hidden or layers[-1].kind != "linear":
-        raise ValueError("a network has hidden layers, and a linear readout as its last layer")
+        raise NotAChainError("a network has hidden layers, and a linear readout as its last layer")
     is_conv = hidden[0].kind == "conv"
     for layer in hidden:
         if layer.kind != hidden[0].kind:
-            raise ValueError(
+            raise NotAChainError(
                 f"layer {layer.name} is {layer.kind}, layer {hidden[0].name} is {hidden[0].kind}; "
                 "allowed: hidden layers of one kind, then the readout"
             )
@@ -116,7 +119,7 @@ def _network(layers: Layers, network: NetworkSpec | Mapping[str, Any]) -> Networ
             )
         for layer in hidden:
             if layer.mask.shape[2] != layer.mask.shape[3]:
-                raise ValueError(f"layer {layer.name} has a kernel that is not square")
+                raise NotAChainError(f"layer {layer.name} has a kernel that is not square")
         found["kernel"] = [layer.mask.shape[2] for layer in hidden]
     said = {key: value for key, value in network.items() if key not in ("hidden_layers", "width")}
     unknown = sorted(set(network) - {item.name for item in dataclasses.fields(NetworkSpec)})
