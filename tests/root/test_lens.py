@@ -125,7 +125,10 @@ def test_layers_that_are_no_chain_are_looked_at_one_by_one(tmp_path):
     assert set(tables) == WEIGHTS
     assert list(tables["weight_statistics"]["layer"]) == [1, 2, 3]
     assert not tables["weight_statistics"].duplicated(["study", "layer"]).any()
-    assert any("norm" in note for note in tables["degrees"].attrs["notes"])
+    notes = tables["degrees"].attrs["notes"]
+    assert any("norm" in note for note in notes)
+    places = "layers.0.mlp.down, layers.0.mlp.gate, layers.0.mlp.up"
+    assert f"layers {places}: no mask in the file, so its exact zeros are the masks" in notes
     with pytest.raises(ValueError, match=r"normalisation or scale"):
         lens.look(tmp_path / "block.safetensors", RNG.standard_normal((4, 8)), network={})
 

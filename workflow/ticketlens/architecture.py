@@ -26,6 +26,10 @@ READOUT = "readout"
 MAX_HIDDEN_LAYERS = 98
 
 
+class NotAChainError(ValueError):
+    """Layers are no chain that a family has: weights are measured, what needs the chain is not."""
+
+
 @dataclass(frozen=True)
 class LayerShape:
     """One layer: `shape` is (out, in) or (out, in, k, k); kind is "linear" or "conv"."""

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ticketlens import exchange
-from ticketlens.architecture import READOUT
+from ticketlens.architecture import READOUT, NotAChainError
 from ticketlens.checkpoint import Checkpoint, CheckpointError, Layer
 from ticketlens.exchange import Layers, OpenLayers
 from ticketlens.files.dataset import channel_moments, normalise
@@ -34,7 +34,6 @@ from ticketlens.measure.module_geometry import geometry, is_module
 from ticketlens.spec import NetworkSpec
 from ticketlens.tables import look as look_tables
 from ticketlens.tables.look import Tables
-from ticketlens.tickets.foreign import NotAChainError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -247,7 +246,7 @@ def _grouped(remarks: Sequence[str]) -> list[str]:
     found: dict[str, list[tuple[str, int]]] = {}
     for remark in remarks:
         own = _OF_A_LAYER.fullmatch(remark)
-        key = f"{own['count'] and '#'}{own['what']}" if own else remark
+        key = f"{'#' if own['count'] else ''}{own['what']}" if own else remark
         found.setdefault(key, []).append((own["name"], int(own["count"] or 0)) if own else ("", 0))
     lines = []
     for key, layers in found.items():

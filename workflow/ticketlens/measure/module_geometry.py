@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ticketlens.tickets.foreign import NotAChainError
+from ticketlens.architecture import NotAChainError
 
 NAMES = {"Tanh": "tanh", "ReLU": "relu", "Hardtanh": "hard_tanh", "Identity": "linear"}
 """Activations by the classes of torch.nn."""

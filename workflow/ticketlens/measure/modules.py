@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ticketlens.architecture import NotAChainError
 from ticketlens.checkpoint import Checkpoint
 from ticketlens.measure.module_geometry import NAMES, geometry
-from ticketlens.tickets.foreign import NotAChainError
 
 PROBES = 8
 TOLERANCE = 1e-3

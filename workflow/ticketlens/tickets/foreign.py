@@ -51,10 +51,6 @@ _WRAPPERS = re.compile(
 )
 
 
-class NotAChainError(ValueError):
-    """Layers are no chain that a family has: weights are measured, what needs the chain is not."""
-
-
 @dataclass(frozen=True, repr=False)
 class Layers(Sequence[Layer]):
     """The layers of a foreign file in its order, and what was remarked while reading them.

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from ticketlens.architecture import layer_shapes
+from ticketlens.architecture import NotAChainError, layer_shapes
 from ticketlens.checkpoint import Checkpoint, Layer
 from ticketlens.spec import DatasetSpec, InitSpec, NetworkSpec, Spec
-from ticketlens.tickets.foreign import NORMS, STATES, Layers, NotAChainError
+from ticketlens.tickets.foreign import NORMS, STATES, Layers
 
 
 def to_checkpoint(
@@ -83,8 +83,14 @@ def _hint_of_order(layers: Layers, number: int) -> str:
 
     In `Dense(3)(Dense(9)(x))` the outer one is constructed first.
     """
-    inputs = layers[number].mask.shape[1]
-    before = [own.name for own in layers if len(own.mask) == inputs and own is not layers[number]]
+    here, inputs = layers[number], layers[number].mask.shape[1]
+    before = [
+        own.name
+        for own in layers
+        if len(own.mask) == inputs
+        and own is not here
+        and (own.kind, here.kind) != ("linear", "conv")
+    ]
     if not before or (number and layers[number - 1].name in before):
         return ""
     return (
