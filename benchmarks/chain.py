@@ -3,7 +3,8 @@ takes on this machine by `snakemake cost`.
 
 Steps and evaluations of a few levels take turns with those of the older build, in processes of
 their own; the chain is their sum over the levels, evaluations of every epoch and the final ones in
-float32 included. Masks are those of pruning by the magnitude of theta_0.
+float32 included, which bfloat16 leaves to the dense network and float32 runs to their own layers.
+Masks are those of pruning by the magnitude of theta_0.
 """
 
 from __future__ import annotations
@@ -122,20 +123,22 @@ def measure_chain(name: str, quick: bool) -> tuple[dict[str, dict[str, float]], 
 
 
 def _chain(times: Times, measured: Mapping[int, str]) -> np.ndarray:
-    """Relative seconds (groups,) of a chain's trainings; the old build's are the final evaluations.
+    """Relative seconds (groups,) of a chain's trainings.
 
     `measured` has what was timed by round, 0 for all that trains dense: a sparse step and
-    evaluation take a time that is linear in the density, between the rounds that were timed. Both
-    builds end with the same float32 evaluation of the dense network.
+    evaluation take a time that is linear in the density, between the rounds that were timed. A
+    training in bfloat16 ends with a float32 evaluation by the dense layers of the older build, one
+    in float32 with an evaluation by its own layers.
     """
     final = FINAL * np.array(times["old: image"])
     seconds = {
         number: STEPS * np.array(times[f"{name}: step"])
         + EVALUATED * np.array(times[f"{name}: image"])
+        + (FINAL * np.array(times[f"{name}: image"]) if name.startswith("float32") else final)
         for number, name in measured.items()
     }
     dense, *sparse = sorted(measured)
-    total = (ROUNDS + 1) * final
+    total = np.zeros_like(final)
     for number in range(ROUNDS + 1):
         if not sparse or number < sparse[0]:
             total = total + seconds[dense]
