@@ -249,8 +249,6 @@ def test_a_file_that_breaks_an_invariant_is_not_written(written, tmp_path):
         ({"layers": (replace(layer, mask=layer.mask.astype(int)),)}, "mask .* of int64"),
         ({"layers": (replace(layer, weight=None),)}, "weight or bias is missing"),
         ({"layers": (replace(layer, kind="conv"),)}, "kind 'conv' with shape"),
-        ({"layers": (replace(layer, kind="spline"),)}, "kind 'spline'"),
-        ({"kind": "model"}, "kind is 'model'"),
         ({"kind": "mask"}, "a mask file holds no weights"),
         ({"seed": -1}, "seed -1, round 2; both must be >= 0"),
         ({"best_validation": trained.best_validation[:1]}, "another number of layers"),
@@ -264,3 +262,12 @@ def test_a_file_that_breaks_an_invariant_is_not_written(written, tmp_path):
         with pytest.raises(CheckpointError, match=f"broken.h5.*{message}"):
             write(path, replace(trained, **change))
         assert not path.exists()
+
+
+@pytest.mark.parametrize("kind", ["linaer", "Conv", ""])
+def test_a_misspelt_kind_is_refused_where_a_layer_or_a_checkpoint_is_built(written, kind):
+    trained, _ = written
+    with pytest.raises(CheckpointError, match=f"hidden1: kind is {kind!r}; allowed: linear, conv"):
+        replace(trained.layers[0], kind=kind)
+    with pytest.raises(CheckpointError, match=f"is {kind!r}; allowed: ticket, trained, mask"):
+        replace(trained, kind=kind)

@@ -280,6 +280,16 @@ def test_a_file_without_content_digest_is_read_and_still_checked(original, tmp_p
         read(path)
 
 
+@pytest.mark.parametrize("name", ["/", "/layers/00-hidden1"])
+def test_a_kind_that_there_is_not_is_refused_with_the_file_s_name(original, tmp_path, name):
+    def edit(file):
+        file[name].attrs["kind"] = "spline"
+
+    path = edited_copy(original, tmp_path / "spline.h5", edit)
+    with pytest.raises(CheckpointError, match=r"spline\.h5: .*kind is 'spline'"):
+        read(path)
+
+
 def test_another_kind_than_asked_for_is_refused(original):
     with pytest.raises(CheckpointError, match="kind is 'trained', expected 'ticket'"):
         read(original, kind="ticket")

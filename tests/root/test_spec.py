@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ticketlens.architecture import layer_shapes
+from ticketlens.architecture import LayerShape, layer_shapes
 from ticketlens.spec import (
     LATER,
     PARTS,
@@ -21,13 +21,17 @@ from ticketlens.spec import (
     Spec,
     TrainingSpec,
 )
+from ticketlens.study import config
 
 FLOATS = st.floats(0, 1e6, allow_nan=False)
 FIELDS = [(part, field) for part, kind in PARTS.items() for field in dataclasses.fields(kind)]
 
 
-def of_kind(default):
-    """Return a strategy for values of the type of a default."""
+def of_kind(field):
+    """Return a strategy for values of the type of a key's default."""
+    default = field.default
+    if words := field.metadata.get("words"):
+        return st.sampled_from(words)
     if isinstance(default, bool):
         return st.booleans()
     if isinstance(default, tuple):
@@ -36,7 +40,7 @@ def of_kind(default):
 
 
 PART_STRATEGIES = {
-    name: st.builds(part, **{f.name: of_kind(f.default) for f in dataclasses.fields(part)})
+    name: st.builds(part, **{f.name: of_kind(f) for f in dataclasses.fields(part)})
     for name, part in PARTS.items()
 }
 
@@ -140,6 +144,8 @@ def test_every_field_changes_the_digest(part, field):
         other = not default
     elif isinstance(default, tuple):
         other = (1, *default[1:])
+    elif "words" in field.metadata:
+        other = field.metadata["words"][-1]
     else:
         other = default + {str: "x", int: 1, float: 0.5}[type(default)]
     assert Spec.from_mapping({part: {field.name: other}}).sha256 != Spec().sha256
@@ -204,6 +210,8 @@ def test_an_image_shape_may_come_as_a_list():
         ({"training": {"learning_rate": float("nan")}}, "learning_rate is nan; .* finite float"),
         ({"training": {"epochs": float("inf")}}, "training.epochs is inf"),
         ({"training": {"device": None}}, "training.device is None; allowed: a str"),
+        ({"training": {"schedule": "consine"}}, "schedule is 'consine'; allowed: constant, cosine"),
+        ({"pruning": {"rewind": "weight"}}, "rewind is 'weight'; allowed: weights, schedule, none"),
         ({"dataset": {"shape": [32, 32]}}, "dataset.shape is \\[32, 32\\]"),
         ({"dataset": {"shape": [32, 32, "3"]}}, "dataset.shape is '3'"),
     ],
@@ -216,6 +224,33 @@ def test_a_bad_spec_is_refused_with_key_and_value(mapping, message):
 def test_a_part_built_directly_is_checked_as_well():
     with pytest.raises(ValueError, match=r"network.width is '256'"):
         NetworkSpec(width="256")
+
+
+@pytest.mark.parametrize(("part", "field"), FIELDS, ids=lambda x: getattr(x, "name", x))
+def test_words_are_those_of_the_config(part, field):
+    """What a config may say, a spec may say, and the other way round."""
+    if words := field.metadata.get("words"):
+        section = "networks" if part == "network" else part
+        found = json.loads(config.SCHEMA.read_text(encoding="utf-8"))
+        keys = found["$defs"].get(section) or found["properties"][section]["additionalProperties"]
+        assert set(keys["properties"][field.name]["enum"]) == set(words)
+
+
+def test_a_misspelt_word_is_refused_where_a_part_is_built():
+    for part, key, word, allowed in (
+        (NetworkSpec, "padding", "cicular", "circular, zeros"),
+        (TrainingSpec, "device", "gpu", "auto, cpu, cuda"),
+        (PruningSpec, "scope", "layers", "layer, global"),
+    ):
+        with pytest.raises(ValueError, match=f"{key} is {word!r}; allowed: {allowed}"):
+            part(**{key: word})
+
+
+def test_the_shape_of_a_layer_has_the_kind_that_it_says():
+    assert LayerShape("h", "conv", (4, 3, 3, 3)).fan_in == 27
+    for kind, shape in (("linaer", (4, 3)), ("conv", (4, 3)), ("linear", (4, 3, 3, 3))):
+        with pytest.raises(ValueError, match=f"layer h: kind is {kind!r} with shape .*allowed: "):
+            LayerShape("h", kind, shape)
 
 
 @pytest.mark.parametrize("text", ["[]", "3", "{", "null", ""])

@@ -254,5 +254,5 @@ def test_warm_up_and_cosine_meet_at_the_full_rate():
 
 
 def test_an_unknown_schedule_is_refused():
-    with pytest.raises(ValueError, match=r"training.schedule is 'step'; allowed: \['constant', "):
+    with pytest.raises(ValueError, match=r"training\.schedule is 'step'; allowed: constant"):
         rates(epochs=1, schedule="step")

@@ -88,6 +88,24 @@ def test_every_file_says_what_it_is(chains: Path, study: str, round_: int) -> No
             assert len(found.best_validation) == len(found.layers)
 
 
+@pytest.mark.parametrize(
+    ("table", "columns"),
+    [
+        ("qmap", {"images": 15}),
+        ("ladder", {"images": 15}),
+        ("isometry", {"isometry_images": 15}),  # there are 4 images for spectra
+        ("spectra", {}),
+    ],
+)
+def test_a_table_says_on_how_many_images_where_there_were_fewer_than_asked_for(
+    finished: Path, table: str, columns: dict[str, int]
+) -> None:
+    found = read_table(finished / f"results/tables/{table}.csv")
+    found = found[found["study"] == "fcnet-normal"]
+    said = {name: set(found[name]) for name in found.columns if name.endswith("images")}
+    assert said == {name: {number} for name, number in columns.items()}
+
+
 @pytest.mark.parametrize(("study", "round_"), PRUNED)
 def test_a_ticket_of_the_chain_is_the_mask_times_theta_0_bit_for_bit(
     chains: Path, study: str, round_: int

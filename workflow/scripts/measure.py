@@ -1,5 +1,6 @@
 """Measure one checkpoint: the entry `params.entry` of the catalogue says by which function."""
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -26,13 +27,24 @@ def main(snakemake: Any) -> None:
         given[argument], labels = labelled_images_of(spec, data, count, params.own_images)
         if entry.with_labels:
             given["labels"] = labels
+    fewer = fewer_images(params.images, given)
     if entry.with_ticket:
         given["ticket"] = read(snakemake.input.ticket, kind="ticket")
     for table, rows in measure(checkpoint, **given).items():
         if callable(rows):
             rows(snakemake.output[table])
         else:
-            write_rows(snakemake.output[table], rows)
+            write_rows(snakemake.output[table], [{**row, **fewer, **row} for row in rows])
+
+
+def fewer_images(asked: Mapping[str, int | None], given: Mapping[str, Any]) -> dict[str, int]:
+    """Return how many images there were of each kind that are fewer than the config asks for.
+
+    They become columns of the tables, where these have none of the name: all that a row says is
+    about these images.
+    """
+    counts = {name: len(given[name]) for name in asked}
+    return {name: n for name, n in counts.items() if n < (asked[name] or 0)}
 
 
 if __name__ == "__main__":

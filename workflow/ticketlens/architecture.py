@@ -24,6 +24,7 @@ from ticketlens.spec import NetworkSpec, Spec
 
 READOUT = "readout"
 MAX_HIDDEN_LAYERS = 98
+DIMENSIONS = {"linear": 2, "conv": 4}
 
 
 class NotAChainError(ValueError):
@@ -32,12 +33,22 @@ class NotAChainError(ValueError):
 
 @dataclass(frozen=True)
 class LayerShape:
-    """One layer: `shape` is (out, in) or (out, in, k, k); kind is "linear" or "conv"."""
+    """One layer: `shape` is (out, in) or (out, in, k, k); kind is "linear" or "conv".
+
+    Raises ValueError for another kind, and for a kind that does not go with the shape.
+    """
 
     name: str
     kind: str
     shape: tuple[int, ...]
     stride: int = 1
+
+    def __post_init__(self) -> None:
+        if len(self.shape) != DIMENSIONS.get(self.kind):
+            raise ValueError(
+                f"layer {self.name}: kind is {self.kind!r} with shape {self.shape}; allowed: "
+                "'linear' with (out, in), 'conv' with (out, in, k, k)"
+            )
 
     @property
     def fan_in(self) -> int:

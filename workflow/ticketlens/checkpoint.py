@@ -30,6 +30,8 @@ from ticketlens.files import hdf5, places
 from ticketlens.files.content import (
     FORMAT,
     FORMAT_VERSION,
+    KINDS,
+    LAYER_KINDS,
     Checkpoint,
     CheckpointError,
     Layer,
@@ -44,8 +46,6 @@ __all__ = [
     "check_parameters", "read", "read_attributes", "read_summary", "verify", "write",
 ]  # fmt: skip
 
-KINDS = ("ticket", "trained", "mask")
-LAYER_KINDS = ("linear", "conv")
 LIBRARIES = ("numpy", "h5py", "torch")
 MAX_WEIGHTS = 2**26  # 50 times the largest of the study; reading takes some 12 bytes for each
 MAX_HISTORY = 10**6
@@ -106,6 +106,8 @@ def read(path: str | os.PathLike[str], kind: str | None = None) -> Checkpoint:
         found = hdf5.attribute(file, "kind", str)
         if kind is not None and found != kind:
             raise CheckpointError(f"{path}: kind is {found!r}, expected {kind!r}")
+        if found not in KINDS:
+            raise CheckpointError(f"{path}: kind is {found!r}; allowed: {', '.join(KINDS)}")
         layers = _read_layers(file, found)
         checkpoint = Checkpoint(
             kind=found,
@@ -177,8 +179,6 @@ def check(checkpoint: Checkpoint, path: str | os.PathLike[str] = "checkpoint") -
 
     >>> checkpoint.check(ticket, "example.h5")
     """
-    if checkpoint.kind not in KINDS:
-        raise CheckpointError(f"{path}: kind is {checkpoint.kind!r}; allowed: {KINDS}")
     if not checkpoint.layers:
         raise CheckpointError(f"{path}: no layers")
     size = sum(layer.mask.size for layer in checkpoint.layers)
@@ -197,7 +197,7 @@ def check(checkpoint: Checkpoint, path: str | os.PathLike[str] = "checkpoint") -
     _check_place(path, checkpoint, checkpoint.kind)
     for layer in checkpoint.layers:
         where = f"{path}: layer {layer.name}"
-        if layer.kind not in LAYER_KINDS or layer.mask.ndim != (2 if layer.kind == "linear" else 4):
+        if layer.mask.ndim != (2 if layer.kind == "linear" else 4):
             raise CheckpointError(f"{where}: kind {layer.kind!r} with shape {layer.mask.shape}")
         if checkpoint.kind == "mask":
             if layer.weight is not None or layer.bias is not None:
@@ -326,7 +326,12 @@ def _read_layers(file: h5py.File, kind: str) -> tuple[Layer, ...]:
         packed = hdf5.array(group, "mask", "uint8", prod(shape))
         mask = np.unpackbits(packed, bitorder="big", count=prod(shape)).view(bool).reshape(shape)
         weight, bias = _parameters(group, shape) if kind != "mask" else cast(Any, (None, None))
-        layer = Layer(name, hdf5.attribute(group, "kind", str), weight, bias, mask)
+        layer_kind = hdf5.attribute(group, "kind", str)
+        if layer_kind not in LAYER_KINDS:
+            raise hdf5.DamagedError(
+                f"layer {name}: kind is {layer_kind!r}; expected {' or '.join(LAYER_KINDS)}"
+            )
+        layer = Layer(name, layer_kind, weight, bias, mask)
         stored = (hdf5.attribute(group, "density", float), hdf5.attribute(group, "fan_in", int))
         for key, value in zip(("density", "fan_in"), stored, strict=True):
             if value != getattr(layer, key):

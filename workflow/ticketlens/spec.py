@@ -31,6 +31,15 @@ BFLOAT16_KERNEL = 1
 """The version of docs/precision.md by which new runs in bfloat16 compute."""
 
 
+def _word(default: str, *others: str) -> Any:
+    """Return a key that takes one of a few words.
+
+    Names of registries, to which plugins add, are no such words: they are refused where they are
+    looked up, so that a file can be read without the plugin that it was made with.
+    """
+    return field(default=default, metadata={"words": (default, *others)})
+
+
 def _coerced(where: str, value: Any, default: Any) -> Any:
     """Give `value` the type of the default: 1 and 1.0 must not make two different specs."""
     if isinstance(default, tuple):
@@ -60,7 +69,10 @@ def _is_finite(value: Any) -> bool:
 
 
 class _Part:
-    """One part of a spec: every value takes the type of its key's default."""
+    """One part of a spec: every value takes the type of its key's default.
+
+    Raises ValueError for another type, and for a word that is not one of its key's.
+    """
 
     def __post_init__(self) -> None:
         part = type(self).__name__.removesuffix("Spec").lower()
@@ -70,6 +82,10 @@ class _Part:
                 value = tuple(_coerced(where, item, 1) for item in value)
             else:
                 value = _coerced(where, value, key.default)
+            words = key.metadata.get("words", (value,))
+            if value not in words:
+                allowed = ", ".join(words)
+                raise ValueError(f"spec key {where} is {value!r}; allowed: {allowed}")
             object.__setattr__(self, key.name, value)
 
 
@@ -88,7 +104,7 @@ class NetworkSpec(_Part):
     width: int = 256
     activation: str = "tanh"
     kernel: int | tuple[int, ...] = field(default=3, metadata=PER_LAYER)
-    padding: str = "circular"
+    padding: str = _word("circular", "zeros")
     stride: int | tuple[int, ...] = field(default=1, metadata=PER_LAYER)
     widths: tuple[int, ...] = field(default=(), metadata=PER_LAYER)
 
@@ -155,9 +171,9 @@ class TrainingSpec(_Part):
     learning_rate: float = 0.01
     momentum: float = 0.9
     weight_decay: float = 0.0
-    schedule: str = "constant"
+    schedule: str = _word("constant", "cosine")
     warmup_epochs: int = 0
-    device: str = "auto"
+    device: str = _word("auto", "cpu", "cuda")
     tf32: bool = False
     kernel: str = "onednn"
     threads: int = 1
@@ -184,10 +200,10 @@ class PruningSpec(_Part):
 
     rate: float = 0.2
     readout_rate: float = 0.1
-    scope: str = "layer"
+    scope: str = _word("layer", "global")
     criterion: str = "magnitude"
     rewind_epoch: int = 0
-    rewind: str = "weights"
+    rewind: str = _word("weights", "schedule", "none")
 
 
 @dataclass(frozen=True)

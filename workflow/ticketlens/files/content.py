@@ -17,6 +17,8 @@ from ticketlens.spec import Spec
 
 FORMAT = "ticketlens"
 FORMAT_VERSION = 1
+KINDS = ("ticket", "trained", "mask")
+LAYER_KINDS = ("linear", "conv")
 MAX_LINES = 16  # layers that a repr shows
 
 
@@ -30,6 +32,7 @@ class Layer:
 
     Weights are exactly 0.0 off the mask. In a file of kind `mask` weight and bias are None, and the
     bias may be None in a layer that another system wrote. The types leave that out.
+    Raises CheckpointError for a kind that is neither "linear" nor "conv".
     """
 
     name: str
@@ -37,6 +40,12 @@ class Layer:
     weight: np.ndarray
     bias: np.ndarray
     mask: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.kind not in LAYER_KINDS:
+            raise CheckpointError(
+                f"layer {self.name}: kind is {self.kind!r}; allowed: {', '.join(LAYER_KINDS)}"
+            )
 
     @property
     def fan_in(self) -> int:
@@ -63,7 +72,8 @@ class Checkpoint:
 
     `history` maps a quantity to a float64 array (per epoch) or a single value (per run; a 0-d array
     comes back from a file as shape (1,)); `best_validation` holds (weight, bias) per layer; `extra`
-    further root attributes: text, integers, floats, booleans.
+    further root attributes: text, integers, floats, booleans. Raises CheckpointError for a kind
+    that is not one of KINDS.
     """
 
     kind: str
@@ -76,6 +86,12 @@ class Checkpoint:
     history: Mapping[str, np.ndarray] = field(default_factory=dict)
     best_validation: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise CheckpointError(
+                f"kind of the checkpoint is {self.kind!r}; allowed: {', '.join(KINDS)}"
+            )
 
     @property
     def attrs(self) -> dict[str, Any]:
