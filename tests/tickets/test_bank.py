@@ -119,7 +119,7 @@ def test_a_last_round_that_is_not_trained_has_no_summary(packed):
     chain = read_bank(packed)
     open_chain = replace(chain, histories=chain.histories[:-1])
     assert len(bank.summaries(open_chain, chain.rounds - 1)) == chain.rounds
-    with pytest.raises(BankError, match=f"round {chain.rounds} has not been trained; set pruning"):
+    with pytest.raises(BankError, match=f"round {ROUNDS} has not been .* to {ROUNDS - 1}, or train"):
         bank.summaries(open_chain, chain.rounds)
 
 
@@ -131,6 +131,47 @@ def test_export_returns_what_the_file_holds(chain, tmp_path):
         assert getattr(exported, name) == getattr(found, name)
     for name, removed in exported.removed_in.items():
         assert same_bits(removed, found.removed_in[name])
+
+
+@pytest.mark.parametrize("done", [1, 2])
+def test_a_chain_that_goes_on_from_its_bank_is_the_bank_of_all_its_rounds(chain, tmp_path, done):
+    """Two rounds more, of a bank of one or two; the files of earlier rounds are not there."""
+    tickets, masks, trained = chain
+    earlier, later, whole = (tmp_path / f"{name}.h5" for name in ("earlier", "later", "whole"))
+    export(earlier, tickets[0], masks[:done], trained[: done + 1])
+    found = export(later, tickets[0], masks[done : done + 2], trained[done : done + 3], earlier)
+    export(whole, tickets[0], masks[: done + 2], trained[: done + 3])
+    assert (found.rounds, read_bank(later).is_open) == (done + 2, False)
+    assert later.read_bytes() == whole.read_bytes()
+    with pytest.raises(BankError, match=f"1 trained networks for rounds {done} to {done + 2}; "):
+        export(later, tickets[0], masks[done : done + 2], trained[:1], earlier)
+
+
+def test_the_last_round_alone_may_be_untrained_and_only_where_that_is_said(chain, tmp_path):
+    tickets, masks, trained = chain
+    path = tmp_path / "open.h5"
+    found = export(path, tickets[0], masks[:2], trained[:2], may_be_open=True)
+    assert found.is_open and read_bank(path).is_open and (found.rounds, found.border) == (2, {})
+    for of_masks, of_trained, allowed in (
+        (masks[:2], trained[:2], False),
+        (masks[:2], trained[:1], True),
+        ([], [], True),  # not even the dense network is trained
+    ):
+        with pytest.raises(BankError, match="trained networks for rounds 0 to"):
+            export(path, tickets[0], of_masks, of_trained, may_be_open=allowed)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_masks_of_trained_weights_are_refused_by_the_last_one_s_name(chain, tmp_path, count):
+    tickets, masks, trained = chain
+    paths = []
+    for path in masks[:count]:
+        mask = read(path)
+        pruning = replace(mask.spec.pruning, rewind="schedule")
+        paths.append(tmp_path / path.name)
+        write(paths[-1], replace(mask, spec=mask.spec.replace(pruning=pruning)))
+    with pytest.raises(BankError, match=f"{paths[-1].name}: pruning.rewind is 'schedule', with"):
+        export(tmp_path / "bank.h5", tickets[0], paths, trained[: count + 1])
 
 
 def test_the_bank_says_how_the_last_round_was_pruned(chain, tmp_path):
