@@ -17,7 +17,7 @@ help:
 	@echo "make test    set up .venv, run linters and all tests"
 	@echo "make benchmark   set up .venv, time the training step, jobs and dry runs; best on an idle machine"
 	@echo "make test-slurm   run the workflow on a SLURM of one node, started and stopped for it (Debian, root)"
-	@echo "make test-install   build the wheel, install it into an empty environment, look at a file with it"
+	@echo "make test-install   build the wheel; look at a file and run a tiny chain with it, newest and lowest versions; TORCH=cpu"
 	@echo "make nightly set up .venv, then random kills, fuzzing, a job of every kind under a profiler, other CPUs"
 	@echo "make mutation  a random sample of 400 faults: how many do the tests notice? (about 20 minutes of CPU)"
 	@echo "make test-lowest  the tests of files with the lowest h5py and NumPy that pyproject.toml allows"
@@ -111,18 +111,34 @@ test-report: setup
 	  && (cd build/axe && tar xzf "$$(npm pack --silent $(AXE))"); } || echo "no $(AXE): its test is skipped"
 	@if $(BIN)/python tests/tools/browser.py install; then $(BIN)/python -m pytest -m browser tests/pages; fi
 
-# The wheel alone, in an empty environment of its own; downloads what pyproject.toml asks for.
+# The wheel alone, in two empty environments: with the newest versions that pyproject.toml allows, as a user gets it today,
+# and with the lowest of all. Downloads both: of PyTorch some GB, less with TORCH=cpu where its own index can be reached.
 test-install: setup
 	rm -rf build/test-install
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation -w build/test-install .
-	$(PYTHON) -m venv build/test-install/venv
-	build/test-install/venv/bin/python -m pip install --quiet --disable-pip-version-check build/test-install/*.whl
 	$(BIN)/python -c "import numpy as n; n.savez('build/test-install/m.npz', w=n.eye(9, dtype='f4') + 1)"
-	cd build/test-install && venv/bin/ticketlens look m.npz --out look && test -s look/index.html
-	cd build/test-install && venv/bin/python -c "from ticketlens.study import config; config.SCHEMA.read_text()"
+	$(MAKE) --no-print-directory .test-wheel NAME=newest
+	$(MAKE) --no-print-directory .test-wheel NAME=lowest PINS='$(LOWEST_OF_ALL)'
+
+# `look`, and a chain: images, training, pruning, rewinding, bank, measurements, a figure.
+.PHONY: .test-wheel
+.test-wheel: HERE = build/test-install/$(NAME)
+.test-wheel: INSTALL = $(HERE)/bin/python -m pip install --quiet --disable-pip-version-check --prefer-binary
+.test-wheel:
+	@echo "=== $(NAME) versions: $(or $(PINS),what pip takes)"
+	$(PYTHON) -m venv $(HERE)
+	@test "$(TORCH)" = "" || $(INSTALL) --index-url $(CPU_INDEX) --retries 1 --timeout 20 --no-deps \
+	  $(or $(filter torch==% torchvision==%,$(PINS)),torch torchvision) \
+	  || echo "$(CPU_INDEX) does not give the CPU build of PyTorch: taking the usual one"
+	$(INSTALL) $(PINS) build/test-install/*.whl
+	cd $(HERE) && bin/ticketlens look ../m.npz --out look && test -s look/index.html
+	mkdir $(HERE)/chain && cd $(HERE) && bin/python ../../../tests/tools/tiny_chain.py chain
+
+# Each lower bound of pyproject.toml as a version: pip refuses bounds that do not hold together.
+LOWEST_OF_ALL = $(shell sed -n '/^dependencies/,/^]/s/^    "\([^>]*\)>=\([0-9.]*\)",$$/\1==\2/p' pyproject.toml)
 
 # Reading and writing of files with the lowest h5py and NumPy that pyproject.toml allows.
-LOWEST = $(shell sed -n 's/^    "\(h5py\|numpy\)>=\([0-9.]*\)",$$/\1==\2.*/p' pyproject.toml)
+LOWEST = $(filter h5py==% numpy==%,$(LOWEST_OF_ALL))
 FILE_TESTS := $(addprefix tests/,files/test_hdf5.py files/test_places.py root/test_checkpoint_damage.py tickets/test_bank.py)
 test-lowest:
 	rm -rf build/test-lowest
