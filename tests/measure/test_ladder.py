@@ -465,7 +465,6 @@ def test_a_dead_layer_is_a_result_not_an_error(rung, mode):
         ({"rung": "magic"}, "'magic'.*naive, second_moment"),
         ({"mode": "both"}, "'both'.*free, layerwise"),
         ({"activation": "sine"}, "'sine'.*tanh"),
-        ({"network": NetworkSpec(padding="mirror")}, "'mirror'.*circular"),
         ({"redraws": 1}, "at least 2"),
         ({"inputs": np.ones((2, 5))}, r"\(2, 5\).*hidden1.*\(samples, 6\)"),
         ({"inputs": np.ones(6)}, "allowed for layer hidden1"),

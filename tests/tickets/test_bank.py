@@ -119,7 +119,9 @@ def test_a_last_round_that_is_not_trained_has_no_summary(packed):
     chain = read_bank(packed)
     open_chain = replace(chain, histories=chain.histories[:-1])
     assert len(bank.summaries(open_chain, chain.rounds - 1)) == chain.rounds
-    with pytest.raises(BankError, match=f"round {ROUNDS} has not been .* to {ROUNDS - 1}, or train"):
+    with pytest.raises(
+        BankError, match=f"round {ROUNDS} has not been .* to {ROUNDS - 1}, or train"
+    ):
         bank.summaries(open_chain, chain.rounds)
 
 
