@@ -212,7 +212,7 @@ def test_global_pruning_that_empties_a_layer_names_it_as_well():
 
 
 def test_unknown_criteria_and_scopes_are_refused():
-    with pytest.raises(ValueError, match="criterion is 'hessian'; allowed: .*'magnitude'"):
+    with pytest.raises(ValueError, match=r"criterion is 'hessian'; allowed: .*'magnitude'"):
         prune(network(), network(), PruningSpec(criterion="hessian"), 0, 1)
     unknown = PruningSpec()
     object.__setattr__(unknown, "scope", "neuron")  # what the class itself refuses
