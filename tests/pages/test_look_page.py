@@ -83,8 +83,40 @@ def test_a_histogram_of_few_eigenvalues_has_few_bins_and_the_same_area():
     values = np.array([1.0, 1.3, 2.0, 5.0])
     density, _ = np.histogram(values, np.linspace(0, 8, 81), density=True)
     edges, heights = look._coarse(middles, density)
-    assert len(heights) == 8
+    assert np.count_nonzero(edges < values.max()) <= 3 * np.sqrt(len(values)) + 1
     assert (heights * np.diff(edges)).sum() == pytest.approx(1)
+
+
+def test_zeros_of_a_layer_wider_than_its_inputs_do_not_make_its_bins_narrow():
+    """256 eigenvalues beside 744 zeros need the bins of 256."""
+    middles = np.linspace(0.05, 7.95, 80)
+    others = np.linspace(1, 7, 256)
+    bins = np.linspace(0, 8, 81)
+    alone, _ = np.histogram(others, bins, density=True)
+    beside, _ = np.histogram(np.append(np.zeros(744), others), bins, density=True)
+    assert len(look._coarse(middles, beside)[1]) == len(look._coarse(middles, alone)[1])
+
+
+def test_a_network_of_two_layers_has_axes_and_points_that_can_be_read():
+    rows = {"layer": [1, 2], "largest": [2.63, 2.54], "edge_null": [2.82, 2.84]}
+    rows |= {"edge_marchenko_pastur": [2.64, 2.49]}
+    figure = look.outliers({"spectra": pd.DataFrame(rows)})
+    figure.canvas.draw()
+    low, high = figure.axes[0].get_ylim()
+    assert sum(low <= tick <= high for tick in figure.axes[0].get_yticks()) >= 3
+    one = {"layer": [2], "chi_frobenius": [0.06], "chi_naive": [0.4]}
+    one |= {"chi_second_moment": [0.07], "slope": [0.9]}
+    lines = look.chi({"chi": pd.DataFrame(one)}).axes[0].get_lines()[:4]
+    assert all(line.get_marker() not in ("None", "", None) for line in lines)
+
+
+def test_no_curve_leaves_its_panel():
+    rows = pd.DataFrame({"layer": [1, 2, 3], "std_scaled": [0.925, 0.926, 0.884]})
+    rows["density_at_zero_over_peak"] = 0.0
+    for axis in look.weights({"weight_statistics": rows}).axes:
+        (line,) = axis.get_lines()
+        low, high = axis.get_ylim()
+        assert (line.get_ydata() < high).all() and (line.get_ydata() > low).all()
 
 
 def test_values_far_apart_are_drawn_on_a_logarithmic_axis():

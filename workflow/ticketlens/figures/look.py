@@ -26,9 +26,10 @@ def weights(tables: Mapping[str, pd.DataFrame]) -> Figure:
     rows = tables["weight_statistics"]
     figure, (left, right) = plt.subplots(1, 2, figsize=(5.6, 2.4), layout="constrained")
     left.plot(rows["layer"], rows["std_scaled"], "o-", color=BLUE)
-    left.set(xlabel="layer", ylabel=r"std $\cdot\sqrt{\mathrm{fan\ in}}$", ylim=(0, None))
+    left.set(xlabel="layer", ylabel="std · √fan_in")
+    _from_zero(left, rows["std_scaled"])
     right.plot(rows["layer"], rows["density_at_zero_over_peak"], "o-", color=VERMILLION)
-    right.set(xlabel="layer", ylabel="density at zero / peak", ylim=(0, 1.05))
+    right.set(xlabel="layer", ylabel="density at zero / peak", ylim=(-0.05, 1.05))
     for axis in (left, right):
         _whole_layers(axis)
     return figure
@@ -75,6 +76,7 @@ def spectra(tables: Mapping[str, pd.DataFrame]) -> Figure:
         # The first bins hold the zeros of layers that have more units out than in.
         top = max(null[1 if len(null) < len(x) else 3 :].max(initial=0), heights[1:].max(initial=0))
         axis.set(title=f"layer {layer}", ylim=(0, 1.1 * top or 1))
+        axis.set_xlim(0, 1.05 * max(edges[_reach(heights)], null_edges[_reach(null)]))
     for axis in axes[:, 0]:
         axis.set_ylabel("density")
     for axis in axes.flat[max(0, len(chosen) - columns) : len(chosen)]:
@@ -92,8 +94,8 @@ def outliers(tables: Mapping[str, pd.DataFrame]) -> Figure:
     axis.plot(
         rows["layer"], rows["edge_marchenko_pastur"], "_", color="0.4", ms=12, label="M–P edge"
     )
-    axis.set(xlabel="layer", ylabel=r"eigenvalue of $WW^\top$", yscale="log")
-    plain_ticks(axis, (1, 2, 3, 5))
+    axis.set(xlabel="layer", ylabel=r"eigenvalue of $WW^\top$")
+    _long_range(axis, rows[["largest", "edge_null", "edge_marchenko_pastur"]].stack())
     _whole_layers(axis)
     axis.legend()
     return figure
@@ -107,10 +109,11 @@ def q(tables: Mapping[str, pd.DataFrame]) -> Figure:
     rungs = [rung for rung in ladder["rung"].unique() if rung != "measured"]
     for rung, colour in zip(rungs, RUNG_COLOURS, strict=False):
         own = ladder[ladder["rung"] == rung]
-        axis.plot(own["layer"], own["q"], "--", color=colour, label=rung.replace("_", " "))
+        axis.plot(own["layer"], own["q"], ".--", color=colour, label=rung.replace("_", " "))
     own = ladder[ladder["rung"] == "measured"]
     axis.plot(own["layer"], own["q"], "o-", color=BLUE, label="measured")
-    axis.set(xlabel="hidden layer", ylabel="q", ylim=(0, None))
+    axis.set(xlabel="hidden layer", ylabel="q")
+    _from_zero(axis, ladder["q"])
     _long_range(axis, ladder["q"])
     _whole_layers(axis)
     axis.legend(ncols=2, fontsize="small")
@@ -123,8 +126,8 @@ def chi(tables: Mapping[str, pd.DataFrame]) -> Figure:
     figure, axis = plt.subplots(figsize=(4.6, 3), layout="constrained")
     for column, colour, style, label in (
         ("chi_frobenius", BLUE, "o-", "measured"),
-        ("chi_naive", VERMILLION, "--", "naive"),
-        ("chi_second_moment", GREEN, "--", "second moment"),
+        ("chi_naive", VERMILLION, "v--", "naive"),
+        ("chi_second_moment", GREEN, "^--", "second moment"),
         ("slope", ORANGE, "s-", "slope of the C-map"),
     ):
         axis.plot(rows["layer"], rows[column], style, color=colour, label=label)
@@ -165,6 +168,17 @@ def _whole_layers(axis: Axes) -> None:
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
+def _from_zero(axis: Axes, values: pd.Series[float]) -> None:
+    """Begin y at 0 and leave room above the highest value, however near the others are to it."""
+    top = float(values.max())
+    axis.set_ylim(0, 1.1 * top if top > 0 else 1)
+
+
+def _reach(heights: npt.NDArray[np.float64]) -> int:
+    """Return the index of the edge behind the last bin that is not empty."""
+    return int(np.flatnonzero(heights > 0).max(initial=0)) + 1
+
+
 def _long_range(axis: Axes, values: pd.Series[float]) -> None:
     """Make y logarithmic if the values are positive and far apart."""
     if values.min() > 0 and values.max() > WIDE_RANGE * values.min():
@@ -182,8 +196,9 @@ def _coarse(
     """
     width = middles[1] - middles[0]
     lowest = density[density > 0].min(initial=np.inf)
-    count = 1 / (lowest * width)  # one eigenvalue is the lowest bin that is not empty
-    joined = max(1, round(len(middles) / (4 * np.sqrt(max(count, 1)))))
+    # One eigenvalue is the lowest bin that is not empty; zeros of wide layers are in the first.
+    count = density[1:].sum() / lowest
+    joined = max(1, round(_reach(density) / (3 * np.sqrt(max(count, 1)))))
     padded = np.append(density, np.zeros(-len(density) % joined))
     heights = padded.reshape(-1, joined).mean(axis=1)
     return middles[0] - width / 2 + width * joined * np.arange(len(heights) + 1), heights

@@ -14,7 +14,8 @@ body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding
 overflow-wrap:anywhere} h1{font-size:1.6rem} img{max-width:100%;height:auto} ul{padding-left:1.2rem}
 figure{margin:2rem 0} figcaption{color:#555;max-width:42rem} summary{cursor:pointer}
 table{border-collapse:collapse;font-size:.8rem} td,th{padding:.15rem .5rem;border-bottom:1px solid
-#ddd;text-align:right;white-space:nowrap} div.wide{overflow-x:auto;margin:1rem 0} .note{color:#555}
+#ddd;text-align:right;white-space:nowrap} th{white-space:normal;overflow-wrap:normal;
+vertical-align:bottom} div.wide{overflow-x:auto;margin:1rem 0} .note{color:#555}
 """
 _SUMMARY = {
     "layer": "layer", "name": "name", "count": "weights kept", "density": "density",
