@@ -78,6 +78,31 @@ def test_a_page_of_masks_alone_has_its_summary(tmp_path):
     assert "fc2" in page("masks", tables, {}, [])
 
 
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        ({"w": np.zeros((5, 4))}, "1 layer, 0 kept weights of 20 (0.00%)."),
+        ({"w": np.zeros((5, 4)), "v": np.eye(5)}, "2 layers, 5 kept weights of 45 (11.11%)."),
+        ({"m": np.eye(4) == 1}, "1 layer, 4 kept weights of 16 (25.00%)."),
+    ],
+)
+def test_layers_without_a_weight_left_are_counted(tmp_path, capsys, weights, said):
+    np.savez(tmp_path / "m.npz", **weights)
+    assert main(["look", str(tmp_path / "m.npz"), "--out", str(tmp_path / "out")]) == 0
+    assert said in capsys.readouterr().out
+    assert said in (tmp_path / "out/index.html").read_text(encoding="utf-8")
+
+
+def test_a_page_that_cannot_be_made_leaves_no_files(tmp_path, monkeypatch):
+    def fails(*_):
+        raise ValueError("no page")
+
+    np.savez(tmp_path / "m.npz", w=np.eye(5))
+    monkeypatch.setattr("ticketlens.pages.look_page.page", fails)
+    assert main(["look", str(tmp_path / "m.npz"), "--out", str(tmp_path / "out")]) == 1
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_histogram_of_few_eigenvalues_has_few_bins_and_the_same_area():
     middles = np.linspace(0.05, 7.95, 80)
     values = np.array([1.0, 1.3, 2.0, 5.0])

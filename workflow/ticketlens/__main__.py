@@ -72,9 +72,6 @@ def _look(parsed: argparse.Namespace) -> None:
         strict=False,
     )
     notes = next(iter(tables.values())).attrs["notes"]
-    for key, table in tables.items():
-        with replacing(out / f"{key}.csv") as temporary:
-            table.to_csv(temporary, index=False)
     import matplotlib.pyplot as plt
 
     from ticketlens.figures.look import FIGURES
@@ -87,9 +84,15 @@ def _look(parsed: argparse.Namespace) -> None:
             figure.savefig(buffer, format="png", dpi=150)
             plt.close(figure)
             figures[key] = (buffer.getvalue(), caption)
-            with replacing(out / f"{key}.png") as temporary:
-                temporary.write_bytes(buffer.getvalue())
-    write_text(out / "index.html", page(f"ticketlens: {name}", tables, figures, notes))
+    html = page(f"ticketlens: {name}", tables, figures, notes)
+    # All is there before the first file is written.
+    for key, table in tables.items():
+        with replacing(out / f"{key}.csv") as temporary:
+            table.to_csv(temporary, index=False)
+    for key, (png, _) in figures.items():
+        with replacing(out / f"{key}.png") as temporary:
+            temporary.write_bytes(png)
+    write_text(out / "index.html", html)
     for line in (*verdicts(tables), *(f"note: {note}" for note in notes)):
         print(in_one_line(line))
     print(f"{len(tables)} tables, {len(figures)} figures, page: {out / 'index.html'}")

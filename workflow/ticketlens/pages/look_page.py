@@ -88,18 +88,21 @@ def summary(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 def verdicts(tables: Mapping[str, pd.DataFrame]) -> list[str]:
     """Return a few sentences that the tables support."""
     lines = []
-    if "weight_statistics" in tables:
-        rows = tables["weight_statistics"]
-        kept, size = int(rows["count"].sum()), round(float((rows["count"] / rows["density"]).sum()))
-        lines.append(f"{len(rows)} layers, {kept:,} kept weights of {size:,} ({kept / size:.2%}).")
+    if "degrees" in tables:  # of masks alone, and of layers without a weight left, too
+        rows = tables["degrees"][tables["degrees"]["direction"] == "in"]
+        size = int((rows["units"] * rows["capacity"]).sum())
+        kept = round(float((rows["units"] * rows["mean"]).sum()))
+        layers = _counted(len(rows), "layer")
+        lines.append(f"{layers}, {kept:,} kept weights of {size:,} ({kept / size:.2%}).")
     if "spectra" in tables:
         rows = tables["spectra"]
         beyond = rows[rows["outliers_null"] > 0]
         lines.append(
             "No layer has an eigenvalue beyond the edge of its own mask's null."
             if beyond.empty
-            else f"{len(beyond)} of {len(rows)} layers have eigenvalues beyond the edge of their "
-            "own mask's null: layers "
+            else f"{len(beyond)} of {_counted(len(rows), 'layer')} "
+            f"{'has' if len(rows) == 1 else 'have'} eigenvalues beyond the edge of their own "
+            f"mask's null: layer{'s' * (len(beyond) > 1)} "
             + ", ".join(str(layer) for layer in beyond["layer"].head(12))
             + ("…" if len(beyond) > 12 else "")
             + "."
@@ -107,7 +110,8 @@ def verdicts(tables: Mapping[str, pd.DataFrame]) -> list[str]:
     if "degrees" in tables:
         unconnected = int(tables["degrees"]["unconnected"].sum())
         lines.append(
-            f"{unconnected:,} units have no connection on one side."
+            f"{_counted(unconnected, 'unit')} {'has' if unconnected == 1 else 'have'} "
+            "no connection on one side."
             if unconnected
             else "Every unit is connected on both sides."
         )
@@ -116,3 +120,8 @@ def verdicts(tables: Mapping[str, pd.DataFrame]) -> list[str]:
         what = "grow" if last > 1 else "shrink"
         lines.append(f"chi of the last hidden layer is {last:.3f}: perturbations {what} there.")
     return lines
+
+
+def _counted(count: int, what: str) -> str:
+    """Return "1 layer", "2,000 layers"."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
