@@ -22,7 +22,7 @@ DPI = 70
 def run(path: Path) -> Any:
     """Return the notebook with fresh outputs: what each cell prints, and its figures as PNG.
 
-    Cells run in order in one namespace, from the repository's root. An error is raised as it is.
+    Cells run in order in one namespace, in the working directory. An error is raised as it is.
     """
     mpl.use("agg")
     import matplotlib.pyplot as plt
