@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from jacobian_networks import CONVS, DENSE, make_images, make_ticket, module
+from jacobian_networks import CONVS, DENSE, RESIDUAL, make_images, make_ticket, module
 from ticketlens.checkpoint import Checkpoint, Layer
 from ticketlens.measure import gradients, jacobian, nulls, signal
 from ticketlens.measure.conv import gradients as gradients_conv
@@ -14,13 +14,6 @@ from ticketlens.spec import DatasetSpec, InitSpec, NetworkSpec, Spec
 from ticketlens.tables import gradients as table
 from ticketlens.tables import gradients_conv as table_conv
 
-RESIDUAL = [
-    Spec(
-        network=NetworkSpec(family=family, hidden_layers=5, width=5),
-        dataset=DatasetSpec(shape=(6, 6, 2), classes=4),
-    )
-    for family in ("resnet-fc", "resnet-conv")
-]
 FAMILIES = [DENSE, CONVS[0], CONVS[3], *RESIDUAL]
 
 

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from jacobian_networks import DENSE, make_images, make_ticket
+from jacobian_networks import CONVS, DENSE, RESIDUAL, make_images, make_ticket, module
 from ticketlens import meanfield
-from ticketlens.checkpoint import Checkpoint
+from ticketlens.checkpoint import Checkpoint, Layer
 from ticketlens.measure import ntk
+from ticketlens.measure.conv import ntk as ntk_conv
 from ticketlens.spec import DatasetSpec, InitSpec, NetworkSpec, Spec
+from ticketlens.tables import ntk_conv as table_conv
 from ticketlens.tables.ntk import ntk_rows
 from ticketlens.tickets.initialization import initial_layers
 
@@ -114,3 +116,51 @@ def test_table_has_ticket_and_nulls_and_shares_that_sum_to_one():
     assert sum(own) == pytest.approx(1) and len(own) == 12
     trained = Checkpoint("trained", "study", 0, 1, "imp", DENSE, make_ticket(DENSE))
     assert [row["network"] for row in ntk_rows(trained, images, np.arange(12) % 4)[0]] == ["ticket"]
+
+
+@pytest.mark.parametrize(
+    "spec", [*CONVS, DENSE, *RESIDUAL], ids=lambda spec: f"{spec.network.family}"
+)
+def test_kernel_of_every_family_is_that_of_the_gradients_of_one_image_at_a_time(spec):
+    """One backward pass per image and logit through the whole model, masked afterwards."""
+    layers, images = make_ticket(spec), make_images(spec, 5)
+    model = module(layers, spec)
+    weights = [layer.parametrizations.weight.original for layer in model.layers]
+    rows = [
+        [
+            np.concatenate([g.numpy()[y.mask] for g, y in zip(grads, layers, strict=True)])
+            for c in range(4)
+            for grads in [torch.autograd.grad(model(torch.from_numpy(image[None]))[0, c], weights)]
+        ]
+        for image in images
+    ]
+    expected = np.einsum("icw,jcw->ij", np.array(rows), np.array(rows))
+    found = ntk_conv.kernel(layers, spec, images, torch.float64)
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+    np.testing.assert_allclose(ntk_conv.kernel(layers, spec, images), expected, rtol=1e-4)
+
+
+def test_pruned_weights_do_not_count_in_a_convolutions_kernel():
+    """A mask that keeps the readout alone leaves the Gram matrix of what it reads, per logit."""
+    spec = CONVS[0]
+    layers, images = make_ticket(spec, density=1.1), make_images(spec, 4)
+    alone = [*(Layer(y.name, y.kind, y.weight, y.bias, y.mask & False) for y in layers[:-1]),
+             layers[-1]]  # fmt: skip
+    with torch.no_grad():
+        model = module(layers, spec)
+        h = model.preactivations(torch.from_numpy(images))[-1]
+        read = model.activation(h).mean(dim=(2, 3)).numpy()
+    found = ntk_conv.kernel(alone, spec, images, torch.float64)
+    np.testing.assert_allclose(found, 4 * read @ read.T, rtol=1e-10)
+
+
+def test_table_of_a_convolution_has_the_columns_of_the_dense_one():
+    spec = CONVS[0]
+    labels, images = np.arange(12) % 4, make_images(spec, 12)
+    ticket = Checkpoint("ticket", "study", 0, 1, "imp", spec, make_ticket(spec))
+    statistics, spectrum = table_conv.measure_ntk(ticket, images, labels).values()
+    dense = Checkpoint("ticket", "study", 0, 1, "imp", DENSE, make_ticket(DENSE))
+    like, _ = ntk_rows(dense, make_images(DENSE, 12), labels)
+    assert [list(row) for row in statistics] == [list(row) for row in like]
+    assert {row["images"] for row in statistics} == {12}, "fewer images than four a class"
+    assert len(spectrum) == 7 * 12

@@ -255,3 +255,12 @@ def test_a_uniform_mask_that_loses_weights_or_repeats_the_source_is_caught(monke
     monkeypatch.setattr(random_masks, "_permuted", lambda matrix, rng: matrix)
     with pytest.raises(InvariantError, match="own masks"):
         random_masks.uniform(first, rng)
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (1, 1), (64, 129)])
+def test_keys_of_a_rewiring_are_those_of_numpys_bounded_draw(shape: tuple[int, int]) -> None:
+    """The short cut gives the same numbers, and leaves the stream where the plain call does."""
+    short, plain = (np.random.default_rng(7) for _ in range(2))
+    found = random_masks._below_2_to_63(short, shape)
+    assert np.array_equal(found, plain.integers(0, 2**63, size=shape, dtype=np.uint64))
+    assert short.bit_generator.state == plain.bit_generator.state

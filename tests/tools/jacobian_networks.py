@@ -23,6 +23,13 @@ CONVS = [
     for padding in ("circular", "zeros")
     for stride in (1, 2, (1, 2, 1))
 ]
+RESIDUAL = [
+    Spec(
+        network=NetworkSpec(family=family, hidden_layers=5, width=5),
+        dataset=DatasetSpec(shape=(6, 6, 2), classes=4),
+    )
+    for family in ("resnet-fc", "resnet-conv")
+]
 
 
 def make_ticket(spec, seed=0, density=0.6):

@@ -70,6 +70,7 @@ def training_curves(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     table, studies = plotting.selected(table, titles)
     figure, axes = plotting.study_panels(table, studies, titles, len(QUANTITIES), height=2.0)
     scale = plotting.density_scale(table)
+    names = plotting.density_labels(table)
     for column, study in enumerate(studies):
         rows = table[table["study"] == study]
         for axis, (quantity, (_, unit)) in zip(axes[:, column], QUANTITIES.items(), strict=True):
@@ -82,7 +83,7 @@ def training_curves(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
                     mean.index, unit * mean,
                     color="black" if is_dense else scale.colour(density),
                     lw=1.8 if is_dense else 1.1,
-                    label="dense" if is_dense else f"density {density:.2g}",
+                    label="dense" if is_dense else names[study, number],
                 )  # fmt: skip
             plotting.hide_x(axis)
             axis.xaxis.get_major_locator().set_params(integer=True)
@@ -90,11 +91,11 @@ def training_curves(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         axes[-1][column].set_xlabel("epoch")
     for row in axes:
         plotting.same_y(row)
-    ends = table[table["epoch"] == table["epoch"].max()].groupby(["study", "round"])
+    last = table.groupby("study")["epoch"].transform("max")  # studies may differ in it
+    ends = table[table["epoch"] == last].groupby(["study", "round"])
     lowest = 100 * ends["validation_accuracy"].mean().min() - START
     for axis in axes[0] if np.isfinite(lowest) else ():
         axis.set_ylim(bottom=max(lowest, axis.get_ylim()[0]))
     plotting.label_rows(axes, *(label for label, _ in QUANTITIES.values()))
-    handles, labels = plotting.entries(axes[0])
-    plotting.legend(figure, handles[::-1], labels[::-1])
+    plotting.legend(figure, *plotting.by_density(*plotting.entries(axes[0])))
     return figure

@@ -17,6 +17,8 @@ from ticketlens.figures.experiments import ACCURACIES, MARKERS, Shown
 from ticketlens.verdicts.contrasts import QUANTITIES
 from ticketlens.verdicts.predictors import ARMS, CHAIN, PROPERTIES
 
+ZERO_SHOT_CHARACTERS = 46  # of a title: its panels are wider than the others'
+
 
 def zero_shot(
     table: pd.DataFrame, titles: Mapping[str, str], labels: Mapping[str, Shown]
@@ -57,7 +59,8 @@ def zero_shot(
             names = [labels[arm]["title"] if arm in labels else arm for arm in arms]
             is_left = plotting.is_leftmost(axis)
             axis.set_yticks(range(len(arms)), labels=names if is_left else [""] * len(arms))
-            axis.set_title(f"{titles[study]}, {plotting.seed_range(rows['n'])}, {label}")
+            heading = f"{titles[study]}, {plotting.seed_range(rows['n'])}, {label}"
+            axis.set_title(plotting.wrapped(heading, ZERO_SHOT_CHARACTERS))
             axis.set_xlabel("test accuracy, arm − IMP (points)")
     if not table["planned"].all():
         axes[0][0].plot([], [], "o", color="0.4", mfc="white", label="not planned")

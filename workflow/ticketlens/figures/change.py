@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,13 +17,15 @@ MATRICES = {
     "trained": (plotting.BLUE, "s", r"$W$, trained"),
     "initial": ("0.4", "^", r"$\theta_0$ on the mask"),
 }
-LEVELS = {
+LEVELS: dict[str, tuple[str, Any, str]] = {
     "trained": ("black", "-", "trained"),
     "spikes": (plotting.VERMILLION, "-", r"$\theta_0$ + spikes of $D$"),
-    "bulk": (plotting.VERMILLION, ":", r"$\theta_0$ + bulk of $D$"),
     "control-spikes": (plotting.BLUE, "-", r"spikes of $W$ alone"),
-    "control-bulk": (plotting.BLUE, ":", r"bulk of $W$ alone"),
+    "bulk": (plotting.VERMILLION, (0, (4, 4)), r"$\theta_0$ + bulk of $D$"),
+    "control-bulk": (plotting.BLUE, (4, (4, 4)), r"bulk of $W$ alone"),
 }
+"""Levels of accuracy, in the order in which they are drawn: dashes lie on solid lines, thicker than
+these, and those of two colours beside each other, so that equal levels (chance) are all seen."""
 
 
 def change(
@@ -84,7 +87,7 @@ def change(
         )  # fmt: skip
         for name, (colour, line, label) in LEVELS.items():
             level = own.loc[own["network"] == name, "validation_accuracy"].mean()
-            axis.axhline(level, color=colour, ls=line, lw=1.2, label=label)
+            axis.axhline(level, color=colour, ls=line, lw=1.2 if line == "-" else 2.2, label=label)
         axis.set_xscale("log")
         axis.set_xlabel("rank $k$, per layer")
         axis.set_ylim(0, None)

@@ -169,8 +169,8 @@ def bimodal_law(table: pd.DataFrame, title: str) -> Figure:
         axes[1].plot(edges, cdf, color=colour, lw=1)
         axes[2].plot(cdf, edges, color=colour, lw=1)
     axes[0].plot([], [], color="0.3", lw=1, label="survivors")
-    axes[0].plot([], [], ".", color="0.3", label=f"weights that arm {table['arm'].iloc[0]} drew")
-    scaled = r"$w\,\sqrt{\mathrm{fan\_in}}$"
+    axes[0].plot([], [], ".", color="0.3", label="weights that an arm drew from it")
+    scaled = plotting.WEIGHT
     for axis, (x, y) in zip(
         axes, ((scaled, "probability density"), (scaled, "CDF"), ("CDF", scaled)), strict=True
     ):

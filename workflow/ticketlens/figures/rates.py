@@ -17,6 +17,7 @@ import pandas as pd
 import yaml
 from matplotlib.figure import Figure
 
+from ticketlens.figures import masks
 from ticketlens.figures import style as plotting
 from ticketlens.figures.accuracy import training_curves
 from ticketlens.figures.experiments import COLOURS, MARKERS, Shown
@@ -90,23 +91,29 @@ def gain_by_property(
 def equal_fit(table: pd.DataFrame, labels: Mapping[str, Shown], study: str) -> Figure:
     """Ticket minus rival in validation accuracy where both fit the training images alike.
 
-    `table` is equal_fit.csv of one round; x is the training accuracy that both reach. Mean over
-    seeds with 95 % t-interval.
+    `table` is equal_fit.csv of one round. Rivals at one training accuracy, which both reach, stand
+    side by side in a band that names it. Mean over seeds with 95 % t-interval.
     """
     rows = table[table["study"] == study]
     density = f"round {int(rows['round'].iloc[0])}"
     figure, axes = plotting.panels([f"IMP ticket minus rival, {density}"], height=2.7)
     axis = axes[0][0]
-    shifts = np.linspace(-0.8, 0.8, len(RIVALS))
+    levels = sorted(set(rows["level"].round(6)))
+    for band in range(1, len(levels), 2):
+        axis.axvspan(band - 0.5, band + 0.5, color="0.95", zorder=0)
+    places = np.linspace(-0.32, 0.32, len(RIVALS))
     for number, rival in enumerate(RIVALS):
         own = rows[rows["rival"] == rival].sort_values("level")
         title = labels[rival]["title"] if rival in labels else "dense network"
+        x = np.array([levels.index(level) for level in own["level"].round(6)], dtype=float)
         plotting.draw_intervals(
-            axis, 100 * own["level"] + shifts[number], own, COLOURS[number],
-            marker=MARKERS[number], label=f"{title}, {plotting.seed_range(own['n'])}",
+            axis, x + places[number], own, COLOURS[number], ls="", marker=MARKERS[number],
+            label=f"{title}, {plotting.seed_range(own['n'])}",
         )  # fmt: skip
     axis.axhline(0, color="0.5", lw=0.8, ls="--", zorder=0)
-    axis.set_xticks(sorted(set(100 * rows["level"].round(6))))
+    axis.set_xticks(range(len(levels)), labels=[f"{100 * level:g}" for level in levels])
+    axis.set_xlim(-0.5, len(levels) - 0.5)
+    axis.grid(False, axis="x")
     axis.set_xlabel("training accuracy of both (%)")
     axis.set_ylabel("difference in validation\naccuracy (points)")
     plotting.legend(figure, *plotting.entries([axis]))
@@ -150,6 +157,7 @@ def main(folder: str) -> None:
         ("equal_fit", equal_fit(read_table(place / "tables" / "equal_fit.csv"),
                                 labels, "fcnet-normal")),
         ("training_curves_rates", curves_of_rates(place)),
+        ("masks", masks.masks(_joined(place, "mask_overlap"), _joined(place, "ramanujan"), RATES)),
     ):  # fmt: skip
         mark_cut_intervals(figure)
         figure.savefig(target / f"{name}.png", dpi=140)

@@ -37,8 +37,12 @@ MAX_COLUMNS = 3
 PANEL = (3.4, 2.7)  # inches: two panels fill a page's width
 DENSITY_TICKS = (1, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.005, 0.002, 0.001)
 FEWEST_SEEDS = 3  # that have an interval worth drawing
+FEWEST_TICKS = 3  # of a logarithmic axis
+FINER_STEPS = ((1, 2, 3, 5, 7), tuple(range(1, 10)))
+ALIKE = 1.05  # densities of one round that a legend does not tell apart
 DENSITY_LABEL = "density (kept / all weights)"
 LAYER_LABEL = r"hidden layer $l$"
+WEIGHT = r"$w\,\sqrt{N_\mathrm{in}}$"  # N_in is the fan-in
 STYLE = {
     "font.size": 9,
     "axes.titlesize": 9,
@@ -275,15 +279,15 @@ def panels(
     return figure, axes
 
 
-def wrapped(title: str) -> str:
-    """Return a title in lines of at most TITLE_CHARACTERS. No line ends within a formula.
+def wrapped(title: str, characters: int = TITLE_CHARACTERS) -> str:
+    """Return a title in lines of at most so many characters. No line ends within a formula.
 
     matplotlib sets each line on its own: half a formula would show its dollar sign and commands.
     """
     if "$" not in title:
-        return "\n".join(textwrap.wrap(title, TITLE_CHARACTERS))
+        return "\n".join(textwrap.wrap(title, characters))
     kept = FORMULA.sub(lambda found: found[0].replace(" ", FORMULA_SPACE), title)
-    lines = textwrap.wrap(kept, TITLE_CHARACTERS, break_long_words=False, break_on_hyphens=False)
+    lines = textwrap.wrap(kept, characters, break_long_words=False, break_on_hyphens=False)
     return "\n".join(lines).replace(FORMULA_SPACE, " ")
 
 
@@ -314,6 +318,37 @@ def title(rows: pd.DataFrame, study: str, name: str) -> str:
     """Return the name of a study with its number of seeds, "2–5 seeds" where arms differ in it."""
     per_arm = rows[rows["study"] == study].groupby("arm")["seed"].nunique()
     return f"{name}, {seed_range(per_arm)}"
+
+
+def density_labels(rows: pd.DataFrame) -> dict[tuple[str, int], str]:
+    """Return what a legend calls the rounds of studies, (study, round): "density 0.64".
+
+    Studies whose densities of a round are within `ALIKE` of each other share one name, so that a
+    legend does not tell 0.64 from 0.65: layers that are pruned less make the difference.
+    """
+    own = rows.groupby(["round", "study"])["density"].mean()
+    shared = own.groupby("round").agg(["min", "max", "mean"])
+    alike = shared["max"] <= ALIKE * shared["min"]
+    return {
+        (study, number): f"density {shared.loc[number, 'mean'] if alike[number] else value:.2g}"
+        for (number, study), value in own.items()
+    }
+
+
+def by_density(handles: Sequence[Artist], labels: Sequence[str]) -> tuple[list[Artist], list[str]]:
+    """Return legend entries with those of densities ("density 0.64") from dense to sparse, first.
+
+    Others keep their order: before the densities "dense", behind them the rest.
+    """
+
+    def rank(label: str) -> tuple[int, float]:
+        kind, _, number = label.partition(" ")
+        if label == "dense":
+            return 0, 0.0
+        return (1, -float(number)) if kind == "density" else (2, 0.0)
+
+    order = sorted(range(len(labels)), key=lambda place: rank(labels[place]))
+    return [handles[place] for place in order], [labels[place] for place in order]
 
 
 def seed_range(counts: Iterable[int]) -> str:
@@ -358,12 +393,16 @@ def hide_x(axis: Axes) -> None:
 def plain_ticks(axis: Axes, steps: Sequence[int] = (1, 2, 5)) -> None:
     """Label a logarithmic y axis, whose limits are set, with at most about eight values.
 
-    Plain numbers at `steps` of each decade where few decades are shown, else powers of ten.
+    Plain numbers at `steps` of each decade where few decades are shown, else powers of ten. Where
+    that labels fewer than `FEWEST_TICKS` values, steps are finer: one label gives no scale.
     """
     low, high = np.log10(axis.get_ylim())
     decades = np.arange(np.floor(low), np.ceil(high) + 1)
     if len(steps) * (high - low) <= 8:
-        ticks = [step * 10.0**decade for decade in decades for step in steps]
+        for own in (steps, *FINER_STEPS):
+            ticks = [step * 10.0**decade for decade in decades for step in own]
+            if sum(low <= np.log10(tick) <= high for tick in ticks) >= FEWEST_TICKS:
+                break
         form: Callable[[float], str] = "{:g}".format
     else:
         stride = int(np.ceil((high - low) / 6))

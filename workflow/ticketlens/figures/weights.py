@@ -25,7 +25,6 @@ SPECTRUM_POINTS = 30  # across the spectrum: a layer has only a few hundred eige
 LOWEST = 1e-3  # probability density where logarithmic axes of histograms begin
 GREY = "0.35"
 DASHED: dict[str, Any] = {"ls": "--", "lw": 0.9}
-WEIGHT = r"$w\,\sqrt{N_\mathrm{in}}$"  # N_in is the fan-in
 
 
 def weight_mean(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
@@ -56,7 +55,7 @@ def weight_mean(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         plotting.hide_x(top)
         plotting.frame(top, hidden["mean_scaled"], 2 * hidden["error"], -2 * hidden["error"])
         plotting.frame(bottom, hidden["z"], [-3, 3])
-    plotting.label_rows(axes, f"mean of {WEIGHT}", "mean / standard error")
+    plotting.label_rows(axes, f"mean of {plotting.WEIGHT}", "mean / standard error")
     scale.bar(figure, axes.ravel())
     lines = [Line2D([], [], color=GREY, marker="o", ms=2.2), Line2D([], [], color=GREY, ls="--")]
     labels = ["kept weights", "±2 standard errors, dense and sparsest"]
@@ -94,7 +93,7 @@ def weight_std(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         _draw_layers(axis, own, "selection_std_scaled", scale, ls="--", marker="", lw=0.8, zorder=1)
         _draw_layers(axis, own, "std_scaled", scale)
         plotting.frame(axis, own["std_scaled"], own["selection_std_scaled"])
-    plotting.label_rows(axes, f"std of {WEIGHT}, kept weights")
+    plotting.label_rows(axes, f"std of {plotting.WEIGHT}, kept weights")
     scale.bar(figure, axes.ravel())
     lines = [Line2D([], [], color=GREY, marker="o", ms=2.2), Line2D([], [], color=GREY, ls="--")]
     plotting.legend(figure, lines, ["tickets", r"selection by $|\theta_0|$ alone"])
@@ -136,7 +135,7 @@ def histograms(
         axis.set_xlim(-reach, reach)
         axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     for axis in axes.ravel()[: len(layers)][-columns:]:  # the lowest panel of each column
-        axis.set_xlabel(f"weight {WEIGHT}")
+        axis.set_xlabel(f"weight {plotting.WEIGHT}")
     plotting.label_rows(axes, *["probability density"] * lines)
     kind = "initial weights" if state == "init" else "trained weights"
     figure.suptitle(f"{kind}, {plotting.title(rows, study, title)}", fontsize=10)
@@ -214,10 +213,12 @@ def weight_spectra(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     rows, studies = plotting.selected(table, titles, "init")
     figure, axes = plotting.study_panels(rows, studies, titles, 3, 2.0)
     scale = plotting.density_scale(rows)
+    named = plotting.density_labels(rows)
     for column, study in enumerate(studies):
         own = rows[rows["study"] == study]
         for axis, layer in zip(axes[:, column], plotting.spread(own["layer"], 3), strict=False):
-            _draw_spectra(axis, own[own["layer"] == layer], scale)
+            names = {number: name for (of, number), name in named.items() if of == study}
+            _draw_spectra(axis, own[own["layer"] == layer], scale, names)
             axis.text(0.97, 0.9, f"layer {layer}", transform=axis.transAxes, ha="right")
         axes[-1][column].set_xlabel(r"eigenvalue of $WW^{T}$ / (columns · mean $w^2$)")
     plotting.label_rows(axes, *["probability density"] * len(axes))
@@ -227,13 +228,18 @@ def weight_spectra(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         Line2D([], [], color="black", ls=":"),
     ]
     labels = ["tickets", "same mask, Gaussian", "Marchenko–Pastur"]
-    colours, densities = plotting.entries(axes.ravel())
+    colours, densities = plotting.by_density(*plotting.entries(axes.ravel()))
     plotting.legend(figure, [*colours, *lines], [*densities, *labels])
     return figure
 
 
-def _draw_spectra(axis: Axes, rows: pd.DataFrame, scale: plotting.DensityScale) -> None:
-    """Draw the spectra of one layer at a few densities, with the null and Marchenko–Pastur."""
+def _draw_spectra(
+    axis: Axes, rows: pd.DataFrame, scale: plotting.DensityScale, names: Mapping[int, str]
+) -> None:
+    """Draw the spectra of one layer at a few densities, with the null and Marchenko–Pastur.
+
+    `names` are those of the rounds in the legend.
+    """
     curves: dict[str, dict[str, Any]]
     curves = {"density_eigenvalue": {"lw": 1.1, "marker": ".", "ms": 3}, "density_null": DASHED}
     present = rows.loc[rows[list(curves)].gt(0).any(axis=1), "eigenvalue"]
@@ -247,7 +253,7 @@ def _draw_spectra(axis: Axes, rows: pd.DataFrame, scale: plotting.DensityScale) 
         density = found["density"].mean()
         for quantity, style in curves.items():
             positive = mean[quantity].where(mean[quantity] > 0)
-            label = f"density {density:.2g}" if quantity == "density_eigenvalue" else None
+            label = names[number] if quantity == "density_eigenvalue" else None
             axis.plot(
                 mean["eigenvalue"], positive, color=scale.colour(density), label=label, **style
             )

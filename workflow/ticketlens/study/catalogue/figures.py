@@ -160,7 +160,7 @@ FIGURES: dict[str, Figure] = {
         "Trace, effective rank and label alignment of the tangent kernel, tickets minus nulls.",
         "Jacobians",
         "The tangent kernel against nulls",
-        networks="dense",
+        networks="chains",
     ),
     "gradients": Figure(
         "ticketlens.figures.gradients:gradients",

@@ -102,6 +102,15 @@ MEASUREMENTS: dict[str, Measurement] = {
         images={"images": "images"},
         with_labels=True,
     ),
+    "ntk_conv": Measurement(
+        "ticketlens.tables.ntk_conv:measure_ntk",
+        ("ntk", "ntk_spectra"),
+        "The empirical neural tangent kernel over the kept weights, convolutional networks.",
+        networks="conv",
+        images={"images": "all"},
+        with_labels=True,
+        environment="train",
+    ),
     "change": Measurement(
         "ticketlens.tables.change:measure_change",
         ("change_spectra", "change_accuracy"),

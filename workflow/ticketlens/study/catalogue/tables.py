@@ -125,13 +125,13 @@ TABLES: dict[str, Table] = {
         ROWS,
         "The neural tangent kernel over the kept weights, of tickets and of the nulls N1 to N6",
         kind="ntk",
-        networks="dense",
+        networks="chains",
     ),
     "ntk_spectra": Table(
         ROWS,
         "Eigenvalues of the centred tangent kernel, as shares of its trace",
         kind="ntk",
-        networks="dense",
+        networks="chains",
         is_large=True,
     ),
     "change_spectra": Table(
