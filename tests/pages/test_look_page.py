@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.utils import prune
 
-from browser import DESKTOP, PHONE, browser, missing
+from browser import AXE, DESKTOP, PHONE, browser, missing
 from ticketlens import lens
 from ticketlens.__main__ import main
 from ticketlens.figures import look
@@ -161,3 +161,13 @@ def test_the_page_fits_desktop_and_phone_and_shows_its_figures(tmp_path, looked,
         assert session.run("return document.documentElement.scrollWidth") <= size[0]
         widths = session.run("return [...document.images].map(image => image.naturalWidth)")
         assert len(widths) == 4 and min(widths) > 300
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(bool(missing()), reason=f"{' and '.join(missing())} not installed")
+@pytest.mark.skipif(not AXE.is_file(), reason="no axe-core: `make test-report` fetches it by npm")
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+def test_axe_finds_nothing_to_complain_of(tmp_path, looked, size):
+    with browser(tmp_path) as session:
+        session.open(looked / "index.html", size)
+        assert session.violations() == []

@@ -27,6 +27,12 @@ FLAGS = [
     # No name resolves: what a page would fetch from the network fails, and shows in its log.
     "--host-resolver-rules=MAP * ~NOTFOUND",
 ]
+AXE = Path(__file__).parents[2] / "build/axe/package/axe.min.js"
+"""Judges how accessible a page is; `make test-report` fetches it by npm."""
+VIOLATIONS = """
+return axe.run(document, {preload: false, resultTypes: ["violations"]})
+  .then(found => found.violations.map(v => v.id + ": " + v.nodes[0].html.slice(0, 120)));
+"""
 PHONE = (360, 740)
 DESKTOP = (1280, 900)
 
@@ -85,6 +91,12 @@ class Browser:
         (element,) = self._call("POST", f"{self.session}/element", where).values()
         keys = {"text": text.replace("\n", "\ue007")}
         self._call("POST", f"{self.session}/element/{element}/value", keys)
+
+    def violations(self) -> list[str]:
+        """Return what axe-core complains of, with all details of the page open."""
+        self.run("document.querySelectorAll('details').forEach(e => e.open = true)")
+        self.run(AXE.read_text(encoding="utf-8"))
+        return self.run(VIOLATIONS)
 
     def errors(self) -> list[str]:
         """Return what the console has said since the last call: warnings and errors."""

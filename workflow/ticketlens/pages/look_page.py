@@ -35,7 +35,7 @@ def page(
     parts = [
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>",
         "<meta name='viewport' content='width=device-width,initial-scale=1'>",
-        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>",
+        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body><main>",
         f"<h1>{html.escape(title)}</h1>",
         "".join(f"<p>{html.escape(line)}</p>" for line in verdicts(tables)),
         _table(summary(tables)),
@@ -54,7 +54,7 @@ def page(
         parts.append(
             f"<details><summary>{html.escape(name)}.csv{more}</summary>{_table(table)}</details>"
         )
-    return "\n".join([*parts, "</body></html>\n"])
+    return "\n".join([*parts, "</main></body></html>\n"])
 
 
 def _table(table: pd.DataFrame) -> str:
