@@ -62,6 +62,8 @@ def test_tickets_and_banks_print_on_a_screen(ticket):
     for thing in (ticket, ticket.layers[0], bank.chain("fcnet-normal")):
         lines = repr(thing).splitlines()
         assert len(lines) <= 24 and max(map(len, lines)) <= 140
+    chain = bank.chain("fcnet-normal")
+    assert repr(chain).endswith(f"theta_0 {chain.theta_0_sha256[:12]}…)")
     assert "round 7" in repr(ticket) and "(256, 3072), density 0.2097" in repr(ticket)
 
 

@@ -31,6 +31,7 @@ from ticketlens.tickets.bank import (
     removed_mask,
     summaries,
 )
+from ticketlens.tickets.bank_file import write_bank
 from ticketlens.tickets.initialization import initial_layers, theta_sha256
 from ticketlens.tickets.pruning import InvariantError, prune
 from ticketlens.tickets.random_weights import rewind
@@ -164,6 +165,24 @@ def test_the_last_round_alone_may_be_untrained_and_only_where_that_is_said(chain
             BankError, match=rf"trained networks for rounds 0 to \d; expected {wanted}$"
         ):
             export(path, tickets[0], of_masks, of_trained, may_be_open=allowed)
+
+
+def test_of_masks_pruned_otherwise_the_first_that_differs_from_the_last_is_named(chain, tmp_path):
+    tickets, masks, trained = chain
+    last = read(masks[-1])
+    pruning = replace(last.spec.pruning, rate=0.3)
+    write(tmp_path / "last.h5", replace(last, spec=last.spec.replace(pruning=pruning)))
+    with pytest.raises(BankError, match=r"round01-mask\.h5: not round 1 .* made by another spec"):
+        export(tmp_path / "bank.h5", tickets[0], [*masks[:-1], tmp_path / "last.h5"], trained)
+
+
+def test_a_bank_of_another_theta_0_cannot_go_on(chain, tmp_path):
+    tickets, masks, trained = chain
+    earlier = tmp_path / "earlier.h5"
+    found = export(earlier, tickets[0], masks[:1], trained[:2])
+    write_bank(earlier, replace(found, theta_0_sha256="0" * 64))
+    with pytest.raises(BankError, match=r"round00-ticket\.h5: is not the theta_0 of .*earlier\.h5"):
+        export(tmp_path / "bank.h5", tickets[0], masks[1:2], trained[1:3], earlier)
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -413,6 +432,27 @@ def test_more_rounds_than_two_digits_name_are_refused(packed, tmp_path):
 
     with pytest.raises(BankError, match="100 rounds; expected at most 99"):
         read_bank(edited_copy(packed, tmp_path / "edited.h5", edit))
+    # 99 are allowed: what is missed then is the rounds themselves.
+    allowed = edited_copy(
+        packed, tmp_path / "allowed.h5", lambda file: file.attrs.modify("rounds", 99)
+    )
+    with pytest.raises(BankError, match=r"history|round") as refused:
+        read_bank(allowed)
+    assert "expected at most" not in str(refused.value)
+
+
+def test_stored_weights_of_any_layer_come_back_and_no_more_than_a_million_of_one(packed, tmp_path):
+    found, path = read_bank(packed), tmp_path / "bank.h5"
+    for name, removed in found.removed_in.items():
+        index = np.array([1, removed.size - 1], np.uint32)
+        border = {name: (index, np.array([0.5, -0.5], np.float32))}
+        write_bank(path, replace(found, border=border))
+        (kept,) = read_bank(path).border.items()
+        assert kept[0] == name and all(map(same_bits, kept[1], border[name]))
+    many = np.zeros(2**20 + 1, np.uint32)
+    write_bank(path, replace(found, border={name: (many, many.astype(np.float32))}))
+    with pytest.raises(BankError, match=f"border .*{2**20 + 1}"):
+        read_bank(path)
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=40))

@@ -106,6 +106,14 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "return dict(zip(names[1:], steps, strict=False))",
     ): "as many names as steps by construction",
     (
+        "bank.py",
+        "is_run = len(seeds) > 2 and seeds <= tuple(range(seeds[0], seeds[-1] + 1))",
+    ): "of ascending integers from one first to one last, the run itself is the smallest tuple",
+    (
+        "tickets/bank.py",
+        "if rounds == len(bank.histories):",
+    ): "more rounds than the bank has are refused before; it has as many histories, or one more",
+    (
         "verdicts/inference.py",
         "if sd <= 0:",
     ): "a standard deviation is not negative",

@@ -138,6 +138,13 @@ def test_equal_differences_are_judged_by_their_mean(mean, equivalent):
     assert result.p_value == (0.0 if equivalent else 1.0)
 
 
+def test_a_p_value_at_the_level_itself_is_not_below_it():
+    values = [0.1, 0.3, -0.1, 0.2]
+    p_value = inference.equivalence(values).p_value
+    assert 0 < p_value < 0.05 and inference.equivalence(values).equivalent
+    assert not inference.equivalence(values, alpha=p_value).equivalent
+
+
 def test_rounding_residue_is_not_taken_for_spread():
     differences = [50.1 - 50.0, 6.1 - 6.0, 0.1]
     assert 0 < np.std(differences) < 1e-12
