@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -86,6 +87,15 @@ def test_every_file_says_what_it_is(chains: Path, study: str, round_: int) -> No
         if kind == "trained":
             assert all(len(found.history[name]) == 2 for name in ("train_loss", "validation_loss"))
             assert len(found.best_validation) == len(found.layers)
+
+
+def test_params_of_jobs_are_values_whose_changes_snakemake_sees(finished: Path) -> None:
+    """Snakemake 9.27 does not see another NumPy float32, integer or array in `params`."""
+    records = list((finished / ".snakemake/metadata").rglob("*"))
+    found = [json.loads(path.read_text("utf-8")) for path in records if path.is_file()]
+    texts = {text for record in found for text in record["params"]}
+    assert len({record["rule"] for record in found}) > 20 and len(texts) > 20
+    assert not [text for text in texts if re.search(r"\bnp\.|numpy|\barray\(", text)]
 
 
 @pytest.mark.parametrize(

@@ -259,3 +259,11 @@ def test_versions_are_said_alike_everywhere() -> None:
 def test_every_environment_is_used() -> None:
     used = {rule.environment for rule in RULES}
     assert used == {file.name for file in (REPOSITORY / "envs").glob("*.yaml")}
+
+
+def test_images_are_prepared_first_so_that_a_run_without_any_fails_at_once() -> None:
+    found = {
+        rule.name: re.search(r"^    priority: (\d+)", rule.text, re.MULTILINE) for rule in RULES
+    }
+    priorities = {name: int(match[1]) for name, match in found.items() if match}
+    assert priorities.pop("prepare_dataset") > max([0, *priorities.values()])
