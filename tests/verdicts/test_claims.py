@@ -476,6 +476,23 @@ def test_the_page_states_rules_verdicts_intervals_and_what_is_left_out() -> None
     assert widths == {4, 10}, "no cell breaks its table"
 
 
+@pytest.mark.parametrize(
+    ("title", "shown"),
+    [
+        ("a|b", r"a\|b"),
+        ("*a* `b` _c_ [d](e)", r"\*a\* \`b\` \_c\_ \[d\](e)"),
+        ("<script>x</script> & y", "&lt;script&gt;x&lt;/script&gt; &amp; y"),
+        (r"$\sigma_w|=1$, a_b", r"$\sigma_w\|=1$, a\_b"),
+        (r"# 5$ \n", r"\# 5$ \\n"),
+        ("FCNet (4 × 64, 6 epochs)", "FCNet (4 × 64, 6 epochs)"),
+    ],
+)
+def test_titles_are_text_in_markdown(title: str, shown: str) -> None:
+    rows, left_out = two_studies()
+    text = page(rows, left_out, PLAN, {"s": title, "t": "T"})
+    assert f"## {shown}, 4 seeds" in text and f"| claim | {shown} | T |" in text
+
+
 def test_the_page_says_how_many_seeds_are_missing() -> None:
     (row,) = judged(BEAT, points=0.5)[LAST]
     rows = pd.DataFrame([dataclasses.asdict(row)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -48,6 +50,7 @@ rough. Quantities without a margin fixed beforehand have no such number, and one
 def page(rows: pd.DataFrame, left_out: pd.DataFrame, plan: Plan, titles: Mapping[str, str]) -> str:
     """Return the page. `rows` and `left_out` are those of `claims.judge_claims`."""
     studies = [study for study in titles if study in {*rows["study"], *left_out["study"]}]
+    titles = {study: as_markdown(title) for study, title in titles.items()}
     parts = [
         INTRODUCTION,
         "## At a glance\n",
@@ -130,6 +133,19 @@ def _left_out(rows: pd.DataFrame) -> str:
         cases = "; ".join(filter(None, group["case"]))
         lines.append(f"- {_name(claim, cases)}: {reason}")
     return "Left out:\n\n" + "\n".join(lines) + "\n"
+
+
+def as_markdown(text: str) -> str:
+    """Return what Markdown shows as `text`, in a table, too; formulas between dollars stay so.
+
+    >>> claims_page.as_markdown("a|b *c* <d> $x_1$")
+    'a\\\\|b \\\\*c\\\\* &lt;d&gt; $x_1$'
+    """
+    parts = re.split(r"(\$[^$]+\$)", text)
+    parts[::2] = [
+        html.escape(re.sub(r"([\\`*_\[\]#~])", r"\\\1", part), quote=False) for part in parts[::2]
+    ]
+    return "".join(parts).replace("|", r"\|")
 
 
 def _name(claim: str, case: str) -> str:
