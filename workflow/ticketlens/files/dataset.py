@@ -13,7 +13,8 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -154,31 +155,42 @@ def open_prepared(path: str | os.PathLike[str]) -> PreparedDataset:
     HDF5 cover all but the texts, and of these name and sha256 are compared with the tickets'.
     Raises DatasetError if the file is missing, damaged or of another layout.
     """
-    path = Path(path)
+    with _reading(Path(path)) as file:
+        return _identity(file, Path(path))
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[h5py.File]:
+    """Open a prepared data set. Raises DatasetError if it is missing or damaged."""
     if not path.is_file():
         raise DatasetError(f"{path}: no such prepared data set. {HOW_TO_GET}")
     with hdf5.reading(path, DatasetError, hdf5.remake(path)) as file:
-        classes = hdf5.texts(file, "classes")
-        images = {part: _images(file, part, path) for part in PARTS}
-        shape = images["train"].shape[1:]
-        if any(found.shape[1:] != shape for found in images.values()):
-            raise hdf5.DamagedError("images of several sizes")
-        mean, std = (hdf5.attribute(file, key, np.ndarray) for key in ("mean", "std"))
-        if not mean.shape == std.shape == shape[-1:] or not (np.isfinite(mean) & (std > 0)).all():
-            raise hdf5.DamagedError(f"mean {mean} and std {std} for {shape[-1]} channels")
-        name = hdf5.attribute(file, "name", str)
-        if wrong := places.other_dataset(path, name):
-            raise DatasetError(wrong)
-        return PreparedDataset(
-            path=path,
-            name=name,
-            classes=classes,
-            mean=mean,
-            std=std,
-            sha256=hdf5.attribute(file, "sha256", str),
-            shape=shape,
-            counts={part: len(found) for part, found in images.items()},
-        )
+        yield file
+
+
+def _identity(file: h5py.File, path: Path) -> PreparedDataset:
+    """Return what `open_prepared` does, of an open file."""
+    classes = hdf5.texts(file, "classes")
+    images = {part: _images(file, part, path) for part in PARTS}
+    shape = images["train"].shape[1:]
+    if any(found.shape[1:] != shape for found in images.values()):
+        raise hdf5.DamagedError("images of several sizes")
+    mean, std = (hdf5.attribute(file, key, np.ndarray) for key in ("mean", "std"))
+    if not mean.shape == std.shape == shape[-1:] or not (np.isfinite(mean) & (std > 0)).all():
+        raise hdf5.DamagedError(f"mean {mean} and std {std} for {shape[-1]} channels")
+    name = hdf5.attribute(file, "name", str)
+    if wrong := places.other_dataset(path, name):
+        raise DatasetError(wrong)
+    return PreparedDataset(
+        path=path,
+        name=name,
+        classes=classes,
+        mean=mean,
+        std=std,
+        sha256=hdf5.attribute(file, "sha256", str),
+        shape=shape,
+        counts={part: len(found) for part, found in images.items()},
+    )
 
 
 def read_part(
@@ -199,13 +211,20 @@ def read_pixels(
 
     Arguments and errors as `read_part`.
     """
-    with hdf5.reading(data.path, DatasetError, hdf5.remake(data.path)) as file:
-        found = _images(file, part, data.path)
-        stored = hdf5.dataset(file[part], "labels", "int64", len(found))
-        with hdf5.damage():
-            pixels, labels = found[:limit], stored[:limit]
-        if stored.shape != found.shape[:1] or not _within(labels, len(data.classes)):
-            raise hdf5.DamagedError(f"{part}: labels that are not those of {len(found)} images")
+    with _reading(data.path) as file:
+        return _pixels(file, data, part, limit)
+
+
+def _pixels(
+    file: h5py.File, data: PreparedDataset, part: str, limit: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what `read_pixels` does, of an open file."""
+    found = _images(file, part, data.path)
+    stored = hdf5.dataset(file[part], "labels", "int64", len(found))
+    with hdf5.damage():
+        pixels, labels = found[:limit], stored[:limit]
+    if stored.shape != found.shape[:1] or not _within(labels, len(data.classes)):
+        raise hdf5.DamagedError(f"{part}: labels that are not those of {len(found)} images")
     return pixels, labels
 
 
@@ -243,15 +262,19 @@ def labelled_images_of(
     With `own_only` they must be the images that the ticket was made on; without, as for tickets of
     the bank, images of their shape and number of classes will do. Raises DatasetError otherwise.
     """
-    data = open_prepared(path)
-    is_alike = (data.spec.shape, data.spec.classes) == (spec.shape, spec.classes)
-    if data.spec != spec and (own_only or not is_alike):
-        allowed = "its own images" if own_only else f"{spec.classes} classes of {spec.shape} images"
-        raise DatasetError(
-            f"{path}: data set {data.name} ({data.sha256[:12]}…) is not the one that the ticket "
-            f"was made on: {spec.name} ({spec.sha256[:12]}…); it is measured on {allowed} only"
-        )
-    return read_part(data, "validation", limit)
+    # Opened once: to open a file is to look through all of it for what would lead HDF5 astray.
+    with _reading(Path(path)) as file:
+        data = _identity(file, Path(path))
+        is_alike = (data.spec.shape, data.spec.classes) == (spec.shape, spec.classes)
+        if data.spec != spec and (own_only or not is_alike):
+            own = f"{spec.classes} classes of {spec.shape} images"
+            raise DatasetError(
+                f"{path}: data set {data.name} ({data.sha256[:12]}…) is not the one that the "
+                f"ticket was made on: {spec.name} ({spec.sha256[:12]}…); it is measured on "
+                f"{'its own images' if own_only else own} only"
+            )
+        pixels, labels = _pixels(file, data, "validation", limit)
+    return normalise(pixels, data.mean, data.std), labels
 
 
 def normalise(pixels: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:

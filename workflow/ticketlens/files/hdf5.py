@@ -45,7 +45,7 @@ MAX_HEAP = 2**16  # bytes
 MAX_ARRAYS = 1000  # in one group
 LIBVER = ("v110", "v110")  # from HDF5 1.10 on, all versions read it
 NEWEST_SUPERBLOCK = 3
-_HEAP = b"GCOL\x01"
+_HEAP = re.compile(rb"GCOL\x01")  # the signature of a heap of texts
 _NEWER = re.compile(r"\b(bad|wrong|unknown)\b.*\bversion\b")  # HDF5: "bad version number for …"
 _BLOCK = 2**20
 _FLAGS_AT, _OPEN_FOR_WRITING = 11, 0b101  # in the superblock: write access, and SWMR
@@ -345,13 +345,12 @@ def _check_storage(found: h5py.Dataset) -> None:
 def _check_heaps(raw: BinaryIO) -> None:
     """Raise DamagedError if an object of a heap leads nowhere: HDF5 would follow it for ever."""
     with mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        start = content.find(_HEAP)
-        while start >= 0:
+        # A list first: a mapping that a search still holds cannot be closed.
+        for start in [found.start() for found in _HEAP.finditer(content)]:
             size = int.from_bytes(content[start + 8 : start + 16], "little")
             # Else not a heap, but data that look like one; HDF5 refuses to read beyond.
             if size <= len(content) - start:
                 _check_heap(content[start : start + min(size, MAX_HEAP)], size)
-            start = content.find(_HEAP, start + 1)
 
 
 def _check_heap(heap: bytes, size: int) -> None:
