@@ -58,11 +58,17 @@ def once_a_script(process: Callable[[Any, Any], None]) -> Callable[[Any, Any], N
 
     @wraps(process)
     def look(self: Any, job: Any) -> None:
+        rules = self.__dict__.setdefault("rules_seen", {})
+        if id(job.rule) in rules:
+            return
+        scripts = self.__dict__.setdefault("scripts_seen", set())
         script = str(getattr(job.rule, self.script_type))
-        seen = self.__dict__.setdefault("scripts_seen", set())
         place = (script, str(job.rule.basedir))
-        if "{" in script or place not in seen:  # wildcards or params in its path
+        is_one = "{" not in script  # no wildcards or params in its path
+        if not is_one or place not in scripts:
             process(self, job)
-            seen.add(place)
+            scripts.add(place)
+        if is_one:
+            rules[id(job.rule)] = job.rule  # kept, so that no other rule takes its id
 
     return look

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,6 +10,11 @@ from typing import Any
 FONT = "DejaVu Sans"  # matplotlib's own
 CONTROLS = ("Cc", "Cs", "Zl", "Zp")  # categories of Unicode: control, half a pair, ends of lines
 LAST_LETTER = "\u04ff"  # Latin, Greek and Cyrillic: the font has them
+GREEK = r"\\(?:alpha|beta|chi|eta|lambda|mu|rho|sigma|tau|theta|xi)(?![A-Za-z])"
+FORMULA = re.compile(
+    rf"\$ *(?:(?:[0-9]+[.][0-9]+|[A-Za-z0-9]|{GREEK})(?:_[A-Za-z0-9])?[ =<>+]*)+\$"
+)
+"""Formulas of most titles: letters and numbers, with an index or none, and what joins them."""
 REORDERING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 # Folders of `results/`: a study's own figures lie in results/<study>.
@@ -51,7 +57,7 @@ def _problems_of(title: str) -> Iterator[str]:
         yield f"characters that the figures' font, {FONT}, has (it lacks {', '.join(missing)})"
     elif not title.strip():
         yield "a text that is not blank"
-    elif "$" in title and (error := _error_of(title)):
+    elif "$" in FORMULA.sub("", title) and (error := _error_of(title)):
         yield f"text, with formulas between dollar signs that matplotlib can set ({error})"
 
 
