@@ -276,6 +276,17 @@ def test_a_grouped_convolution_is_refused_by_its_name_where_it_matters(tmp_path)
     assert "another order" not in str(caught.value)  # the readout's two outputs are no input here
 
 
+def test_bfloat16_in_npz_is_taken_where_numpy_wrote_two_bytes_without_a_type(tmp_path):
+    """numpy 2.4.1 with ml_dtypes 0.5.4, as JAX users have it: the header says |V2."""
+    weight = torch.randn(4, 3).bfloat16()
+    bits = weight.view(torch.int16).numpy().view("V2")
+    for name, array, wanted in (("params/Dense_0/kernel", bits, weight.T), ("w", bits, weight),
+                                ("w", np.asfortranarray(bits), weight)):  # fmt: skip
+        np.savez(tmp_path / "m.npz", **{name: array})
+        (layer,) = exchange.read(tmp_path / "m.npz")
+        assert np.array_equal(layer.weight, wanted.float().numpy())
+
+
 # --- round trips -----------------------------------------------------------------------------
 
 

@@ -29,6 +29,8 @@ MAX_INFLATED = 2**31  # bytes of one tensor in a compressed .npz
 MAX_HEADER = 2**24  # bytes of a safetensors header; a language model of 10⁵ tensors has some 10⁷
 MAX_PICKLE = 2**26  # bytes of names and sizes in a PyTorch file
 MAX_TENSORS = 10**5
+NUMPY_BFLOAT16 = np.dtype("V2")
+"""As what numpy.savez writes the bfloat16 of ml_dtypes, which JAX has: two bytes without a name."""
 MAX_DEPTH = 8  # of dictionaries within dictionaries
 TYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4",
@@ -229,7 +231,8 @@ def _npz(path: Path) -> Iterator[Stored]:
                     raise _bad(path, f"{name} says shape {shape}, more than its member holds")
                 if info.file_size > prod(shape) * dtype.itemsize + 2**16:
                     raise _bad(path, f"{name} holds more than its shape {shape} says")
-                kind = {"f": "float", "b": "mask", "u": "mask", "i": "mask"}.get(dtype.kind)
+                kinds = {"f": "float", "b": "mask", "u": "mask", "i": "mask"}
+                kind = "float" if dtype == NUMPY_BFLOAT16 else kinds.get(dtype.kind)
                 yield Stored(name, shape, kind or "other", _npz_loader(path, info.filename))
     except ForeignFileError:
         raise
@@ -260,6 +263,8 @@ def _npz_loader(path: Path, member: str) -> Callable[[], npt.NDArray[Any]]:
             with zipfile.ZipFile(path) as archive, archive.open(member) as file:
                 array: npt.NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
                 file.read(1)  # to the end: only there the checksum is compared
+                if array.dtype == NUMPY_BFLOAT16:
+                    return _from_bfloat16(array.view(np.uint16))
                 return array
         except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
             raise _bad(path, f"{member}: {error}") from error

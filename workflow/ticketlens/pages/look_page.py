@@ -101,7 +101,8 @@ def verdicts(tables: Mapping[str, pd.DataFrame]) -> list[str]:
             "No layer has an eigenvalue beyond the edge of its own mask's null."
             if beyond.empty
             else f"{len(beyond)} of {_counted(len(rows), 'layer')} "
-            f"{'has' if len(rows) == 1 else 'have'} eigenvalues beyond the edge of their own "
+            f"{'has' if len(rows) == 1 else 'have'} eigenvalues beyond the edge of "
+            f"{'its' if len(rows) == 1 else 'their'} own "
             f"mask's null: layer{'s' * (len(beyond) > 1)} "
             + ", ".join(str(layer) for layer in beyond["layer"].head(12))
             + ("…" if len(beyond) > 12 else "")
