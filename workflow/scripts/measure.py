@@ -1,12 +1,11 @@
 """Measure one checkpoint: the entry `params.entry` of the catalogue says by which function."""
 
-from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ticketlens.checkpoint import read
 from ticketlens.files.csv_tables import write_rows
-from ticketlens.files.dataset import labelled_images_of
+from ticketlens.files.dataset import fewer_images, labelled_images_of
 from ticketlens.jobs import plugins
 from ticketlens.jobs.joblog import job_log
 from ticketlens.study.catalogue.measurements import MEASUREMENTS
@@ -35,16 +34,6 @@ def main(snakemake: Any) -> None:
             rows(snakemake.output[table])
         else:
             write_rows(snakemake.output[table], [{**row, **fewer, **row} for row in rows])
-
-
-def fewer_images(asked: Mapping[str, int | None], given: Mapping[str, Any]) -> dict[str, int]:
-    """Return how many images there were of each kind that are fewer than the config asks for.
-
-    They become columns of the tables, where these have none of the name: all that a row says is
-    about these images.
-    """
-    counts = {name: len(given[name]) for name in asked}
-    return {name: n for name, n in counts.items() if n < (asked[name] or 0)}
 
 
 if __name__ == "__main__":
