@@ -122,3 +122,25 @@ def test_issue_forms_ask_for_what_an_answer_needs(name: str) -> None:
     fields = [field for field in form["body"] if field["type"] != "markdown"]
     assert fields and all(field["attributes"]["label"] for field in fields)
     assert name != "bug.yml" or "make doctor" in text
+
+
+def test_what_a_laptop_does_not_need_is_an_extra_that_make_installs() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (plugin,) = project["optional-dependencies"]["slurm"]
+    assert plugin.partition(">=")[0] in LOCKED
+    assert not [line for line in project["dependencies"] if "executor-plugin" in line]
+
+
+def test_the_lowest_versions_are_the_bounds_of_all_dependencies() -> None:
+    """What `make test-install` pins, so that a bound of another form is not left out in silence."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    done = subprocess.run(
+        ["make", "-n", "test-install"], cwd=REPOSITORY, capture_output=True, text=True
+    )
+    pins = re.search(r"PINS='(.*)'", done.stdout)[1].split()
+    assert pins == [line.replace(">=", "==") for line in project["dependencies"]]
+    files = [pin for pin in pins if pin.startswith(("h5py", "numpy"))]
+    done = subprocess.run(
+        ["make", "-n", "test-lowest"], cwd=REPOSITORY, capture_output=True, text=True
+    )
+    assert len(files) == 2 and " ".join(files) in done.stdout

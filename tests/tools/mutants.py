@@ -49,11 +49,11 @@ TARGETS = (
     ),
     Target(
         "tickets/bank.py",
-        ("tickets/test_bank.py", "root/test_bank_facade.py"),
+        ("tickets/test_bank.py", "tickets/test_going_on.py", "root/test_bank_facade.py"),
     ),
     Target(
         "tickets/bank_file.py",
-        ("tickets/test_bank.py", "root/test_bank_facade.py"),
+        ("tickets/test_bank.py", "tickets/test_going_on.py", "root/test_bank_facade.py"),
     ),
     Target("bank.py", ("root/test_bank_facade.py",)),
     Target("verdicts/inference.py", ("verdicts/test_inference.py",)),
