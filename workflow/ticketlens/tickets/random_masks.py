@@ -132,7 +132,8 @@ def rewired(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def _below_2_to_63(rng: np.random.Generator, shape: tuple[int, ...]) -> npt.NDArray[np.uint64]:
     """Return what `rng.integers(0, 2**63, shape, np.uint64)` does, in a third of its time.
 
-    Of a power of two NumPy takes the upper bits of each 64 random ones and rejects none.
+    Of a power of two NumPy takes the upper bits of each 64 random ones and rejects none, but by a
+    multiplication of 128 bits for each (Lemire's method): seen with NumPy 2.4.6.
     """
     drawn = rng.integers(0, 2**64 - 1, shape, np.uint64, endpoint=True)
     drawn >>= np.uint64(1)
