@@ -107,7 +107,17 @@ def test_a_chain_that_waits_for_its_only_core_is_counted() -> None:
     own.finish(0, 100.0)
     own.begin(1, 100.0)
     assert own.seconds_left(150.0) == pytest.approx(250.0)
-    assert own.line(150.0, NOON) == ("1 of 4 jobs done, 1 running; 4 min left, ends about 12:04")
+    assert own.line(150.0, NOON) == (
+        "1 of 4 jobs done, 1 running; 4 min 10 s left, ends about 12:04"
+    )
+
+
+@pytest.mark.parametrize("seconds", [0.4, 40, 89.6, 95, 150, 333, 599, 640, 5395, 7800, 90_000])
+def test_words_for_a_time_are_within_a_tenth_of_it(seconds: float) -> None:
+    units = {"s": 1, "min": 60, "h": 3600}
+    words = in_words(seconds).split()
+    said = sum(int(one) * units[unit] for one, unit in zip(words[::2], words[1::2], strict=True))
+    assert abs(said - seconds) <= max(0.5, 0.1 * seconds)
 
 
 def test_events_of_snakemake_are_followed_and_the_line_is_kept_for_progress(
@@ -155,4 +165,9 @@ def test_a_profile_s_cores_give_way_to_the_machine_s_unless_the_user_names_them(
 
 
 def test_times_to_wait_read_like_times() -> None:
-    assert [in_words(s) for s in (40, 130, 5000, 5700)] == ["40 s", "2 min", "83 min", "1 h 35 min"]
+    assert [in_words(s) for s in (40, 130, 5000, 5700)] == [
+        "40 s",
+        "2 min 10 s",
+        "83 min",
+        "1 h 35 min",
+    ]

@@ -152,9 +152,12 @@ class Pace:
 
 
 def in_words(seconds: float) -> str:
-    """Return a time to wait: '40 s', '7 min', '2 h 10 min'."""
+    """Return a time to wait: '40 s', '2 min 20 s', '17 min', '2 h 10 min': within a tenth."""
     if seconds < 90:
         return f"{round(seconds)} s"
+    tens = round(seconds / 10)
+    if tens < 60:
+        return f"{tens // 6} min {tens % 6}0 s" if tens % 6 else f"{tens // 6} min"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
