@@ -12,6 +12,7 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from ticketlens.figures import saving, style
+from ticketlens.figures.density import density_axis, draw_against_density
 from ticketlens.figures.described import plain
 from ticketlens.pages.pictures import picture
 from ticketlens.pages.publication import write_picture
@@ -33,10 +34,8 @@ def rows(seeds: int = 3, spread: float = 0.1) -> pd.DataFrame:
 def drawn(tmp_path: Path) -> Path:
     figure, axes = style.panels(["left", r"$\chi$ right"], rows=2)
     for axis in axes.flat:
-        style.draw_against_density(
-            axis, rows(), "y", style.ORANGE, 1.05, marker="s", label="squares"
-        )
-        style.density_axis(axis, ROUNDS)
+        draw_against_density(axis, rows(), "y", style.ORANGE, 1.05, marker="s", label="squares")
+        density_axis(axis, ROUNDS)
     for axis in axes[0]:
         style.hide_x(axis)
     style.label_rows(axes, "top", "bottom")

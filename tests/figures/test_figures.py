@@ -28,6 +28,7 @@ from ticketlens.figures import residual as figures_residual
 from ticketlens.figures import signal as figures_signal
 from ticketlens.figures import style as plotting
 from ticketlens.figures import weights as figures_weights
+from ticketlens.figures.density import density_scale, draw_layers
 from ticketlens.verdicts import ladder_steps, selection
 from ticketlens.verdicts.inference import t_interval
 
@@ -261,10 +262,10 @@ def test_deep_layers_are_the_last_half() -> None:
 
 def test_colours_of_density_span_the_densities_that_are_shown() -> None:
     rows = pd.DataFrame({"density": [1.0, 0.5, 0.33]})
-    scale = plotting.density_scale(rows)
+    scale = density_scale(rows)
     dense, sparse = scale.colour(1.0), scale.colour(0.33)
     assert sum(dense[:3]) < sum(sparse[:3]), "dense is dark"
-    wide = plotting.density_scale(pd.DataFrame({"density": [1.0, 0.035]}))
+    wide = density_scale(pd.DataFrame({"density": [1.0, 0.035]}))
     assert sparse == pytest.approx(wide.colour(0.035)), "the sparsest has the lightest colour"
     assert scale.colour(0.001) == sparse, "the scale ends there"
 
@@ -275,7 +276,7 @@ def test_two_seeds_are_drawn_themselves_and_have_no_interval() -> None:
     found = plotting.seed_intervals(rows, "layer", "chi_frobenius")
     assert found[["lower", "upper"]].isna().all(axis=None)
     _, axes = plotting.panels(["a panel"])
-    plotting.draw_layers(axes[0][0], rows, "chi_frobenius", plotting.density_scale(rows))
+    draw_layers(axes[0][0], rows, "chi_frobenius", density_scale(rows))
     assert len(axes[0][0].lines) == ROUNDS * (2 + 1), "two seeds and their mean"
 
 

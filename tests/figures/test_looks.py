@@ -10,6 +10,7 @@ from ticketlens.figures import accuracy as figures
 from ticketlens.figures import arms
 from ticketlens.figures import style as plotting
 from ticketlens.figures.change import LEVELS
+from ticketlens.figures.density import by_density, density_labels
 
 
 def test_a_study_of_fewer_epochs_is_not_below_the_axis_of_validation_accuracy() -> None:
@@ -33,12 +34,12 @@ def test_a_legend_has_densities_from_dense_to_sparse_and_no_two_for_one_round() 
         [("fc", 0, 1.0), ("fc", 1, 0.80), ("conv", 1, 0.81), ("conv", 2, 0.65), ("res", 2, 0.4)],
         columns=["study", "round", "density"],
     )
-    names = plotting.density_labels(table)
+    names = density_labels(table)
     assert names["fc", 1] == names["conv", 1] == "density 0.81"
     assert (names["conv", 2], names["res", 2]) == ("density 0.65", "density 0.4"), "too far apart"
     labels = ["density 0.4", "tickets", "dense", "density 0.65"]
     handles = [Line2D([], [], label=label) for label in labels]
-    ordered, found = plotting.by_density(handles, labels)
+    ordered, found = by_density(handles, labels)
     assert found == ["dense", "density 0.65", "density 0.4", "tickets"]
     assert [handle.get_label() for handle in ordered] == found
 

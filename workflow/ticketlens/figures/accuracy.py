@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ticketlens.figures import style as plotting
+from ticketlens.figures.density import by_density, density_axis, density_labels, density_scale
 
 CURVES = 5  # rounds whose curves are drawn: more of them tangle
 START = 8.0
@@ -53,7 +54,7 @@ def accuracy(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         dense = 100 * rows.loc[rows["round"] == 0, "test_accuracy"].mean()
         axis.axhline(dense, color="0.5", lw=0.8, ls="--", zorder=0, label="dense, last epoch")
         plotting.frame(axis, *shown)
-        plotting.density_axis(axis, rows["density"])
+        density_axis(axis, rows["density"])
     plotting.same_y(axes[0])
     plotting.label_rows(axes, "test accuracy (%)")
     plotting.legend(figure, *plotting.entries(axes[0]))
@@ -69,8 +70,8 @@ def training_curves(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     """
     table, studies = plotting.selected(table, titles)
     figure, axes = plotting.study_panels(table, studies, titles, len(QUANTITIES), height=2.0)
-    scale = plotting.density_scale(table)
-    names = plotting.density_labels(table)
+    scale = density_scale(table)
+    names = density_labels(table)
     for column, study in enumerate(studies):
         rows = table[table["study"] == study]
         for axis, (quantity, (_, unit)) in zip(axes[:, column], QUANTITIES.items(), strict=True):
@@ -97,5 +98,5 @@ def training_curves(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     for axis in axes[0] if np.isfinite(lowest) else ():
         axis.set_ylim(bottom=max(lowest, axis.get_ylim()[0]))
     plotting.label_rows(axes, *(label for label, _ in QUANTITIES.values()))
-    plotting.legend(figure, *plotting.by_density(*plotting.entries(axes[0])))
+    plotting.legend(figure, *by_density(*plotting.entries(axes[0])))
     return figure

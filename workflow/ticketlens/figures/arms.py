@@ -13,6 +13,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from ticketlens.figures import style as plotting
+from ticketlens.figures.density import DensityScale, density_scale
 from ticketlens.figures.experiments import ACCURACIES, MARKERS, Shown
 from ticketlens.verdicts.contrasts import QUANTITIES
 from ticketlens.verdicts.predictors import ARMS, CHAIN, PROPERTIES
@@ -38,7 +39,7 @@ def zero_shot(
         (study, group) for study in studies for group in groups if study in set(group["study"])
     ]
     rounds = sorted(set(table["round"]))
-    scale = plotting.density_scale(table)
+    scale = density_scale(table)
     heights = [0.3 * len(set(group.loc[group["study"] == s, "arm"])) + 0.75 for s, group in blocks]
     figure, axes = plt.subplots(
         len(blocks), len(ACCURACIES), figsize=(8.6, sum(heights) + 0.6), squeeze=False,
@@ -90,7 +91,7 @@ def _contrasts(
     rows: pd.DataFrame,
     arms: Sequence[str],
     rounds: Sequence[int],
-    scale: plotting.DensityScale,
+    scale: DensityScale,
 ) -> None:
     """Draw the differences of one study and epoch, an arm a line, its rounds side by side."""
     for index, (number, shift) in enumerate(zip(rounds, _shifts(len(rounds)), strict=True)):
@@ -202,7 +203,7 @@ def predictors(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     height = 1.1 + 0.3 * max(4, len(properties))
     figure, axes = plotting.panels(names, height=height)
     arms = table[table["along"] == ARMS]
-    scale = plotting.density_scale(arms) if len(arms) else plotting.DensityScale()
+    scale = density_scale(arms) if len(arms) else DensityScale()
     for axis, (_, along, rows) in zip(axes[0], shown, strict=True):
         rounds = sorted(set(rows["round"].dropna()))
         for number, shift in zip(rounds, _shifts(len(rounds)), strict=True):

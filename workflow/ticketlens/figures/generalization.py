@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ticketlens.figures import style as plotting
+from ticketlens.figures.density import density_axis, draw_against_density
 from ticketlens.figures.style import WEIGHTS
 
 
@@ -25,10 +26,8 @@ def generalization_gap(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure
         for axis, quantity in zip(axes[:, column], ("gain", "gap"), strict=True):
             names = [f"{quantity}{suffix}" for suffix, *_ in WEIGHTS]
             for name, (_, label, colour, marker, shift) in zip(names, WEIGHTS, strict=True):
-                plotting.draw_against_density(
-                    axis, own, name, colour, shift, marker=marker, label=label
-                )
-            plotting.density_axis(axis, own["density"])
+                draw_against_density(axis, own, name, colour, shift, marker=marker, label=label)
+            density_axis(axis, own["density"])
             plotting.frame(axis, *(own[name] for name in names), [0.0])
             axis.axhline(0, color="0.5", lw=0.8, ls="--", zorder=0)
         plotting.hide_x(axes[0][column])

@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ticketlens.figures import style as plotting
+from ticketlens.figures.density import density_scale, draw_layers
 from ticketlens.figures.nulls import against_nulls, draw_nulls
 
 LINES = 5  # rounds whose layers are drawn
@@ -28,7 +29,7 @@ def gradients(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     by = ["study", "seed", "round", "layer", "arm"]
     found = against_nulls(rows, ["log_logits", "log_loss"], by)
     figure, axes = plotting.study_panels(found, studies, titles, 3, 2.1)
-    scale = plotting.density_scale(found)
+    scale = density_scale(found)
     for column, study in enumerate(studies):
         own = found[found["study"] == study]
         for axis, quantity in zip(axes[:2, column], ("log_logits", "log_loss"), strict=True):
@@ -39,7 +40,7 @@ def gradients(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         signs = own[own["network"] == "sign-redrawn"]
         signs = signs[signs["round"].isin(plotting.spread(signs["round"], LINES))]
         if len(signs):
-            plotting.draw_layers(axis, signs, "log_logits", scale)
+            draw_layers(axis, signs, "log_logits", scale)
             plotting.frame(axis, signs["log_logits"], [0])
             plotting.layer_axis(axis, signs["layer"])
     for row in axes:

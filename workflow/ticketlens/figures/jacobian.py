@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ticketlens.figures import style as plotting
+from ticketlens.figures.density import DensityScale, density_scale
 from ticketlens.figures.nulls import against_nulls, draw_nulls
 
 BIN = 0.1  # of log10 s²
@@ -37,7 +38,7 @@ def jacobian_spectrum(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     rows, studies = plotting.selected(table, titles, "init")
     shown = [name for name in JACOBIANS if (rows["jacobian"] == name).any()]
     figure, axes = plotting.study_panels(rows, studies, titles, len(shown))
-    scale = plotting.density_scale(rows)
+    scale = density_scale(rows)
     for column, study in enumerate(studies):
         for axis, name in zip(axes[:, column], shown, strict=True):
             own = rows[(rows["study"] == study) & (rows["jacobian"] == name)]
@@ -49,7 +50,7 @@ def jacobian_spectrum(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     return figure
 
 
-def _draw_spectra(axis: Axes, own: pd.DataFrame, name: str, scale: plotting.DensityScale) -> None:
+def _draw_spectra(axis: Axes, own: pd.DataFrame, name: str, scale: DensityScale) -> None:
     """Draw the spectra of one study's Jacobian `name`, one line per density."""
     axis.set_xlabel(r"$\log_{10} s^2$")
     if own.empty:

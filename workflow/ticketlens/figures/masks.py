@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from ticketlens.architecture import READOUT
 from ticketlens.figures import style as plotting
+from ticketlens.figures.density import density_axis
 from ticketlens.figures.experiments import COLOURS, MARKERS
 
 BY_SIZE = "largest theta_0"
@@ -82,7 +83,7 @@ def masks(overlap: pd.DataFrame, ramanujan: pd.DataFrame, titles: Mapping[str, s
     axes[0][3].axhline(1, color="0.5", lw=0.8, ls=":", zorder=0)
     axes[0][3].set_ylabel("ratio")
     for axis in axes[0]:
-        plotting.density_axis(axis, rows["density"])
+        density_axis(axis, rows["density"])
     for axis in filter(plotting.is_leftmost, axes[0]):
         axis.set_ylabel("share of kept weights")
     axes[0][2].set_ylabel("share of kept weights")

@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ticketlens.figures import style as plotting
+from ticketlens.figures.density import density_axis, draw_against_density
 
 # Colour and marker, and what the null keeps.
 NETWORKS = {
@@ -49,11 +50,11 @@ def draw_nulls(axis: Axes, rows: pd.DataFrame, column: str, label: bool = True) 
     axis.axhline(0, color="0.4", lw=0.9, ls="--", zorder=1)
     for name in names:
         colour, marker, text = NETWORKS[name]
-        plotting.draw_against_density(
+        draw_against_density(
             axis, rows[rows["network"] == name], column, colour, marker=marker,
             shift=SHIFTS[list(NETWORKS).index(name)], label=text if label else None, lw=1.0,
         )  # fmt: skip
     shown = rows[rows["network"].isin(names)]
     means = shown.groupby(["network", "seed", "round"])[column].mean()
     plotting.frame(axis, means, [0])
-    plotting.density_axis(axis, rows["density"])
+    density_axis(axis, rows["density"])

@@ -12,6 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ticketlens.figures import style as plotting
+from ticketlens.figures.density import (
+    DensityScale,
+    density_axis,
+    density_scale,
+    draw_against_density,
+    draw_layers,
+)
 from ticketlens.figures.signal import MeanField
 from ticketlens.meanfield import dense_q
 
@@ -39,7 +46,7 @@ def residual(
         ratio = np.log(rows["q"].where(usable) / rows[f"q_{name}"].where(usable))
         rows = rows.assign(**{f"log_{name}": ratio})
     figure, axes = plotting.study_panels(rows, studies, titles, 4, 2.0)
-    scale = plotting.density_scale(rows)
+    scale = density_scale(rows)
     for column, study in enumerate(studies):
         own = rows[rows["study"] == study]
         shown = own[own["round"].isin(plotting.spread(own["round"], DENSITIES))]
@@ -55,9 +62,9 @@ def residual(
         styles = {"chi": "-", **{f"chi_{name}": line for name, (_, line) in THEORY.items()}}
         for quantity, line in styles.items():
             marker: dict[str, Any] = {"marker": "o", "ms": 2.5} if quantity == "chi" else {}
-            plotting.draw_against_density(chi, behind, quantity, GREY, ls=line, lw=1.1, **marker)
+            draw_against_density(chi, behind, quantity, GREY, ls=line, lw=1.1, **marker)
         chi.axhline(1, color="0.5", lw=0.8, zorder=1)
-        plotting.density_axis(chi, behind["density"])
+        density_axis(chi, behind["density"])
         per_run = behind.groupby(["seed", "round"])[list(styles)].mean()
         plotting.frame(chi, per_run.to_numpy().ravel(), [1])
     labels = (r"trunk $q$", r"$\ln(q/\mathrm{R0})$", r"$\ln(q/\mathrm{R1})$", r"$\chi$ of a block")
@@ -71,9 +78,7 @@ def residual(
     return figure
 
 
-def _draw_lengths(
-    axis: Axes, shown: pd.DataFrame, dense: MeanField, scale: plotting.DensityScale
-) -> None:
+def _draw_lengths(axis: Axes, shown: pd.DataFrame, dense: MeanField, scale: DensityScale) -> None:
     """Draw q behind each block, measured and in theory, and that of a wide dense network."""
     axis.set_yscale("log")
     for _, group in shown.groupby("round"):
@@ -92,11 +97,9 @@ def _draw_lengths(
     plotting.plain_ticks(axis)
 
 
-def _draw_blocks(
-    axis: Axes, shown: pd.DataFrame, quantity: str, scale: plotting.DensityScale
-) -> None:
+def _draw_blocks(axis: Axes, shown: pd.DataFrame, quantity: str, scale: DensityScale) -> None:
     """Draw a measured quantity per block, one line per round."""
     by_block = shown.assign(layer=shown["block"])
-    plotting.draw_layers(axis, by_block, quantity, scale, ms=2.5, zorder=3)
+    draw_layers(axis, by_block, quantity, scale, ms=2.5, zorder=3)
     axis.set_xticks(range(int(shown["block"].max()) + 1))
     axis.set_xlabel("block (0: the stem)")

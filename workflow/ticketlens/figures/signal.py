@@ -21,6 +21,12 @@ from matplotlib.lines import Line2D
 from ticketlens import meanfield as mf
 from ticketlens.architecture import READOUT
 from ticketlens.figures import style as plotting
+from ticketlens.figures.density import (
+    density_axis,
+    density_scale,
+    draw_against_density,
+    draw_layers,
+)
 from ticketlens.verdicts import ladder_steps, selection
 
 MeanField = tuple[float, float, str]
@@ -56,11 +62,11 @@ def qmap(table: pd.DataFrame, titles: Mapping[str, str], state: str = "init") ->
     """
     rows, studies = plotting.selected(table, titles, state)
     figure, axes = plotting.study_panels(rows, studies, titles)
-    scale = plotting.density_scale(rows)
+    scale = density_scale(rows)
     for axis, study in zip(axes[0], studies, strict=True):
         own = rows[rows["study"] == study]
         axis.set_yscale("log")
-        plotting.draw_layers(axis, own, "q", scale)
+        draw_layers(axis, own, "q", scale)
         plotting.layer_axis(axis, own["layer"])
         plotting.frame(axis, own["q"])
         plotting.plain_ticks(axis)
@@ -140,13 +146,13 @@ def qmap_ladder(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         for rung in rungs:
             colour, marker, label, _ = RUNGS[rung]
             style: dict[str, Any] = {"marker": marker, "ms": SIZES[rung], "label": label}
-            plotting.draw_against_density(top, lengths, rung, colour, **style)
+            draw_against_density(top, lengths, rung, colour, **style)
         bottom.axhline(0, color="0.5", lw=0.8, zorder=1)
         for name in rungs[1:]:
             colour, marker, label = SIGNS if name == "measured" else _step_style(name)
             style = {"marker": marker, "ms": SIZES[name], "label": label}
-            plotting.draw_against_density(bottom, steps, name, colour, **style)
-        plotting.draw_against_density(
+            draw_against_density(bottom, steps, name, colour, **style)
+        draw_against_density(
             bottom,
             steps,
             "total",
@@ -158,7 +164,7 @@ def qmap_ladder(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         plotting.frame(top, lengths[rungs].to_numpy().ravel())
         plotting.frame(bottom, steps[[*rungs[1:], "total"]].to_numpy().ravel())
         for axis in (top, bottom):
-            plotting.density_axis(axis, logs["density"])
+            density_axis(axis, logs["density"])
         plotting.plain_ticks(top)
         plotting.hide_x(top)
     since = " since round 0" if (rows["round"] == 0).any() else ""
@@ -189,7 +195,7 @@ def qmap_fixed_point(
     reach_w = 1.08 * max(2.0, rows["std_scaled"].max())
     reach_b = 1.5 * max(0.3, *(dense[study][1] for study in studies))
     figure, axes = plotting.study_panels(rows, studies, titles, height=2.9)
-    scale = plotting.density_scale(rows)
+    scale = density_scale(rows)
     for axis, study in zip(axes[0], studies, strict=True):
         own = selection.deep(rows[rows["study"] == study])
         _, sigma_b, activation = dense[study]
@@ -264,17 +270,17 @@ def chi(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     """
     rows, studies = plotting.selected(table, titles, "init")
     figure, axes = plotting.study_panels(rows, studies, titles, 2)
-    scale = plotting.density_scale(rows)
+    scale = density_scale(rows)
     for column, study in enumerate(studies):
         own = rows[rows["study"] == study]
         top, bottom = axes[:, column]
         deep = selection.deep(own)
         for quantity, (colour, marker, label) in CHI.items():
-            plotting.draw_against_density(top, deep, quantity, colour, marker=marker, label=label)
-        plotting.density_axis(top, deep["density"])
+            draw_against_density(top, deep, quantity, colour, marker=marker, label=label)
+        density_axis(top, deep["density"])
         per_run = deep.groupby(["seed", "round"])[list(CHI)].mean()
         plotting.frame(top, per_run.to_numpy().ravel(), [1])
-        plotting.draw_layers(bottom, own, "chi_frobenius", scale)
+        draw_layers(bottom, own, "chi_frobenius", scale)
         plotting.layer_axis(bottom, own["layer"])
         plotting.frame(bottom, own["chi_frobenius"], [1])
         for axis in (top, bottom):
@@ -295,11 +301,11 @@ def cmap(table: pd.DataFrame, titles: Mapping[str, str], dense: Mapping[str, Mea
     """
     rows, studies = plotting.selected(table, titles, "init")
     figure, axes = plotting.study_panels(rows, studies, titles, 2)
-    scale = plotting.density_scale(rows)
+    scale = density_scale(rows)
     for column, study in enumerate(studies):
         own = rows[rows["study"] == study]
         top, bottom = axes[:, column]
-        plotting.draw_layers(top, own, "c", scale)
+        draw_layers(top, own, "c", scale)
         plotting.layer_axis(top, own["layer"])
         means = own.groupby(["round", "layer"])["c"].mean()
         low, high = means.min(), means.max()

@@ -1,4 +1,4 @@
-"""The look that all figures share: one style, one colour scale for density, panels per study.
+"""The look that all figures share: one style, panels per study, lines over seeds, axes, legends.
 
 Lines are means over seeds with 95 % t-intervals as bars. Axes follow the means and the single
 seeds: wide intervals (few seeds) run off them, and end in arrowheads. The interval of two seeds is
@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import matplotlib as mpl
@@ -22,7 +21,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.colors import Colormap, ListedColormap, LogNorm
+from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
@@ -35,12 +34,9 @@ FORMULA = re.compile(r"(?<!\\)\$.*?(?<!\\)\$")
 FORMULA_SPACE = "\ue000"  # for private use: no title holds it
 MAX_COLUMNS = 3
 PANEL = (3.4, 2.7)  # inches: two panels fill a page's width
-DENSITY_TICKS = (1, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.005, 0.002, 0.001)
 FEWEST_SEEDS = 3  # that have an interval worth drawing
 FEWEST_TICKS = 3  # of a logarithmic axis
 FINER_STEPS = ((1, 2, 3, 5, 7), tuple(range(1, 10)))
-ALIKE = 1.05  # densities of one round that a legend does not tell apart
-DENSITY_LABEL = "density (kept / all weights)"
 LAYER_LABEL = r"hidden layer $l$"
 WEIGHT = r"$w\,\sqrt{N_\mathrm{in}}$"  # N_in is the fan-in
 STYLE = {
@@ -146,47 +142,6 @@ def draw_intervals(
         bars.set_alpha(0.5)
 
 
-def draw_against_density(
-    axis: Axes,
-    rows: pd.DataFrame,
-    column: str,
-    colour: str,
-    shift: float = 1.0,
-    **style: Any,
-) -> None:
-    """Draw the mean of `column` over seeds against density, single seeds faint.
-
-    `shift` is a factor on the density that keeps the bars of several lines apart.
-    """
-    intervals = seed_intervals(rows, "round", column)
-    if rows["seed"].nunique() > 1:
-        for _, run in rows.groupby("seed"):
-            own = seed_intervals(run, "round", column)
-            axis.plot(own["density"], own["mean"], color=colour, alpha=0.25, lw=0.7)
-    draw_intervals(axis, intervals["density"], intervals, colour, shift, **style)
-
-
-def draw_layers(
-    axis: Axes, rows: pd.DataFrame, column: str, scale: DensityScale, **style: Any
-) -> None:
-    """Draw the mean of `column` over seeds against the layer, one line per round.
-
-    Where there are too few seeds for an interval, they are drawn faint.
-    """
-    style = {"marker": "o", "ms": 2.2, "lw": 1.1, "elinewidth": 0.6, "capsize": 0, **style}
-    for _, group in rows.groupby("round"):
-        intervals = seed_intervals(group, "layer", column)
-        density = group["density"].mean()
-        colour = scale.colour(density)
-        if 1 < group["seed"].nunique() < FEWEST_SEEDS:
-            for _, run in group.groupby("seed"):
-                own = seed_intervals(run, "layer", column)
-                axis.plot(own["layer"], own["mean"], color=colour, alpha=0.35, lw=0.6, zorder=1.5)
-        # A name that no legend shows: colours stand for densities; a page's pointer says it.
-        named = {"label": f"_density {density:.3g}", **style}
-        draw_intervals(axis, intervals["layer"], intervals, colour, **named)
-
-
 def frame(axis: Axes, *values: Iterable[float], margin: float = 0.06) -> None:
     """Limit y to what the values span, and a margin; in logs on a logarithmic axis."""
     found = np.concatenate([np.asarray(list(part), dtype=float) for part in values])
@@ -211,40 +166,6 @@ def same_y(axes: Iterable[Axes]) -> None:
 
 
 # --- Axes, scales and legends --------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class DensityScale:
-    """Colours of densities from 1 down to `lowest`: viridis in logs, dense is dark."""
-
-    lowest: float = 0.03
-
-    def colour(self, density: float) -> tuple[float, float, float, float]:
-        """Return the colour of a density; one beyond the scale has that of the scale's end."""
-        norm = LogNorm(self.lowest, 1.0, clip=True)
-        red, green, blue, alpha = plt.get_cmap("viridis")(0.92 * (1 - float(norm(density))))
-        return red, green, blue, alpha
-
-    def bar(self, figure: Figure, axes: Iterable[Axes]) -> None:
-        """Draw the scale beside `axes`."""
-        colours = [self.colour(density) for density in np.geomspace(self.lowest, 1.0, 256)]
-        mappable = mpl.cm.ScalarMappable(LogNorm(self.lowest, 1.0), ListedColormap(colours))
-        bar = figure.colorbar(mappable, ax=list(axes), pad=0.02, aspect=30)
-        bar.set_label("density")
-        wide = self.lowest < 0.15
-        ticks = [
-            tick
-            for tick in DENSITY_TICKS
-            if tick >= self.lowest and not (wide and tick in (0.8, 0.6, 0.4, 0.3))
-        ]
-        bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
-        bar.ax.minorticks_off()
-
-
-def density_scale(rows: pd.DataFrame) -> DensityScale:
-    """Return the colours for the densities that `rows` hold."""
-    lowest = float(rows["density"].min())
-    return DensityScale(min(0.9, lowest)) if lowest > 0 else DensityScale()
 
 
 def shades(name: str, low: float, high: float) -> Colormap:
@@ -320,56 +241,11 @@ def title(rows: pd.DataFrame, study: str, name: str) -> str:
     return f"{name}, {seed_range(per_arm)}"
 
 
-def density_labels(rows: pd.DataFrame) -> dict[tuple[str, int], str]:
-    """Return what a legend calls the rounds of studies, (study, round): "density 0.64".
-
-    Studies whose densities of a round are within `ALIKE` of each other share one name, so that a
-    legend does not tell 0.64 from 0.65: layers that are pruned less make the difference.
-    """
-    own = rows.groupby(["round", "study"])["density"].mean()
-    shared = own.groupby("round").agg(["min", "max", "mean"])
-    alike = shared["max"] <= ALIKE * shared["min"]
-    return {
-        (study, number): f"density {shared.loc[number, 'mean'] if alike[number] else value:.2g}"
-        for (number, study), value in own.items()
-    }
-
-
-def by_density(handles: Sequence[Artist], labels: Sequence[str]) -> tuple[list[Artist], list[str]]:
-    """Return legend entries with those of densities ("density 0.64") from dense to sparse, first.
-
-    Others keep their order: before the densities "dense", behind them the rest.
-    """
-
-    def rank(label: str) -> tuple[int, float]:
-        kind, _, number = label.partition(" ")
-        if label == "dense":
-            return 0, 0.0
-        return (1, -float(number)) if kind == "density" else (2, 0.0)
-
-    order = sorted(range(len(labels)), key=lambda place: rank(labels[place]))
-    return [handles[place] for place in order], [labels[place] for place in order]
-
-
 def seed_range(counts: Iterable[int]) -> str:
     """Return numbers of seeds in words, which no line break separates."""
     fewest, most = min(counts), max(counts)
     number = str(most) if fewest == most else f"{fewest}–{most}"
     return f"{number}\u00a0seed{'' if most == 1 else 's'}"
-
-
-def density_axis(axis: Axes, densities: Sequence[float]) -> None:
-    """Make x a logarithmic density axis, dense on the left."""
-    axis.set_xscale("log")
-    low, high = min(densities), max(densities)
-    axis.set_xlim(high * 1.15, low / 1.15)
-    wide: tuple[float, ...] = (1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
-    ticks: Sequence[float]
-    ticks = wide if low < 0.15 * high else (1, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2)
-    ticks = [tick for tick in ticks if low / 1.15 <= tick <= high * 1.15]
-    axis.set_xticks(ticks, labels=[f"{tick:g}" for tick in ticks])
-    axis.minorticks_off()
-    axis.set_xlabel(DENSITY_LABEL)
 
 
 def layer_axis(axis: Axes, layers: Iterable[int], readout: int | None = None) -> None:

@@ -19,6 +19,13 @@ from matplotlib.ticker import MaxNLocator
 
 from ticketlens.architecture import READOUT
 from ticketlens.figures import style as plotting
+from ticketlens.figures.density import (
+    DensityScale,
+    by_density,
+    density_labels,
+    density_scale,
+    draw_layers,
+)
 from ticketlens.theory import selection_null
 
 SPECTRUM_POINTS = 30  # across the spectrum: a layer has only a few hundred eigenvalues
@@ -37,7 +44,7 @@ def weight_mean(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     rows, studies = plotting.selected(table, titles, "init")
     pooled = _pooled_means(rows)
     figure, axes = plotting.study_panels(rows, studies, titles, 2, 2.3)
-    scale = plotting.density_scale(rows)
+    scale = density_scale(rows)
     for column, study in enumerate(studies):
         own = pooled[pooled["study"] == study]
         hidden = own[own["name"] != READOUT]
@@ -50,7 +57,7 @@ def weight_mean(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         bottom.axhspan(-2, 2, color="0.9", zorder=0)
         for axis, quantity in ((top, "mean_scaled"), (bottom, "z")):
             axis.axhline(0, color="0.5", lw=0.8, zorder=1)
-            plotting.draw_layers(axis, hidden, quantity, scale)
+            draw_layers(axis, hidden, quantity, scale)
             plotting.layer_axis(axis, hidden["layer"])
         plotting.hide_x(top)
         plotting.frame(top, hidden["mean_scaled"], 2 * hidden["error"], -2 * hidden["error"])
@@ -87,7 +94,7 @@ def weight_std(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     """
     rows, studies = plotting.selected(table, titles, "init")
     figure, axes = plotting.study_panels(rows, studies, titles)
-    scale = plotting.density_scale(rows)
+    scale = density_scale(rows)
     for axis, study in zip(axes[0], studies, strict=True):
         own = rows[rows["study"] == study]
         _draw_layers(axis, own, "selection_std_scaled", scale, ls="--", marker="", lw=0.8, zorder=1)
@@ -114,7 +121,7 @@ def histograms(
     columns = min(3, len(layers))
     lines = -(-len(layers) // columns)
     figure, axes = plotting.panels([""] * columns, lines, height=1.75)
-    scale = plotting.density_scale(rows)
+    scale = density_scale(rows)
     for axis in axes.ravel()[len(layers) :]:
         axis.set_axis_off()
     shown = plotting.spread(rows["round"], 3)
@@ -152,7 +159,7 @@ def _draw_histograms(
     rows: pd.DataFrame,
     shown: list[int],
     sigma_w: float | None,
-    scale: plotting.DensityScale,
+    scale: DensityScale,
 ) -> float:
     """Draw a line per round, the null at the rounds `shown`; return the null's highest value."""
     highest = 0.0
@@ -186,7 +193,7 @@ def in_degree(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         relative_sd=np.sqrt(rows["variance_ratio"]), dead_share=100 * rows["dead"] / rows["units"]
     )
     figure, axes = plotting.study_panels(rows, studies, titles, 2, 2.1)
-    scale = plotting.density_scale(rows)
+    scale = density_scale(rows)
     for column, study in enumerate(studies):
         own = rows[rows["study"] == study]
         top, bottom = axes[:, column]
@@ -212,8 +219,8 @@ def weight_spectra(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     """
     rows, studies = plotting.selected(table, titles, "init")
     figure, axes = plotting.study_panels(rows, studies, titles, 3, 2.0)
-    scale = plotting.density_scale(rows)
-    named = plotting.density_labels(rows)
+    scale = density_scale(rows)
+    named = density_labels(rows)
     for column, study in enumerate(studies):
         own = rows[rows["study"] == study]
         for axis, layer in zip(axes[:, column], plotting.spread(own["layer"], 3), strict=False):
@@ -228,13 +235,13 @@ def weight_spectra(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         Line2D([], [], color="black", ls=":"),
     ]
     labels = ["tickets", "same mask, Gaussian", "Marchenko–Pastur"]
-    colours, densities = plotting.by_density(*plotting.entries(axes.ravel()))
+    colours, densities = by_density(*plotting.entries(axes.ravel()))
     plotting.legend(figure, [*colours, *lines], [*densities, *labels])
     return figure
 
 
 def _draw_spectra(
-    axis: Axes, rows: pd.DataFrame, scale: plotting.DensityScale, names: Mapping[int, str]
+    axis: Axes, rows: pd.DataFrame, scale: DensityScale, names: Mapping[int, str]
 ) -> None:
     """Draw the spectra of one layer at a few densities, with the null and Marchenko–Pastur.
 
@@ -268,13 +275,13 @@ def _draw_spectra(
 
 
 def _draw_layers(
-    axis: Axes, rows: pd.DataFrame, column: str, scale: plotting.DensityScale, **style: Any
+    axis: Axes, rows: pd.DataFrame, column: str, scale: DensityScale, **style: Any
 ) -> None:
     """Draw lines over the hidden layers, and points for the readout."""
     hidden, readout = rows[rows["name"] != READOUT], rows[rows["name"] == READOUT]
-    plotting.draw_layers(axis, hidden, column, scale, **style)
+    draw_layers(axis, hidden, column, scale, **style)
     if not readout.empty:
         marker = style.get("marker", "o") or "_"
-        plotting.draw_layers(axis, readout, column, scale, **{**style, "marker": marker, "ms": 3})
+        draw_layers(axis, readout, column, scale, **{**style, "marker": marker, "ms": 3})
     number = None if readout.empty else int(readout["layer"].max())
     plotting.layer_axis(axis, hidden["layer"], number)

@@ -55,7 +55,7 @@ LIBRARIES = {
         "matplotlib.pyplot",
         "matplotlib.backends.backend_agg",
         "ticketlens.tables.signal",
-        "ticketlens.figures.style",
+        "ticketlens.figures.density",
         "ticketlens.verdicts.claims",
     ),
     "train": (
