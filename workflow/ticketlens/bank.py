@@ -43,7 +43,7 @@ def load(
 
 
 def chain(study: str, seed: int = 0, folder: str | os.PathLike[str] | None = None) -> Bank:
-    """Return the whole chain: per weight the round that removed it. Raises as `load` does.
+    """Return the whole chain: per weight the round that removed it. Raises as `load`.
 
     >>> bank.chain("fcnet-normal", seed=0).study
     'fcnet-normal'

@@ -129,7 +129,7 @@ def read(path: str | os.PathLike[str], kind: str | None = None) -> Checkpoint:
 
 
 def verify(path: str | os.PathLike[str]) -> None:
-    """Read the whole file and raise CheckpointError, naming the file, if anything is wrong.
+    """Read the whole file. Raises CheckpointError, naming the file, if anything is wrong.
 
     >>> checkpoint.write("example.h5", ticket)
     >>> checkpoint.verify("example.h5")

@@ -145,7 +145,7 @@ def predict_with_spread(
 ) -> Prediction:
     """Return what `predict` does, with the spread between networks and the Monte Carlo error.
 
-    Raises as `predict`.
+    Raises ValueError as `predict`.
 
     Shapes: inputs as in `predict`.
 
@@ -227,7 +227,8 @@ def chi(
     """Return sigma_eff² E phi'(√q z)² of hidden layers 2 … L, under a rung of `GAINS`: (L − 1,).
 
     sigma_eff² is the rung's reading of the layer, q its own free-running q of the layer below:
-    image by image and pixel by pixel, averaged at the end. Arguments and errors as `predict`.
+    image by image and pixel by pixel, averaged at the end. Arguments as `predict`. Raises
+    ValueError as that does, and for a rung that is not in `GAINS`.
 
     Shapes: inputs as in `predict` -> (layers - 1,).
 

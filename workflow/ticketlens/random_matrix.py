@@ -167,7 +167,7 @@ def jacobian_support(
     lower is 0 for smooth slopes (tanh, erf) and may be positive for slopes in {0, 1}. The largest
     s² of a finite network scatters about upper, by some 5 % for tanh, depth 7 and width 800: mostly
     because its N slopes per layer are a sample of their law.
-    Arguments as `jacobian_moments`; raises ValueError also where there is no continuous part.
+    Arguments as `jacobian_moments`. Raises ValueError also where there is no continuous part.
 
     Shapes: q_per_layer (layers,), sigma_w () or (layers,).
 

@@ -42,7 +42,7 @@ def change(
     arms at their sparsest. `labels` say what arms are called. Top:
     singular values beyond the edge of Gaussian matrices on the same mask. Bottom: theta_0 plus the
     k leading directions of every layer's D, and levels of spikes and bulk. Mean over seeds, bars
-    95 % t-intervals.
+    95 % t-intervals. Raises ValueError if there are no rows of these studies.
     """
     rows = spectra[spectra["study"].isin(list(titles))]
     curves = accuracy[accuracy["study"].isin(list(titles))]

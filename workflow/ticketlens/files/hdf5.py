@@ -91,8 +91,8 @@ def reading(
 
     What the functions of this module find wrong becomes an `error` that names `path` and gives
     `advice`, but for two: a file of a newer HDF5, and one that is open for writing, are not called
-    damaged. All else passes as it is: an OSError says that the file cannot be read (no such file,
-    permission denied, a failing disk), which deleting it would not fix.
+    damaged. All else passes as it is. Raises OSError if the file cannot be read (permission denied,
+    a failing disk), which deleting it would not fix, and FileNotFoundError if it is not there.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such file")

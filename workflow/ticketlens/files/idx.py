@@ -34,7 +34,10 @@ def read_part(
 
 
 def shape(folder: str | os.PathLike[str], part: str) -> tuple[int, int, int]:
-    """Return (n, height, width) of a part, by the header of its file alone."""
+    """Return (n, height, width) of a part, by the header of its file alone.
+
+    Raises DatasetError, naming folder and part, if images and labels differ in number.
+    """
     path = find(folder, part, IMAGES)
     try:
         with _open(path) as file:
@@ -45,7 +48,10 @@ def shape(folder: str | os.PathLike[str], part: str) -> tuple[int, int, int]:
 
 
 def find(folder: str | os.PathLike[str], part: str, kind: str) -> Path:
-    """Return the file of a part; names with a dot for a dash are taken too."""
+    """Return the file of a part; names with a dot for a dash are taken too.
+
+    Raises DatasetError, naming the file, if it is not there.
+    """
     folder = Path(folder).expanduser()
     for name in (f"{PREFIXES[part]}-{kind}", f"{PREFIXES[part]}-{kind.replace('-idx', '.idx')}"):
         for suffix in ("", ".gz"):

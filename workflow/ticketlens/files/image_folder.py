@@ -143,7 +143,10 @@ def zip_names(archive: zipfile.ZipFile, path: Path) -> dict[str, str]:
 
 
 def listed(where: str, names: Iterable[str]) -> Listing:
-    """Sort names into images by (part, class) and files left out; see `listing`."""
+    """Sort names into images by (part, class) and files left out; see `listing`.
+
+    Raises DatasetError, naming the file, if an image has no label or a name leads elsewhere.
+    """
     names = list(names)
     folders = {PurePosixPath(name).parts for name in names if name.endswith("/")}
     names = [name for name in names if not name.endswith("/")]

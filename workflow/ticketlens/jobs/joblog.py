@@ -41,10 +41,9 @@ def job_log(path: str) -> Iterator[None]:
     """Send log messages to `path` and standard error while the block runs; load the plugins.
 
     An error that a user can act on (ValueError, ArithmeticError, OSError, AssertionError) ends the
-    job with its message alone, exit code 1; anything else keeps its traceback, in the log as well.
-    Built-in exceptions may point to a bug, so the message ends with the file and line that raised
-    them.
-    Memory that runs out ends it with what to change.
+    job with its message alone. Raises SystemExit, code 1. Anything else keeps its traceback, in the
+    log as well. Built-in exceptions may point to a bug, so the message ends with the file and line
+    that raised them. Memory that runs out ends the job with what to change.
     """
     formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
     handlers: list[logging.Handler] = [

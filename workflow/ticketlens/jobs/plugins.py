@@ -46,7 +46,7 @@ class Addition:
 def use(paths: object) -> list[Path]:
     """Let this process and its jobs use the plugins of a config; return their files.
 
-    Raises PluginError for what is not a list of Python files, and as `load` does.
+    Raises PluginError for what is not a list of Python files, and as `load`.
     """
     if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
         raise PluginError(f"plugins is {paths!r}; allowed: a list of Python files, [mine.py]")

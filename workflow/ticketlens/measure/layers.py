@@ -23,8 +23,8 @@ def plain(layers: Any, apply_mask: bool = False) -> tuple[Layer, ...]:
 
     A layer that is ready comes back as it is. Torch tensors become arrays, `bias=None` zeros. Of a
     module the last linear layer is the readout. With `apply_mask` weights off the mask are set to
-    zero; else ValueError, naming the layer, if one is not. ValueError too for layers without
-    weights and for masks of another shape.
+    zero. Raises ValueError, naming the layer, if one is not, for layers without weights, and for
+    masks of another shape.
     """
     if hasattr(layers, "named_modules"):
         found = of_module(layers)

@@ -96,7 +96,7 @@ def measure(
 ) -> ResidualSignal:
     """Measure q, c and chi of a ticket or trained network on `images` (n, …), n >= 2, in float64.
 
-    Raises ValueError as `signal.measure` does, and for layers that make no blocks.
+    Raises ValueError as `signal.measure`, and for layers that make no blocks.
     """
     signal.disjoint_pairs(len(images))
     h = preactivations(layers, activation, images)
@@ -124,7 +124,7 @@ def preactivations(
 ) -> tuple[np.ndarray, ...]:
     """Return h of every hidden layer, float64, (samples, neurons) each: see the module.
 
-    Raises ValueError as `measure` does.
+    Raises ValueError as `measure`.
     """
     chain = signal.dense(layers)
     phi = get(activation).phi

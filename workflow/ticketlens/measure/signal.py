@@ -112,7 +112,7 @@ def hidden(layers: Sequence[Layer]) -> tuple[Layer, ...]:
 
 
 def dense(layers: Sequence[Layer]) -> tuple[Layer, ...]:
-    """Return the hidden layers; ValueError, naming it, if one is not fully connected."""
+    """Return the hidden layers. Raises ValueError, naming it, if one is not fully connected."""
     found = hidden(layers)
     for layer in found:
         if layer.kind != "linear":
@@ -129,7 +129,7 @@ def preactivations(
     """Return h of every hidden layer, float64, (samples, neurons) each.
 
     `images` (samples, channels, height, width) or (samples, features) are flattened channel-first.
-    Raises ValueError as `measure` does.
+    Raises ValueError as `measure`.
     """
     phi = get(activation).phi
     chain = dense(layers)

@@ -135,7 +135,10 @@ class Numbers:
         return self.interval(row["mean"], row["lower"], row["upper"], signed=True)
 
     def change(self, arm: str, network: str, round: int = 7) -> float:
-        """Return the mean accuracy over seeds of theta_0 with a part of what training changed."""
+        """Return the mean accuracy over seeds of theta_0 with a part of what training changed.
+
+        Raises LookupError, naming the folder, if the table has no such row.
+        """
         rows = self.table("change_accuracy")
         kept = (rows["arm"] == arm) & (rows["round"] == round) & (rows["network"] == network)
         if not kept.any():
@@ -162,7 +165,8 @@ class Numbers:
     def claim(self, claim: str, case: str = "", study: str = "fcnet-normal", which: int = 0) -> str:
         """Return a claim's number, interval and verdict; `which` of its numbers, if of several.
 
-        A round that is the same in all seeds has no interval: "2 in all 8 seeds, verdict".
+        A round that is the same in all seeds has no interval: "2 in all 8 seeds, verdict". Raises
+        LookupError, naming the folder, unless there is one such claim.
         """
         rows = self.table("claims").fillna({"case": ""})
         rows = rows[(rows["study"] == study) & (rows["claim"] == claim) & (rows["case"] == case)]

@@ -21,7 +21,7 @@ def of_files(
     """Return the tables `accuracy` and `curves` of trained networks and of chains in the bank.
 
     `chains` has study, seed, last round and spec (JSON) of each file of `banks`.
-    Raises BankError as `bank.check_chain` does.
+    Raises BankError as `bank.check_chain`.
     """
     runs = [read_summary(path) for path in trained]
     for path, (study, seed, rounds, spec) in zip(banks, chains, strict=True):

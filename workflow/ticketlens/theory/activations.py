@@ -264,7 +264,7 @@ ACTIVATIONS: dict[str, Activation] = {
 
 
 def get(name: str) -> Activation:
-    """The activation of that name; ValueError, naming the allowed ones, if there is none."""
+    """The activation of that name. Raises ValueError, naming the allowed ones, if there is none."""
     try:
         return ACTIVATIONS[name]
     except (KeyError, TypeError):

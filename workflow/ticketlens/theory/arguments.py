@@ -16,7 +16,7 @@ Values = float | Array
 def finite(
     name: str, values: ArrayLike, allowed: str, valid: Callable[[Array], npt.NDArray[np.bool_]]
 ) -> Array:
-    """Return values as a float array, every entry of which is finite and passes `valid`."""
+    """Return values as a float array. Raises ValueError unless all are finite and `valid`."""
     array = np.asarray(values, dtype=float)
     wrong = ~(np.isfinite(array) & valid(array))
     if wrong.any():
@@ -30,7 +30,7 @@ def positive(name: str, values: ArrayLike) -> Array:
 
 
 def one_positive(name: str, value: float) -> float:
-    """Return a finite positive number."""
+    """Return a number. Raises ValueError unless it is one, finite and positive."""
     array = positive(name, value)
     if array.ndim:
         raise ValueError(f"{name} has shape {array.shape}: {name} must be one number")
@@ -38,7 +38,7 @@ def one_positive(name: str, value: float) -> float:
 
 
 def points(name: str, x: ArrayLike) -> Array:
-    """Return points of evaluation as a float array: anything but NaN."""
+    """Return points of evaluation as a float array. Raises ValueError if one is NaN."""
     array = np.asarray(x, dtype=float)
     if np.isnan(array).any():
         raise ValueError(f"{name} holds NaN: {name} must be real numbers")

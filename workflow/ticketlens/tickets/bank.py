@@ -59,9 +59,9 @@ def export(
 
     Of a chain that went on from round r of the bank file `earlier`, `masks` are those of rounds
     r+1…n and `trained` those of rounds r…n. If the chain `may_be_open`, the last ticket need not be
-    trained. Raises BankError for a chain with late rewinding (theta_k needs training) or files that
-    are not one chain, or whose tickets start from trained weights (pruning.rewind); InvariantError
-    if masks are not nested or do not follow the pruning rule.
+    trained. Raises BankError for a chain with late rewinding (theta_k needs training), for files
+    that are not one chain, and for tickets that start from trained weights (pruning.rewind). Raises
+    InvariantError if masks are not nested or do not follow the pruning rule.
     """
     ticket = read(dense_ticket, kind="ticket")
     if ticket.spec.pruning.rewind_epoch:
@@ -227,7 +227,7 @@ def ticket(bank: Bank, round_: int) -> Checkpoint:
 def next_ticket(bank: Bank, mask: Checkpoint) -> Checkpoint:
     """Put theta_0 on the mask of a later round: the chain continues from the bank.
 
-    Raises BankError as `ticket` does, InvariantError if the mask is another chain's.
+    Raises BankError as `ticket`, InvariantError if the mask is another chain's.
     """
     dense = ticket(bank, 0)
     check_theta(mask, dense)

@@ -72,7 +72,7 @@ class Bank:
 def reach(path: str | os.PathLike[str]) -> tuple[int, bool]:
     """Return the last round of a bank file, and whether it is still to be trained.
 
-    Reads no more than that. Raises BankError as `read_bank` does.
+    Reads no more than that. Raises BankError as `read_bank`.
     """
     with hdf5.reading(path, BankError, "restore it, or export the chain again") as file:
         return hdf5.attribute(file, "rounds", int), bool(hdf5.scalars(file).get("is_open"))
@@ -172,7 +172,10 @@ def _check_rule(bank: Bank) -> None:
 
 
 def removed_in_of(file: h5py.File, spec: Spec, rounds: int) -> dict[str, npt.NDArray[np.uint8]]:
-    """Return per layer the rounds that removed its weights; DamagedError unless spec's shapes."""
+    """Return per layer the rounds that removed its weights.
+
+    Raises DamagedError unless names, shapes and rounds are those of the spec.
+    """
     parent = hdf5.child(file, "layers", h5py.Group)
     shapes = layer_shapes(spec)
     names = [f"{number:02d}-{layer.name}" for number, layer in enumerate(shapes)]
@@ -195,7 +198,10 @@ def removed_in_of(file: h5py.File, spec: Spec, rounds: int) -> dict[str, npt.NDA
 
 
 def border_of_file(file: h5py.File, spec: Spec) -> dict[str, Border]:
-    """Return what is stored of theta_0. Banks of 0.1.0 and normal weights have nothing there."""
+    """Return what is stored of theta_0. Banks of 0.1.0 and normal weights have nothing there.
+
+    Raises DamagedError if a layer has other border weights than its own.
+    """
     parent, found = hdf5.child(file, "layers", h5py.Group), {}
     for number, layer in enumerate(layer_shapes(spec)):
         group = hdf5.child(parent, f"{number:02d}-{layer.name}", h5py.Group)

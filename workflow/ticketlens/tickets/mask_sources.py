@@ -93,7 +93,8 @@ def erk(material: Material, rng: np.random.Generator) -> Masks:
 def one_shot(material: Material, rng: np.random.Generator) -> Masks:
     """The largest magnitudes of the trained dense network: pruned at once, not round by round.
 
-    Per layer as many as in the IMP ticket.
+    Per layer as many as in the IMP ticket. Raises InvariantError if the dense network is of another
+    chain than the ticket.
     """
     dense, ticket = material.dense, material.ticket
     same = (dense.kind, dense.study, dense.seed, dense.round, dense.spec.of_round(0))
@@ -206,7 +207,8 @@ def _check_small(masks: Sequence[np.ndarray], ticket: Checkpoint) -> None:
 def shuffled(masks: Sequence[np.ndarray], ticket: Checkpoint, rng: np.random.Generator) -> Masks:
     """A mask source's own masks, in random order within each layer: its layer counts alone.
 
-    Asserts both, as `random_masks.shuffle_layer` does. Raises NotApplicable if no layer can change.
+    Raises InvariantError unless the counts stay and the masks change, NotApplicable if no layer can
+    change.
     """
     layers = [replace(layer, mask=m) for layer, m in zip(ticket.layers, masks, strict=True)]
     return random_masks.shuffle_layer(layers, rng)

@@ -26,7 +26,7 @@ class InvariantError(AssertionError):
 
 @contextmanager
 def named(path: str) -> Iterator[None]:
-    """Put `path` before the message of an InvariantError that is raised in the block."""
+    """Raises InvariantError from the block again, with `path` before its message."""
     try:
         yield
     except InvariantError as error:

@@ -58,8 +58,8 @@ def exact_orthogonal_masks(material: Material, rng: np.random.Generator) -> tupl
 def exact_orthogonal(masks: Sequence[Mask], material: Material, rng: np.random.Generator) -> Layers:
     """Sparse orthogonal weights on the masks of the same name, of the arm's or the study's sigma_w.
 
-    Composed Givens rotations (Nowak et al. 2024). Asserts W Wᵀ = sigma_w² I up to rounding; raises
-    NotApplicable on other masks.
+    Composed Givens rotations (Nowak et al. 2024). Raises InvariantError unless W Wᵀ = sigma_w² I up
+    to rounding, NotApplicable on other masks.
     """
     drawn = drawn_orthogonal(material)
     if not all(np.array_equal(mask, own) for mask, (_, own) in zip(masks, drawn, strict=True)):
@@ -83,8 +83,8 @@ def approximate_isometry(
 ) -> Layers:
     """theta on the mask after gradient steps towards W Wᵀ = sigma_w² I within the mask.
 
-    Lee et al. 2020. Asserts that every layer that has weights comes nearer to isometry than theta,
-    scaled, on the same mask.
+    Lee et al. 2020. Raises InvariantError unless every layer that has weights comes nearer to
+    isometry than theta, scaled, on the same mask.
     """
     sigma_w = _sigma_w(material)
     result = []
@@ -107,8 +107,8 @@ def approximate_isometry(
 def bulk_redrawn(masks: Sequence[Mask], material: Material, rng: np.random.Generator) -> Layers:
     """theta's spikes on the mask kept, its bulk redrawn: normal weights of the bulk's size.
 
-    Spikes are singular directions beyond those of Gaussian weights on the same mask. Asserts that
-    every layer keeps its Σ w². Raises NotApplicable if no layer has a spike.
+    Spikes are singular directions beyond those of Gaussian weights on the same mask. Raises
+    InvariantError unless every layer keeps its Σ w², NotApplicable if no layer has a spike.
     """
 
     sizes: list[float] = []
@@ -142,7 +142,7 @@ def bulk_redrawn(masks: Sequence[Mask], material: Material, rng: np.random.Gener
 def spikes_removed(masks: Sequence[Mask], material: Material, rng: np.random.Generator) -> Layers:
     """theta on the mask without its spikes, masked again: the bulk alone, not scaled.
 
-    Asserts that the largest singular value falls wherever there was a spike. Raises NotApplicable
+    Raises InvariantError unless the largest value falls wherever there was a spike, NotApplicable
     if no layer has one.
     """
 

@@ -113,7 +113,8 @@ def inverse_cdf(
     """Independent weights of the survivors' own law, per layer: the histogram's inverse CDF.
 
     The law is that of w·√fan_in. With `signs: kept` the magnitudes follow it and every sign is
-    theta's. Raises NotApplicable if a layer has no survivors, or if theta has no sign to keep.
+    theta's. Raises InvariantError if one is not, NotApplicable if a layer has no survivors, or if
+    theta has no sign to keep.
     """
     from scipy.stats import rv_histogram  # slow to import
 

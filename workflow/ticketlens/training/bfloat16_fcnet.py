@@ -56,7 +56,10 @@ class FCNet:
         self.rooms: dict[bool, _Room] = {}
 
     def gather(self, images: Tensor, chosen: Tensor) -> Tensor:
-        """Return the chosen images, rounded and laid out for `gradients`."""
+        """Return the chosen images, rounded and laid out for `gradients`.
+
+        Raises IndexError for a number that no image has.
+        """
         if chosen.numel() and not 0 <= int(chosen.min()) <= int(chosen.max()) < len(images):
             raise IndexError(f"images are numbered 0 to {len(images) - 1}")
         return self._laid_out(images, chosen.contiguous())

@@ -58,8 +58,8 @@ def train(
     the validation loss and accuracy; per run, the untrained network's validation loss and accuracy,
     and the final losses and accuracies on all parts for the last epoch's weights and for those of
     the best validation epoch (highest accuracy, the earliest on ties).
-    A run whose loss becomes NaN or infinite raises DivergedError on the arm `imp`; on any other arm
-    it is a result: chance accuracy, `diverged` = 1, and the untrained weights.
+    Raises DivergedError if the loss of arm `imp` becomes NaN or infinite. On any other arm that is
+    a result: chance accuracy, `diverged` = 1, and the untrained weights.
     Raises ValueError if the data are not those of the ticket's spec, or fewer than one batch, or if
     the run ends before `rewind_epoch`.
     """
@@ -328,7 +328,10 @@ def _epochs(
 def take_epoch(
     run: _Run, data: Batches, steps: int, saver: resume.Saver, stop: Callable[[], bool]
 ) -> None:
-    """Take the steps that are left of an epoch. Unless it saves, it never waits for a GPU."""
+    """Take the steps that are left of an epoch. Unless it saves, it never waits for a GPU.
+
+    Raises Interrupted, all saved, if the run was asked to stop.
+    """
     order = data_order(run.ticket.seed, run.spec.data_order, run.epoch).permutation(
         len(data.labels)
     )

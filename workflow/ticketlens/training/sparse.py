@@ -294,6 +294,7 @@ def gather(images: Tensor, chosen: Tensor) -> Tensor:
     """Return the images `chosen` (samples,) int64, flat: a transposed view, as sparse layers read.
 
     Images that do not fill blocks of 16 samples, or are not float32, are gathered as elsewhere.
+    Raises IndexError for a number that no image has.
     """
     count = len(chosen)
     if count % LANES or images.dtype != torch.float32 or not images.is_contiguous():

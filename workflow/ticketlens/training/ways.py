@@ -55,7 +55,7 @@ def chosen() -> str:
 
 
 def checked(way: str) -> str:
-    """Return `way` if this machine has it; else raise WayError."""
+    """Return `way` if this machine has it. Raises WayError otherwise."""
     if way not in available():
         raise WayError(
             f"{VARIABLE} is {way!r}, which this machine lacks; it has: {', '.join(available())}"
