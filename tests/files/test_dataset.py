@@ -16,7 +16,6 @@ from core_tools import CLASSES, edited_copy, write_images
 from ticketlens.files import dataset
 from ticketlens.files.dataset import (
     channel_moments,
-    fewer_images,
     normalise,
     open_prepared,
     prepare,
@@ -290,9 +289,3 @@ def test_folders_and_prepared_files_agree_on_what_an_image_is(image_folder, prep
     with h5py.File(prepared.path) as file:
         found = file["test/images"][()]
     assert {image.tobytes() for image in found} == {image.tobytes() for image in raw.test_images}
-
-
-def test_kinds_of_images_of_which_there_were_fewer_than_asked_for_are_counted() -> None:
-    given = {"images": range(15), "isometry_images": range(4), "labels": range(15)}
-    assert fewer_images({"images": 500, "isometry_images": 4}, given) == {"images": 15}
-    assert fewer_images({"images": None}, given) == {}

@@ -63,6 +63,15 @@ def test_this_snakemake_is_one_that_the_ways_were_compared_with() -> None:
     assert dag.OutputIndex.__name__ == output_index.OutputIndex.__name__
 
 
+def test_another_release_keeps_its_own_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that `plan_quickly` puts in places of Snakemake stays as it is."""
+    places = (dag.DAG, dag, jobs.Job, io, jobs, iocontainers.Namedlist, io._IOFile)
+    before = [dict(vars(place)) for place in places]
+    monkeypatch.setattr(snakemake, "__version__", "9.99.0")
+    job_graph.plan_quickly()
+    assert [dict(vars(place)) for place in places] == before
+
+
 def test_the_same_rules_can_make_a_file() -> None:
     rules = [Rule(pattern) for pattern in PATTERNS]
     usual = output_index.OutputIndex(rules)

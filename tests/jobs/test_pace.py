@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from ticketlens.jobs import pace
-from ticketlens.jobs.pace import Follower, Pace, in_words
+from ticketlens.jobs.pace import Follower, Pace, rough_time
 from ticketlens.pages.progress import of_run
 
 # Jobs of a quick run in the order of their starts: rule, study, mean seconds of their kind.
@@ -115,7 +115,7 @@ def test_a_chain_that_waits_for_its_only_core_is_counted() -> None:
 @pytest.mark.parametrize("seconds", [0.4, 40, 89.6, 95, 150, 333, 599, 640, 5395, 7800, 90_000])
 def test_words_for_a_time_are_within_a_tenth_of_it(seconds: float) -> None:
     units = {"s": 1, "min": 60, "h": 3600}
-    words = in_words(seconds).split()
+    words = rough_time(seconds).split()
     said = sum(int(one) * units[unit] for one, unit in zip(words[::2], words[1::2], strict=True))
     assert abs(said - seconds) <= max(0.5, 0.1 * seconds)
 
@@ -165,7 +165,7 @@ def test_a_profile_s_cores_give_way_to_the_machine_s_unless_the_user_names_them(
 
 
 def test_times_to_wait_read_like_times() -> None:
-    assert [in_words(s) for s in (40, 130, 5000, 5700)] == [
+    assert [rough_time(s) for s in (40, 130, 5000, 5700)] == [
         "40 s",
         "2 min 10 s",
         "83 min",

@@ -16,6 +16,7 @@ from hypothesis.extra import numpy as hnp
 
 from core_tools import same_bits
 from ticketlens import checkpoint
+from ticketlens.architecture import DIMENSIONS
 from ticketlens.checkpoint import Checkpoint, CheckpointError, Layer, read, read_summary, write
 from ticketlens.spec import NetworkSpec, Spec
 
@@ -271,3 +272,7 @@ def test_a_misspelt_kind_is_refused_where_a_layer_or_a_checkpoint_is_built(writt
         replace(trained.layers[0], kind=kind)
     with pytest.raises(CheckpointError, match=f"is {kind!r}; allowed: ticket, trained, mask"):
         replace(trained, kind=kind)
+
+
+def test_files_and_networks_know_the_same_kinds_of_layers() -> None:
+    assert tuple(DIMENSIONS) == checkpoint.LAYER_KINDS

@@ -16,7 +16,7 @@ from ticketlens.tables import jacobian as jacobian_rows
 from ticketlens.tables import signal as signal_rows
 from ticketlens.tables import spectra as spectra_rows
 from ticketlens.tables import weights as weight_rows
-from ticketlens.tables.columns import hidden, keys
+from ticketlens.tables.columns import fewer_images, hidden, keys
 from ticketlens.tables.histograms import histogram_table, write_histograms
 from ticketlens.tickets.initialization import initial_layers
 from ticketlens.tickets.pruning import prune
@@ -218,3 +218,9 @@ def test_a_spectrum_far_from_criticality_has_bins_for_all_its_values(sigma_w: fl
     figure = figures_jacobian.jacobian_spectrum(pd.DataFrame(spectrum), {"mine": "Mine"})
     low, high = figure.axes[0].get_xlim()
     assert low < 2 * np.log10(statistics[0]["largest"]) < high + 0.1
+
+
+def test_kinds_of_images_of_which_there_were_fewer_than_asked_for_are_counted() -> None:
+    given = {"images": range(15), "isometry_images": range(4), "labels": range(15)}
+    assert fewer_images({"images": 500, "isometry_images": 4}, given) == {"images": 15}
+    assert fewer_images({"images": None}, given) == {}

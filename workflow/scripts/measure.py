@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 from ticketlens.checkpoint import read
 from ticketlens.files.csv_tables import write_rows
-from ticketlens.files.dataset import fewer_images, labelled_images_of
+from ticketlens.files.dataset import labelled_images_of
 from ticketlens.jobs import plugins
 from ticketlens.jobs.joblog import job_log
 from ticketlens.study.catalogue.measurements import MEASUREMENTS
+from ticketlens.tables.columns import fewer_images
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake

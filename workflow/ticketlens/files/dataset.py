@@ -13,7 +13,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -275,19 +275,6 @@ def labelled_images_of(
             )
         pixels, labels = _pixels(file, data, "validation", limit)
     return normalise(pixels, data.mean, data.std), labels
-
-
-def fewer_images(asked: Mapping[str, int | None], given: Mapping[str, Any]) -> dict[str, int]:
-    """Return how many images there were of each kind that are fewer than the config asks for.
-
-    They become columns of the tables, where these have none of the name: all that a row says is
-    about these images.
-
-    >>> fewer_images({"images": 500}, {"images": [0] * 15})
-    {'images': 15}
-    """
-    counts = {name: len(given[name]) for name in asked}
-    return {name: n for name, n in counts.items() if n < (asked[name] or 0)}
 
 
 def normalise(pixels: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:

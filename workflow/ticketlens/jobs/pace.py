@@ -148,10 +148,10 @@ class Pace:
             return f"{text}; too early to say when it ends"
         end = clock + timedelta(seconds=left)
         form = "%H:%M" if end.date() == clock.date() else "%Y-%m-%d %H:%M"
-        return f"{text}; {in_words(left)} left, ends about {end.strftime(form)}"
+        return f"{text}; {rough_time(left)} left, ends about {end.strftime(form)}"
 
 
-def in_words(seconds: float) -> str:
+def rough_time(seconds: float) -> str:
     """Return a time to wait: '40 s', '2 min 20 s', '17 min', '2 h 10 min': within a tenth."""
     if seconds < 90:
         return f"{round(seconds)} s"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ticketlens import checkpoint
+from ticketlens.pages.numbers import ranges
 from ticketlens.spec import NetworkSpec
 from ticketlens.study.arms import arm_rounds, arm_seeds, arms_of_all
 from ticketlens.study.studies import rounds, study_spec
@@ -127,12 +128,12 @@ def summary(config: Mapping[str, Any]) -> str:
     sentence = (
         f"{_counted(len(config['studies']), 'study', 'studies')} with "
         f"{_counted(chains, 'chain')} of iterative magnitude pruning, one per seed: the dense "
-        f"network and {in_words(lengths)} {'round' if lengths == {1} else 'rounds'} of pruning, "
+        f"network and {ranges(lengths)} {'round' if lengths == {1} else 'rounds'} of pruning, "
         f"on images of {config['dataset']['name']}"
     )
     if arms:
         place = "round" if len(numbers) == 1 else "rounds"
-        sentence += f"; {_counted(arms, 'rival arm')} at {place} {in_words(numbers)}"
+        sentence += f"; {_counted(arms, 'rival arm')} at {place} {ranges(numbers)}"
     return sentence + "."
 
 
@@ -148,7 +149,7 @@ def studies(config: Mapping[str, Any]) -> list[dict[str, str]]:
                 "title": study.get("title", name),
                 "network": (f"{network.family}, {_layers(network)}, {network.activation}"),
                 "initial weights": f"{init.scheme}, σ_w {init.sigma_w:g}, σ_b {init.sigma_b:g}",
-                "seeds": in_words(study["seeds"]),
+                "seeds": ranges(study["seeds"]),
                 "rounds": str(rounds(config, name)),
                 "training": (
                     "rebuilt from the ticket bank"
@@ -172,19 +173,6 @@ def _layers(network: NetworkSpec) -> str:
     if network.family in ("convolutional", "resnet-conv") and network.stride != 1:
         sizes += f", strides {' '.join(map(str, network.strides))}"
     return sizes
-
-
-def in_words(numbers: Iterable[int]) -> str:
-    """Return integers as text, runs of three or more as ranges: '0–7, 9'."""
-    parts: list[list[int]] = []
-    for number in sorted(set(numbers)):
-        if parts and number == parts[-1][-1] + 1:
-            parts[-1].append(number)
-        else:
-            parts.append([number])
-    return ", ".join(
-        f"{part[0]}–{part[-1]}" if len(part) > 2 else ", ".join(map(str, part)) for part in parts
-    )
 
 
 def _counted(number: int, noun: str, plural: str | None = None) -> str:

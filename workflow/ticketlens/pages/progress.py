@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
-from ticketlens.pages.frontpage_data import in_words
+from ticketlens.pages.numbers import ranges
 from ticketlens.study.plan import Plan
 from ticketlens.study.studies import rounds
 from ticketlens.study.trainings import donors
@@ -112,7 +112,7 @@ def table(found: Sequence[Chain], now: datetime) -> str:
         end = _clock(chain.end, now) if chain.end else "–"
         rows.append((chain.study, str(chain.seed), networks, arms, _now(chain, now), end))
     rows += [
-        (study, in_words(seeds), networks, arms, "waiting", "–")
+        (study, ranges(seeds), networks, arms, "waiting", "–")
         for (study, networks, arms), seeds in waiting.items()
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

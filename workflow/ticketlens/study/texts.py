@@ -11,7 +11,7 @@ FONT = "DejaVu Sans"  # matplotlib's own
 CONTROLS = ("Cc", "Cs", "Zl", "Zp")  # categories of Unicode: control, half a pair, ends of lines
 LAST_LETTER = "\u04ff"  # Latin, Greek and Cyrillic: the font has them
 GREEK = r"\\(?:alpha|beta|chi|eta|lambda|mu|rho|sigma|tau|theta|xi)(?![A-Za-z])"
-FORMULA = re.compile(
+PLAIN_FORMULA = re.compile(
     rf"\$ *(?:(?:[0-9]+[.][0-9]+|[A-Za-z0-9]|{GREEK})(?:_[A-Za-z0-9])?[ =<>+]*)+\$"
 )
 """Formulas of most titles: letters and numbers, with an index or none, and what joins them."""
@@ -57,7 +57,7 @@ def _problems_of(title: str) -> Iterator[str]:
         yield f"characters that the figures' font, {FONT}, has (it lacks {', '.join(missing)})"
     elif not title.strip():
         yield "a text that is not blank"
-    elif "$" in FORMULA.sub("", title) and (error := _error_of(title)):
+    elif "$" in PLAIN_FORMULA.sub("", title) and (error := _error_of(title)):
         yield f"text, with formulas between dollar signs that matplotlib can set ({error})"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy.typing as npt
@@ -51,3 +51,16 @@ def per_layer(
             row[name] = float(values[offset]) if offset >= 0 else float("nan")
         rows.append(row)
     return rows
+
+
+def fewer_images(asked: Mapping[str, int | None], given: Mapping[str, Any]) -> dict[str, int]:
+    """Return how many images there were of each kind that are fewer than the config asks for.
+
+    They become columns of the tables, where these have none of the name: all that a row says is
+    about these images.
+
+    >>> fewer_images({"images": 500}, {"images": [0] * 15})
+    {'images': 15}
+    """
+    counts = {name: len(given[name]) for name in asked}
+    return {name: n for name, n in counts.items() if n < (asked[name] or 0)}
