@@ -5,8 +5,11 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import shutil
 import subprocess
+import time
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -131,6 +134,25 @@ def test_files_are_in_the_format_of_hdf5_1_10_whatever_version_writes(sealed):
     assert len(ours) == len(image(("v110", "v110")))
     if h5py.version.hdf5_version_tuple >= (2,):  # whose latest format no 1.x can read
         assert ours == image(("v110", "v110")) != image("latest")
+
+
+def test_the_same_content_is_the_same_bytes_in_another_second(tmp_path):
+    """HDF5 1.14 notes the second in which a group was made, the root too, unless told not to."""
+    paths = tmp_path / "first.h5", tmp_path / "second.h5"
+    for path in paths:
+        with hdf5.writing(path) as file:
+            for name in ("layers/00-a", "layers/01-b", "history"):
+                hdf5.write_array(hdf5.new_group(file, name), "values", np.arange(10.0))
+        time.sleep(1.01 - time.time() % 1)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    with h5py.File(paths[0]) as file:
+        assert list(file["layers"]) == ["00-a", "01-b"]
+
+
+def test_all_groups_of_the_package_are_made_without_times():
+    package = Path(hdf5.__file__).parents[1]
+    made = re.compile(r"\.(create|require)_group\(|create_dataset\(\s*f?[\"'][^\"']*/")
+    assert [path.name for path in package.rglob("*.py") if made.search(path.read_text())] == []
 
 
 @pytest.mark.skipif(shutil.which("h5dump") is None, reason="h5dump is not installed")

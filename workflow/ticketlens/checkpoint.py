@@ -71,7 +71,7 @@ def write(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
             file.attrs[f"version_{library}"] = _version(library)
         file.attrs["content_sha256"] = checkpoint.content_sha256
         for name, layer in _numbered(checkpoint):
-            group = file.create_group(f"layers/{name}")
+            group = hdf5.new_group(file, f"layers/{name}")
             group.attrs.update(kind=layer.kind, fan_in=layer.fan_in, density=layer.density)
             if layer.weight is not None:
                 hdf5.write_array(group, "weight", layer.weight)
@@ -82,14 +82,13 @@ def write(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
         for (name, _), (weight, bias) in zip(
             _numbered(checkpoint), checkpoint.best_validation, strict=False
         ):
-            group = file.create_group(f"best_validation/{name}")
+            group = hdf5.new_group(file, f"best_validation/{name}")
             hdf5.write_array(group, "weight", weight)
             hdf5.write_array(group, "bias", bias)
         # In the order of their names: a resumed run has them in another order, and the same bytes.
         for key, array in sorted(checkpoint.history.items()):
-            hdf5.write_array(
-                file.require_group("history"), key, np.asarray(array, dtype=np.float64)
-            )
+            history = file["history"] if "history" in file else hdf5.new_group(file, "history")
+            hdf5.write_array(history, key, np.asarray(array, dtype=np.float64))
 
 
 def read(path: str | os.PathLike[str], kind: str | None = None) -> Checkpoint:

@@ -84,8 +84,9 @@ def prepare(
         )  # fmt: skip
         for part, (images, labels) in parts.items():
             chunk = (min(len(images), 256), *images.shape[1:])
-            file.create_dataset(f"{part}/images", data=images, chunks=chunk, fletcher32=True)
-            file.create_dataset(f"{part}/labels", data=labels, chunks=True, fletcher32=True)
+            group = hdf5.new_group(file, part)
+            group.create_dataset("images", data=images, chunks=chunk, fletcher32=True)
+            group.create_dataset("labels", data=labels, chunks=True, fletcher32=True)
     return open_prepared(output)
 
 

@@ -12,7 +12,7 @@ Files are made in memory and written by Python: on a full disk HDF5 fails to say
 close the file any more. They are read through a Python file, too: that takes no locks, which some
 file systems lack, and does not mind if this process has the file open elsewhere. The format is that
 of HDF5 1.10, whatever version writes: with `libver="latest"`, HDF5 2.0 writes files that no 1.x
-can open.
+can open. Nothing in a file tells when it was made: the same content is the same bytes.
 """
 
 from __future__ import annotations
@@ -70,12 +70,41 @@ def writing(path: str | os.PathLike[str], is_sealed: bool = True) -> Iterator[h5
     With `is_sealed` False there is no seal. Raises OSError as the file system does (disk full).
     """
     memory = io.BytesIO()  # as h5py's own driver for memory returns nothing before h5py 3.16
-    with h5py.File(memory, "w", libver=LIBVER) as file:
+    with _new_file(memory) as file:
         yield file
     with replacing(path) as temporary, open(temporary, "wb") as raw, memory.getbuffer() as image:
         raw.write(image)
         if is_sealed:
             raw.write(seal(image))
+
+
+def _new_file(memory: io.BytesIO) -> h5py.File:
+    """Return `h5py.File(memory, "w", libver=LIBVER)`, whose root group notes no time."""
+    creation = _without_times(h5py.h5p.FILE_CREATE)
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
+    access.set_libver_bounds(*(getattr(h5py.h5f, f"LIBVER_{name.upper()}") for name in LIBVER))
+    access.set_fileobj_driver(h5py.h5fd.fileobj_driver, memory)
+    return h5py.File(h5py.h5f.create(b"memory", h5py.h5f.ACC_TRUNC, fcpl=creation, fapl=access))
+
+
+def new_group(parent: h5py.Group, path: str) -> h5py.Group:
+    """Return a new group; of `a/b`, both are made where they are not there.
+
+    For `create_group`, which lets HDF5 before 2.0 note the second: then no two files are the same.
+    """
+    *above, name = path.split("/")
+    for part in above:
+        parent = parent[part] if part in parent else new_group(parent, part)
+    creation = _without_times(h5py.h5p.GROUP_CREATE)
+    return h5py.Group(h5py.h5g.create(parent.id, name.encode(), gcpl=creation))
+
+
+def _without_times(kind: h5py.h5p.PropClassID) -> h5py.h5p.PropOCID:
+    """Return how to create what notes no time, as nothing does by itself since HDF5 2.0."""
+    creation = h5py.h5p.create(kind)
+    creation.set_obj_track_times(False)
+    return creation
 
 
 def seal(content: bytes | memoryview) -> bytes:

@@ -30,7 +30,7 @@ def write_histograms(
     with hdf5.writing(path) as file:
         file.create_dataset("edges", data=edges, chunks=True, fletcher32=True)
         for number, (name, found) in enumerate(histograms.items(), start=1):
-            group = file.create_group(f"layers/{number:02d}-{name}")
+            group = hdf5.new_group(file, f"layers/{number:02d}-{name}")
             group.attrs.update(
                 keys(checkpoint, number), name=name, below=found.below, above=found.above
             )

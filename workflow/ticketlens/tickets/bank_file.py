@@ -140,12 +140,12 @@ def write_bank(output: str | os.PathLike[str], bank: Bank) -> None:
             **({"is_open": 1} if bank.is_open else {}),
         )
         for number, (name, removed) in enumerate(bank.removed_in.items()):
-            group = file.create_group(f"layers/{number:02d}-{name}")
+            group = hdf5.new_group(file, f"layers/{number:02d}-{name}")
             group.create_dataset("removed_in", data=removed, **packed)
             for key, values in zip(BORDER, bank.border.get(name, ()), strict=False):
                 group.create_dataset(key, data=values)  # as it is: the seal covers it
         for number, history in enumerate(bank.histories):
-            group = file.create_group(f"history/round{number:02d}")
+            group = hdf5.new_group(file, f"history/round{number:02d}")
             for quantity, series in history.items():
                 group.create_dataset(quantity, data=np.atleast_1d(series), **packed)
 
