@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import pickle
 import shutil
 import struct
@@ -73,6 +74,19 @@ def test_a_zip_reads_as_its_folder_does_whatever_the_order_of_its_members(images
     found = folder(tmp_path / "images.zip")
     for name in ("train_images", "train_labels", "test_images", "test_labels"):
         assert np.array_equal(getattr(found, name), getattr(raw, name))
+
+
+@pytest.mark.parametrize("path", ["~no-such-user/images", "none.zip"])
+def test_a_path_that_is_not_there_is_said_to_be_missing(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DatasetError, match=rf"^{path}: no such file or folder"):
+        folder(path)
+
+
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "images.zip")
+    with pytest.raises(DatasetError, match=r"images\.zip: neither a folder nor a file"):
+        folder(tmp_path / "images.zip")
 
 
 def test_files_are_taken_in_natural_order(images):

@@ -43,9 +43,19 @@ def test_what_no_format_says_of_a_file_is_said(tmp_path: Path) -> None:
         "a: 1\nstudies: {null: 1}": "studies.null, line 2, is not text for YAML but null",
         "studies: {a: {seeds: &s [0, *s]}}": "studies.a.seeds, line 1: an anchor that holds itself",
         "a: &a {b: *a}": "a.b, line 1: an anchor that holds itself",
+        "studies: {a: {seeds: [0, 010]}}": "studies.a.seeds, line 1: YAML reads 010 as 8; write",
+        "training:\n  epochs: 1:30": "training.epochs, line 2: YAML reads 1:30 as 90; write",
+        "inits: {a: {sigma_w: -1:30.5}}": "inits.a.sigma_w, line 1: YAML reads -1:30.5 as -90.5;",
     }
     for text, expected in lines.items():
         path = tmp_path / "mine.conf"  # Snakemake reads any suffix, first as JSON
         path.write_text(text)
         (line,) = problems([path])
         assert line.startswith(f"{path}: {expected}")
+
+
+def test_numbers_that_are_as_they_look_pass(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        "a: [0, 00, 07, -7, +3, 1_000, 0x1F, 0b11, 1.5, 01.5, -.inf, 1.0e-3, '010', 2024-01-01]"
+    )
+    assert problems([tmp_path / "mine.yaml"]) == []

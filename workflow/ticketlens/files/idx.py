@@ -52,7 +52,7 @@ def find(folder: str | os.PathLike[str], part: str, kind: str) -> Path:
 
     Raises DatasetError, naming the file, if it is not there.
     """
-    folder = Path(folder).expanduser()
+    folder = Path(os.path.expanduser(folder))
     for name in (f"{PREFIXES[part]}-{kind}", f"{PREFIXES[part]}-{kind.replace('-idx', '.idx')}"):
         for suffix in ("", ".gz"):
             if (folder / (name + suffix)).is_file():

@@ -80,6 +80,8 @@ def opened_zip(path: Path) -> zipfile.ZipFile:
     """Open a .zip. Raises DatasetError if it is none, or there is nothing."""
     if not path.exists():
         raise DatasetError(f"{path}: no such file or folder. {HOW_TO_GET}")
+    if not path.is_file():  # a pipe would be waited for
+        raise DatasetError(f"{path}: neither a folder nor a file")
     try:
         return zipfile.ZipFile(path)
     except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:

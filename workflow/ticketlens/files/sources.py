@@ -66,7 +66,7 @@ def folder(path: str | os.PathLike[str]) -> RawImages:
     EXIF orientation is not applied: both are counted.
     Raises DatasetError naming the first file or folder that does not fit.
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     if path.is_dir():
         return _read_images(listing(path), lambda name: _file(path, name))
     with opened_zip(path) as archive:

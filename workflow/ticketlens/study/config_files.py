@@ -12,14 +12,15 @@ from pathlib import Path
 import yaml
 
 TEXT_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
+NUMBER_TAGS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
 def problems(paths: Iterable[str | Path]) -> list[str]:
     """Return a line for each key that a mapping of a config file names twice, or that is no text.
 
     YAML and JSON keep the last of two, so that the settings below the first are lost; YAML takes
-    `no`, `null`, `.nan`, `2024` for something else than names. Files that cannot be read are
-    Snakemake's to refuse.
+    `no`, `null`, `.nan`, `2024` for something else than names, and 010 for 8, 1:30 for 90: these
+    numbers have a line, too. Files that cannot be read are Snakemake's to refuse.
     """
     return [line for path in paths for line in _problems(Path(path))]
 
@@ -72,6 +73,12 @@ def _odd(path: Path, node: yaml.Node, where: str, above: tuple[yaml.Node, ...]) 
         )
         return
     above = (*above, node)
+    if isinstance(node, yaml.ScalarNode) and (value := _in_another_base(node)) is not None:
+        yield (
+            f"{path}: {where.removesuffix('.')}, line {node.start_mark.line + 1}: YAML reads "
+            f"{node.value} as {value}; write the number that is meant, without a leading 0 or a "
+            "colon"
+        )
     if isinstance(node, yaml.SequenceNode):
         for entry in node.value:
             yield from _odd(path, entry, where, above)
@@ -92,6 +99,16 @@ def _odd(path: Path, node: yaml.Node, where: str, above: tuple[yaml.Node, ...]) 
             )
         first.setdefault(name, line)
         yield from _odd(path, value, f"{where}{name}.", above)
+
+
+def _in_another_base(node: yaml.ScalarNode) -> object:
+    """Return what YAML 1.1 makes of a number in base 8 or 60; None if it is as it looks."""
+    text = node.value.replace("_", "").lower()
+    if node.tag not in NUMBER_TAGS or text.lstrip("+-").startswith(("0x", "0b")):
+        return None
+    value = yaml.safe_load(node.value)
+    is_as_it_looks = ":" not in text and (node.tag == NUMBER_TAGS[1] or int(text) == value)
+    return None if is_as_it_looks else value
 
 
 def results_folder(paths: Iterable[str | Path]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,7 @@ def _prepared_images(path: Path) -> Images | None:
 def _count_files(path: Path) -> Mapping[str, int]:
     """Count the images of the parts in a folder or .zip, none if it cannot be read."""
     try:
-        return listing(path.expanduser()).counts
+        return listing(Path(os.path.expanduser(path))).counts
     except (DatasetError, OSError):
         return {}
 
@@ -121,8 +122,9 @@ def image_shape(config: Mapping[str, Any]) -> tuple[int, int, int] | None:
     try:
         if SOURCES[dataset["source"]] is idx_folder:
             return (*idx.shape(dataset["path"], "train")[1:], 1)
-        if SOURCES[dataset["source"]] is folder and Path(dataset["path"]).expanduser().exists():
-            return first_shape(Path(dataset["path"]).expanduser())
+        path = Path(os.path.expanduser(dataset["path"]))
+        if SOURCES[dataset["source"]] is folder and path.exists():
+            return first_shape(path)
         return open_prepared(prepared_file(config)).shape
     except (DatasetError, OSError):
         return None
