@@ -11,6 +11,25 @@
 
 enum { ROWS = 4 };
 
+/* Memory that is read soon, asked for some lines of 64 bytes after each product: what reads it at
+ * once would wait. */
+typedef struct {
+    const bfloat16 *at;
+    int64_t lines;
+} coming;
+
+/* From `at` on, `lines` in all, before so many products have passed. */
+INLINE coming coming_from(const bfloat16 *at, int64_t lines, int64_t products)
+{
+    return (coming){at, products > 0 ? (lines + products - 1) / products : 0};
+}
+
+INLINE void ask(coming *soon)
+{
+    for (int64_t line = 0; line < soon->lines; line++, soon->at += BLOCK)
+        __builtin_prefetch(soon->at, 0, 2);
+}
+
 /* What products read. */
 #if defined(WAY_AMX)
 typedef bfloat16 number;

@@ -12,10 +12,14 @@
 #include "bfloat16_tiles.h"
 #endif
 
-/* Slots of a chunk, whose sums stay in the nearest cache: 128 pixels of 128 bytes. */
+/* Slots of a chunk, whose sums stay in the nearest cache: 128 pixels of 128 bytes, of one image or
+ * of several small ones. */
 enum { SLOT = 16, CHUNK = 8, PIXELS = SLOT * CHUNK };
 /* Pixels between one that is finished and one whose memory is asked for. */
 enum { AHEAD = 32 };
+/* Sums over so many products stay in tiles; longer ones are stored after each block of inputs, whose
+ * weights stay in the nearest cache. (A tile store after many products without one stalls.) */
+enum { KEPT = 16 };
 
 typedef struct {
     int64_t taps;           /* of one block of inputs */
@@ -31,6 +35,7 @@ typedef struct {
     int64_t in_blocks, out_blocks, weights, passes;
     int64_t pixels;         /* of a block of the source */
     int64_t gathered;       /* pixels of a block after gathering, 0 for none */
+    int64_t together;       /* images of a chunk */
     const int32_t *gather;
     int64_t margins;        /* pairs (to, from) of the result */
     const int32_t *margin;
@@ -98,69 +103,108 @@ INLINE void finish_pixel(const target *t, const float *sums, int32_t to,
     if (t->to) narrow_block(t->to + (ptrdiff_t)to * BLOCK, found);
 }
 
-/* A chunk whose sums are known and which waits to be finished. */
+/* A chunk whose sums are known and which waits to be finished: `pixels`, `each` of them of one
+ * image. `target`, `to` and `aside` are right from `pixel` to `end`, where the next image begins. */
 typedef struct {
     const float *sums;
     const int32_t *to, *aside;
     target target;
-    int64_t pixel, pixels;
+    int64_t pixel, pixels, end, each, out_blocks;
 } pending;
 
-INLINE void finish_some(pending *p, int64_t count, int is_forward,
+INLINE void next_image(pending *p, const finishing *f)
+{
+    target *t = &p->target;
+    p->to -= p->each;
+    p->aside -= p->each;
+    p->end += p->each;
+    if (t->to) t->to += p->out_blocks * f->pixels * BLOCK;
+    if (t->derivative) t->derivative += p->out_blocks * f->aside_pixels * BLOCK;
+    if (t->trunk) t->trunk += p->out_blocks * f->pixels * BLOCK;
+    if (t->sums) t->sums += p->out_blocks * BLOCK;
+}
+
+INLINE void finish_some(pending *p, const finishing *f, int64_t count, int is_forward,
                         int activation)
 {
     int64_t end = p->pixel + count < p->pixels ? p->pixel + count : p->pixels;
-    for (; p->pixel < end; p->pixel++)
+    for (; p->pixel < end; p->pixel++) {
+        if (p->pixel == p->end) next_image(p, f);
         finish_pixel(&p->target, p->sums + p->pixel * BLOCK, p->to[p->pixel],
                      p->aside[p->pixel], is_forward, activation);
+    }
 }
 
 /* The kinds that are used often are compiled apart. */
 APART void finish_all(const finishing *f, pending *p)
 {
-    if (!f->is_forward) finish_some(p, p->pixels, 0, 0);
-    else if (f->activation == TANH) finish_some(p, p->pixels, 1, TANH);
-    else if (f->activation == RELU) finish_some(p, p->pixels, 1, RELU);
-    else finish_some(p, p->pixels, 1, f->activation);
+    if (!f->is_forward) finish_some(p, f, p->pixels, 0, 0);
+    else if (f->activation == TANH) finish_some(p, f, p->pixels, 1, TANH);
+    else if (f->activation == RELU) finish_some(p, f, p->pixels, 1, RELU);
+    else finish_some(p, f, p->pixels, 1, (int)f->activation);
+}
+
+/* A chunk: `count` slots from `first` on, of images one behind the other. */
+typedef struct {
+    const convolution *c;
+    const pass *p;
+    const number *source;   /* of the first image, as the products read it */
+    int64_t pixels;         /* of a block of it */
+    const number *weights;
+    int64_t first, count;
+    float *sums;
+} portion;
+
+/* Where its slots begin in the first block of inputs, before offsets. */
+INLINE void find_slots(const portion *d, const number **start)
+{
+    const number *image = d->source;
+    for (int64_t i = 0, slot = d->first; i < d->count; i++, slot++) {
+        if (slot == d->p->slots) slot = 0, image += d->c->in_blocks * d->pixels * BLOCK;
+        start[i] = image + (ptrdiff_t)d->p->slot[slot] * BLOCK;
+    }
 }
 
 #if defined(WAY_AMX)
-/* Sums of `count` slots from `first`; meanwhile `share` pixels of the chunk before are finished
- * after each step. */
-INLINE void chunk_products(const convolution *c, const pass *p, const bfloat16 *source,
-                           int64_t pixels, const bfloat16 *weights, int64_t first, int64_t count,
-                           float *sums, const finishing *f, pending *before, int is_forward,
-                           int activation)
+/* Meanwhile `share` pixels of the chunk before are finished after each product. */
+INLINE void chunk_products(const portion *d, const finishing *f, pending *before, coming *soon,
+                           int is_forward, int activation)
 {
-    int64_t steps = c->in_blocks * (count / 2) * p->taps;
+    const number *start[CHUNK];
+    find_slots(d, start);
+    const int32_t *offset = d->p->offset, *weight = d->p->weight;
+    int64_t blocks = d->c->in_blocks, taps = d->p->taps, count = d->count;
+    int64_t apart = d->pixels * BLOCK, weights_apart = d->c->weights * BLOCK * BLOCK;
+    int64_t steps = blocks * (count / 2) * taps;
     int64_t share = steps ? (before->pixels + steps - 1) / steps : 0;
+    int64_t whole = blocks * taps <= KEPT ? blocks : 1;
+    coming next = *soon;
     barrier();
-    for (int64_t block = 0; block < c->in_blocks; block++) {
-        const bfloat16 *from = source + block * pixels * BLOCK;
-        const bfloat16 *columns = weights + block * c->weights * BLOCK * BLOCK;
+    for (int64_t first = 0; first < blocks; first += whole)
         for (int64_t pair = 0; pair < count; pair += 2) {
-            const bfloat16 *upper = from + (ptrdiff_t)p->slot[first + pair] * BLOCK;
-            const bfloat16 *lower = from + (ptrdiff_t)p->slot[first + pair + 1] * BLOCK;
-            float *at = sums + pair * SLOT * BLOCK;
-            if (block) sums_load(at);
+            float *at = d->sums + pair * SLOT * BLOCK;
+            if (first) sums_load(at);
             else sums_zero();
-            for (int64_t tap = 0; tap < p->taps; tap++) {
-                ptrdiff_t offset = (ptrdiff_t)p->offset[tap] * BLOCK;
-                const bfloat16 *column = columns + (ptrdiff_t)p->weight[tap] * BLOCK * BLOCK;
-                sums_step(upper + offset, lower + offset, 64, column, column + BLOCK * 16);
-                finish_some(before, share, is_forward, activation);
+            for (int64_t block = first; block < first + whole; block++) {
+                const bfloat16 *upper = start[pair] + block * apart;
+                const bfloat16 *lower = start[pair + 1] + block * apart;
+                const bfloat16 *columns = d->weights + block * weights_apart;
+                for (int64_t tap = 0; tap < taps; tap++) {
+                    ptrdiff_t shift = (ptrdiff_t)offset[tap] * BLOCK;
+                    const bfloat16 *column = columns + (ptrdiff_t)weight[tap] * BLOCK * BLOCK;
+                    sums_step(upper + shift, lower + shift, 64, column, column + BLOCK * 16);
+                    ask(&next);
+                    finish_some(before, f, share, is_forward, activation);
+                }
             }
             sums_store(at);
         }
-    }
-    finish_some(before, before->pixels, is_forward, activation);
+    *soon = next;
+    finish_some(before, f, before->pixels, is_forward, activation);
 }
 
-#define CHUNK_ARGUMENTS c, p, source, pixels, weights, first, count, sums, f, before
-#define CHUNK_PARAMETERS                                                                     \
-    const convolution *c, const pass *p, const bfloat16 *source, int64_t pixels,             \
-        const bfloat16 *weights, int64_t first, int64_t count, float *sums, const finishing *f, \
-        pending *before
+#define CHUNK_ARGUMENTS d, f, before, soon
+#define CHUNK_PARAMETERS const portion *d, const finishing *f, pending *before, coming *soon
 APART void chunk_backward(CHUNK_PARAMETERS) { chunk_products(CHUNK_ARGUMENTS, 0, 0); }
 APART void chunk_tanh(CHUNK_PARAMETERS) { chunk_products(CHUNK_ARGUMENTS, 1, TANH); }
 APART void chunk_relu(CHUNK_PARAMETERS) { chunk_products(CHUNK_ARGUMENTS, 1, RELU); }
@@ -176,28 +220,29 @@ INLINE void chunk(CHUNK_PARAMETERS)
     else chunk_other(CHUNK_ARGUMENTS);
 }
 #else
-APART void chunk_products(const convolution *c, const pass *p, const float *source, int64_t pixels,
-                          const float *weights, int64_t first, int64_t count, float *sums)
+APART void chunk_products(const portion *d)
 {
-    memset(sums, 0, sizeof(float) * (size_t)(count * SLOT * BLOCK));
-    for (int64_t block = 0; block < c->in_blocks; block++)
-        for (int64_t tap = 0; tap < p->taps; tap++) {
-            const float *from = source + (block * pixels + p->offset[tap]) * BLOCK;
-            const float *columns = weights + (block * c->weights + p->weight[tap]) * BLOCK * BLOCK;
-            for (int64_t slot = 0; slot < count; slot++)
+    const number *start[CHUNK];
+    find_slots(d, start);
+    memset(d->sums, 0, sizeof(float) * (size_t)(d->count * SLOT * BLOCK));
+    for (int64_t block = 0; block < d->c->in_blocks; block++)
+        for (int64_t tap = 0; tap < d->p->taps; tap++) {
+            int64_t from = (block * d->pixels + d->p->offset[tap]) * BLOCK;
+            int64_t weight = block * d->c->weights + d->p->weight[tap];
+            for (int64_t slot = 0; slot < d->count; slot++)
                 for (int64_t m = 0; m < SLOT; m += ROWS)
-                    block_products(from + ((ptrdiff_t)p->slot[first + slot] + m) * BLOCK, BLOCK, 1,
-                                   columns, BLOCK, sums + (slot * SLOT + m) * BLOCK, BLOCK);
+                    block_products(start[slot] + from + m * BLOCK, BLOCK, 1,
+                                   d->weights + weight * BLOCK * BLOCK, BLOCK,
+                                   d->sums + (slot * SLOT + m) * BLOCK, BLOCK);
         }
 }
 
-INLINE void chunk(const convolution *c, const pass *p, const float *source, int64_t pixels,
-                  const float *weights, int64_t first, int64_t count, float *sums,
-                  const finishing *f, pending *before)
+INLINE void chunk(const portion *d, const finishing *f, pending *before, coming *soon)
 {
+    (void)soon;
     finish_all(f, before);
     uint32_t mode = flushing();
-    chunk_products(c, p, source, pixels, weights, first, count, sums);
+    chunk_products(d);
     unflushing(mode);
 }
 #endif
@@ -219,23 +264,43 @@ APART void prepare(const convolution *c, const bfloat16 *image, number *room)
     }
 }
 
-/* Fill the margins of one block. */
-INLINE void wrap_block(const convolution *c, bfloat16 *map)
+/* Blocks of some images, one behind the other, whose last chunk is finished. */
+typedef struct {
+    bfloat16 *map;
+    int64_t images, apart;
+} ended;
+
+/* Fill their margins. */
+INLINE void wrap_blocks(const convolution *c, const ended *e)
 {
-    for (int64_t pair = 0; map && pair < c->margins; pair++)
-        memcpy(map + (ptrdiff_t)c->margin[2 * pair] * BLOCK,
-               map + (ptrdiff_t)c->margin[2 * pair + 1] * BLOCK, 2 * BLOCK);
+    for (int64_t image = 0; e->map && image < e->images; image++) {
+        bfloat16 *map = e->map + image * e->apart;
+        for (int64_t pair = 0; pair < c->margins; pair++)
+            memcpy(map + (ptrdiff_t)c->margin[2 * pair] * BLOCK,
+                   map + (ptrdiff_t)c->margin[2 * pair + 1] * BLOCK, 2 * BLOCK);
+    }
+}
+
+/* Products of an image, all passes together. */
+INLINE int64_t products_of(const convolution *c)
+{
+    int64_t count = 0;
+    for (int64_t number_ = 0; number_ < c->passes; number_++)
+        count += c->pass[number_].taps * (c->pass[number_].slots / 2);
+    return count * c->in_blocks * c->out_blocks;
 }
 
 /* Convolve `images` maps. `weights` are packed (out_blocks, in_blocks, weights, 32, 32); `room`
- * holds a prepared image and a slot more; the source has a slot to spare at its end, too. */
+ * holds the prepared images of a chunk and a slot more; the source has a slot to spare at its end,
+ * too. */
 void convolve(const convolution *c, const finishing *f, int64_t images, const bfloat16 *source,
               const number *weights, number *room)
 {
     float sums[2][PIXELS * BLOCK] __attribute__((aligned(64)));
     int64_t pixels = c->gathered ? c->gathered : c->pixels, turn = 0;
+    int64_t image_pixels = c->in_blocks * c->pixels;
     pending before = {0};
-    bfloat16 *ended = NULL; /* a block whose last chunk is pending */
+    ended last = {0};
     if (f->sums)
         memset(f->sums, 0, sizeof(float) * (size_t)(images * c->out_blocks * BLOCK));
 #if defined(WAY_AMX)
@@ -244,10 +309,14 @@ void convolve(const convolution *c, const finishing *f, int64_t images, const bf
 #else
     int is_direct = 0;
 #endif
-    for (int64_t image = 0; image < images; image++) {
-        const bfloat16 *from = source + image * c->in_blocks * c->pixels * BLOCK;
-        if (!is_direct) prepare(c, from, room);
-        const number *prepared = is_direct ? (const number *)from : room;
+    for (int64_t image = 0; image < images; image += c->together) {
+        int64_t together = images - image < c->together ? images - image : c->together;
+        const bfloat16 *from = source + image * image_pixels * BLOCK;
+        if (!is_direct)
+            for (int64_t i = 0; i < together; i++)
+                prepare(c, from + i * image_pixels * BLOCK, room + i * c->in_blocks * pixels * BLOCK);
+        coming soon = coming_from(from + together * image_pixels * BLOCK, image_pixels,
+                                  products_of(c));
         for (int64_t block = 0; block < c->out_blocks; block++) {
             int64_t at = image * c->out_blocks + block;
             target found = {
@@ -260,21 +329,26 @@ void convolve(const convolution *c, const finishing *f, int64_t images, const bf
             const number *matrix = weights + block * c->in_blocks * c->weights * BLOCK * BLOCK;
             for (int64_t number_ = 0; number_ < c->passes; number_++) {
                 const pass *p = &c->pass[number_];
-                for (int64_t first = 0; first < p->slots; first += CHUNK) {
-                    int64_t count = p->slots - first < CHUNK ? p->slots - first : CHUNK;
-                    chunk(c, p, prepared, pixels, matrix, first, count, sums[turn], f, &before);
-                    wrap_block(c, ended);
-                    ended = NULL;
-                    before = (pending){sums[turn], p->to + first * SLOT, p->aside + first * SLOT,
-                                       found, 0, count * SLOT};
+                int64_t slots = p->slots * together;
+                for (int64_t first = 0; first < slots; first += CHUNK) {
+                    int64_t count = slots - first < CHUNK ? slots - first : CHUNK;
+                    portion here = {c, p, is_direct ? (const number *)from : room, pixels, matrix,
+                                    first, count, sums[turn]};
+                    chunk(&here, f, &before, &soon);
+                    wrap_blocks(c, &last);
+                    last.map = NULL;
+                    before = (pending){
+                        sums[turn], p->to + first * SLOT, p->aside + first * SLOT, found, 0,
+                        count * SLOT, p->slots * SLOT, p->slots * SLOT, c->out_blocks,
+                    };
                     turn = 1 - turn;
                 }
             }
-            ended = found.to;
+            last = (ended){found.to, together, c->out_blocks * f->pixels * BLOCK};
         }
     }
     finish_all(f, &before);
-    wrap_block(c, ended);
+    wrap_blocks(c, &last);
 #if defined(WAY_AMX)
     tiles_off();
 #endif

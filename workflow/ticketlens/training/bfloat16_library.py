@@ -52,7 +52,7 @@ class Convolving(ctypes.Structure):
 
     _fields_ = (
         *((name, _COUNT) for name in
-          ("in_blocks", "out_blocks", "weights", "passes", "pixels", "gathered")),
+          ("in_blocks", "out_blocks", "weights", "passes", "pixels", "gathered", "together")),
         ("gather", _AT), ("margins", _COUNT), ("margin", _AT), ("pass", _Pass * 4),
     )  # fmt: skip
 
@@ -61,7 +61,8 @@ class Convolving(ctypes.Structure):
         """Fill it from tables; `weights` are those of one pair of blocks."""
         return cls(
             in_blocks, out_blocks, weights, len(tables.passes), tables.source_pixels,
-            len(tables.gather), _table(tables.gather), len(tables.margins), _table(tables.margins),
+            len(tables.gather), tables.together, _table(tables.gather), len(tables.margins),
+            _table(tables.margins),
             (_Pass * 4)(*map(_Pass.of, tables.passes)),
         )  # fmt: skip
 
@@ -81,16 +82,18 @@ class Weighting(ctypes.Structure):
 
     _fields_ = (
         *((name, _COUNT) for name in
-          ("in_blocks", "out_blocks", "taps", "parts", "in_pixels", "out_pixels", "view_pixels")),
-        ("view", _AT), ("blocks", _COUNT), ("spread", _AT), ("offset", _AT),
+          ("in_blocks", "out_blocks", "taps", "parts", "in_pixels", "out_pixels", "blocks",
+           "images", "group", "view_pixels")),
+        *((name, _AT) for name in ("view", "spread", "offset", "block", "order")),
     )  # fmt: skip
 
     @classmethod
     def of(cls, tables: Weighing, blocks: tuple[int, int], pixels: tuple[int, int]) -> Weighting:
         """Fill it from tables; `blocks` and `pixels` are those of the input and of the output."""
         return cls(
-            *blocks, *tables.offset.shape, *pixels, len(tables.view), _table(tables.view),
-            tables.blocks, _table(tables.spread), _table(tables.offset),
+            *blocks, *tables.offset.shape, *pixels, tables.blocks, tables.images, tables.group,
+            tables.view.shape[1], _table(tables.view), _table(tables.spread),
+            _table(tables.offset), _table(tables.block), _table(tables.order),
         )  # fmt: skip
 
 

@@ -137,17 +137,17 @@ class Plan:
         )  # fmt: skip
 
     def rooms(self, layers: Sequence[Layer]) -> tuple[int, int, int, int]:
-        """Return how many numbers one image needs: prepared, of views, of gradients laid out, and
-        of the image itself in two parts."""
+        """Return how many numbers are needed: for a chunk's images as they are prepared, for a
+        group's views and its gradients laid out, and for an image in two parts."""
         ahead, back, weighing = self.kept
         everything = [
             *((layer.in_blocks, t) for layer, t in zip(layers, ahead, strict=True)),
             *((layer.out_blocks, t) for layer, t in zip(layers[1:], back, strict=True)),
         ]
-        prepared = max(blocks * tables.prepared_pixels for blocks, tables in everything)
+        prepared = max(b * tables.together * tables.prepared_pixels for b, tables in everything)
         pairs = list(zip(layers, weighing, strict=True))
-        views = max(layer.in_blocks * len(t.view) for layer, t in pairs)
-        spread = max(layer.out_blocks * len(t.spread) for layer, t in pairs)
+        views = max(layer.in_blocks * t.images * t.view.shape[1] for layer, t in pairs)
+        spread = max(layer.out_blocks * len(t.block) * BLOCK for layer, t in pairs)
         channels, height, width = self.shape
         flat = 2 * channels * (height * width + self.source.size) + 64
         return (prepared + SPARE) * BLOCK, views * BLOCK, spread * BLOCK, flat

@@ -7,6 +7,7 @@ convolution of any stride is one of stride 1, and the grid of its output is that
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,10 @@ import numpy.typing as npt
 
 BLOCK = 32
 SLOT = 16
+CHUNK = 8
+"""Slots whose sums the products keep, of several images where one has fewer."""
+GROUP = 8
+"""Blocks of pixels that a weight gradient lays out at a time; no bit depends on it."""
 Table = npt.NDArray[np.int32]
 
 
@@ -94,6 +99,11 @@ class Convolution:
     margins: Table
 
     @property
+    def together(self) -> int:
+        """Return how many images fill a chunk of the products."""
+        return max(1, CHUNK // len(self.passes[0].slot))
+
+    @property
     def prepared_pixels(self) -> int:
         """Return the pixels of a block as the products read them."""
         return len(self.gather) or self.source_pixels
@@ -103,12 +113,18 @@ class Convolution:
 class Weighing:
     """The tables of a weight gradient: views of the input, blocks of 32 pixels, the taps' offsets.
 
-    `offset` is (taps, parts).
+    Blocks are laid out in groups: `group` of an image, of `images` images. `view` is (groups of an
+    image, pixels), `spread` (blocks * 32,), `offset` (taps, parts), `block` (images * group,), `order` (taps,)
+    the order in which taps are taken, by view.
     """
 
+    images: int
+    group: int
     view: Table
     spread: Table
     offset: Table
+    block: Table
+    order: Table
 
     @property
     def blocks(self) -> int:
@@ -181,34 +197,57 @@ def first(pixels: int, grid: tuple[int, int], result: Layout, padding: str) -> C
 
 
 def weighing(source: Layout, gradient: Layout, kernel: int) -> Weighing:
-    """Return the tables of a weight gradient: from `source` to a map laid out as `gradient`."""
-    (rows, columns), pad = source.grid, source.pad
-    padded_rows, padded_columns, spread = _pixel_blocks(gradient)
+    """Return the tables of a weight gradient: from `source` to a map laid out as `gradient`.
+
+    A view is what some taps read of a plane, row by row. Pixels are read in pairs: where rows are
+    whole blocks, taps whose shifts differ by an even number share a view. Elsewhere each shift has
+    its own, whose rows follow one another without a gap, since a block spans some.
+    """
+    groups, (rows, columns), pad = _Groups.of(gradient), source.grid, source.pad
+    is_shared = groups.columns % BLOCK == 0 and groups.columns == columns
     reads = taps(kernel, source.stride)
-    views = sorted({(plane, column) for plane, _, column in reads})
-    row, column = np.mgrid[-pad : padded_rows + pad, 0:padded_columns]
-    inside = (row < rows + pad) & (column < columns)
-    view = [
-        np.where(inside, source.place(plane, row, column + shift), -1).ravel()
-        for plane, shift in views
-    ]
+
+    def key(plane: int, shift: int) -> tuple[int, int]:
+        return plane, shift % 2 if is_shared else shift
+
+    shifts: dict[tuple[int, int], list[int]] = {}
+    for plane, _, shift in reads:
+        shifts.setdefault(key(plane, shift), []).append(shift)
+    keys = sorted(shifts)
+    first = {one: min(shifts[one]) for one in keys}
+    pitch = groups.columns + max(max(found) - min(found) for found in shifts.values())
+    last = columns + pad if is_shared else columns
+    height = groups.rows + 2 * pad
+
+    def view(start: int) -> Table:
+        row, column = np.mgrid[start - pad : start + groups.rows + pad, 0:pitch]
+        parts = []
+        for one in keys:
+            shifted = column + first[one]
+            inside = (row < rows + pad) & ((shifted if is_shared else column) < last)
+            parts.append(np.where(inside, source.place(one[0], row, shifted), -1).ravel())
+        return np.concatenate(parts)
+
     offset = [
-        views.index((plane, shift)) * row.size + (down + pad) * padded_columns
+        (keys.index(key(plane, shift)) * height + down + pad) * pitch
+        + shift - first[key(plane, shift)]
         for plane, down, shift in reads
-    ]
-    return Weighing(_int32(np.concatenate(view)), spread, _int32(offset)[:, None])
+    ]  # fmt: skip
+    return groups.weighing(view, _int32(offset)[:, None], pitch)
 
 
 def first_weighing(pixels: int, gradient: Layout) -> Weighing:
     """Return the tables of the first layer's weight gradient: both parts of the unfolded images."""
-    padded_rows, padded_columns, spread = _pixel_blocks(gradient)
-    row, column = np.mgrid[0:padded_rows, 0:padded_columns]
-    inside = (row < gradient.height) & (column < gradient.width)
-    high = np.where(inside, row * gradient.width + column, -1).ravel()
-    low = np.where(high < 0, -1, high + pixels)
-    return Weighing(
-        _int32(np.concatenate([high, low])), spread, np.array([[0, len(high)]], np.int32)
-    )
+    groups = _Groups.of(gradient)
+
+    def view(start: int) -> Table:
+        row, column = np.mgrid[start : start + groups.rows, 0 : groups.columns]
+        inside = (row < gradient.height) & (column < gradient.width)
+        high = np.where(inside, row * gradient.width + column, -1).ravel()
+        return np.concatenate([high, np.where(high < 0, -1, high + pixels)])
+
+    offset = np.array([[0, groups.rows * groups.columns]], np.int32)
+    return groups.weighing(view, offset, groups.columns)
 
 
 def unfolded(height: int, width: int, kernel: int, padding: str) -> Table:
@@ -272,15 +311,44 @@ def _slots(base: Table, to: Table, aside: Table) -> tuple[Table, Table, Table]:
     return _int32(slot), to, aside
 
 
-def _pixel_blocks(gradient: Layout) -> tuple[int, int, Table]:
-    """Return rows and columns, padded so that blocks of 32 pixels are whole, and their pixels."""
-    width = max(2, 1 << (gradient.width - 1).bit_length())
-    if width > BLOCK:
-        width = -(-gradient.width // BLOCK) * BLOCK
-    rows = -(-gradient.height // max(1, BLOCK // width)) * max(1, BLOCK // width)
-    y, x = np.mgrid[0:rows, 0:width]
-    inside = (y < gradient.height) & (x < gradient.width)
-    return rows, width, _int32(np.where(inside, gradient.place(0, y, x), -1).ravel())
+@dataclass(frozen=True)
+class _Groups:
+    """A gradient's map, padded so that blocks of 32 pixels are whole, and cut into groups of them.
+
+    A group is `rows` of one image, or several whole images of few blocks.
+    """
+
+    rows: int
+    columns: int
+    starts: range
+    images: int
+    spread: Table
+
+    @classmethod
+    def of(cls, gradient: Layout) -> _Groups:
+        columns = max(2, 1 << (gradient.width - 1).bit_length())
+        if columns > BLOCK:
+            columns = -(-gradient.width // BLOCK) * BLOCK
+        least = max(1, BLOCK // columns)
+        rows = -(-gradient.height // least) * least
+        y, x = np.mgrid[0:rows, 0:columns]
+        inside = (y < gradient.height) & (x < gradient.width)
+        spread = _int32(np.where(inside, gradient.place(0, y, x), -1).ravel())
+        some = min(rows, max(1, GROUP * BLOCK // columns))
+        images = max(1, GROUP * BLOCK // (rows * columns))
+        return cls(some, columns, range(0, rows, some), images, spread)
+
+    def weighing(self, view: Callable[[int], Table], offset: Table, pitch: int) -> Weighing:
+        """Return the tables, from the views of the group that starts at a row; even `pitch`."""
+        views = _int32(np.stack([view(start) for start in self.starts]))
+        group = self.rows * self.columns // BLOCK
+        pixel = np.arange(group) * BLOCK
+        inside = pixel // self.columns * pitch + pixel % self.columns
+        block = np.arange(self.images)[:, None] * views.shape[1] + inside
+        return Weighing(
+            self.images, group, views, self.spread, offset, _int32(block.ravel()),
+            _int32(np.argsort(offset[:, 0], kind="stable")),
+        )  # fmt: skip
 
 
 def _raster(grid: tuple[int, int]) -> tuple[Table, Table]:

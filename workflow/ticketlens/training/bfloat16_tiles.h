@@ -55,6 +55,18 @@ INLINE void sums_store(float *to)
     tile_store(2, to + 16 * 32, 128);
     tile_store(3, to + 16 * 32 + 16, 128);
 }
+/* Store the sums and load others. */
+INLINE void sums_exchange(float *to, const float *from)
+{
+    tile_store(0, to, 128);
+    tile_load(0, from, 128);
+    tile_store(2, to + 16 * 32, 128);
+    tile_load(2, from + 16 * 32, 128);
+    tile_store(1, to + 16, 128);
+    tile_load(1, from + 16, 128);
+    tile_store(3, to + 16 * 32 + 16, 128);
+    tile_load(3, from + 16 * 32 + 16, 128);
+}
 /* One step of 32 x 32 sums over 32 numbers; `columns` holds two tiles. */
 INLINE void sums_step(const void *upper, const void *lower, ptrdiff_t stride, const void *left,
                       const void *right)

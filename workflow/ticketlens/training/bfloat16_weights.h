@@ -11,22 +11,31 @@
 #include "bfloat16_tiles.h"
 #endif
 
-/* Blocks of pixels whose inputs and gradients stay in the nearest cache. */
-enum { GROUP = 8 };
-
+/* What a group of blocks is: part of an image, or several images that have few blocks. A group's
+ * inputs and gradients are laid out together and stay in the nearer caches. */
 typedef struct {
     int64_t in_blocks, out_blocks, taps;
     int64_t parts;               /* products of a tap with a block: 2 for high and low inputs */
     int64_t in_pixels, out_pixels; /* of a block of channels of x, of g */
-    int64_t view_pixels;         /* of all views, even */
-    const int32_t *view;         /* each one's pixel of x, or -1 for zeros */
     int64_t blocks;              /* of 32 pixels of an image */
+    int64_t images;              /* of a group */
+    int64_t group;               /* blocks of each image of a group */
+    int64_t view_pixels;         /* of all views of an image of a group, even */
+    const int32_t *view;         /* (groups of an image, view_pixels): pixel of x, or -1: zeros */
     const int32_t *spread;       /* (blocks, 32): each one's pixel of g, or -1 for zeros */
     const int32_t *offset;       /* (taps, parts): the pixel that meets the first of block 0 */
+    const int32_t *block;        /* (images * group,): pixels to each block of a group */
+    const int32_t *order;        /* (taps,): in which they are taken */
 } weighing;
+
+/* Pixels of a group's views, and its blocks. */
+INLINE int64_t laid_pixels(const weighing *w) { return w->images * w->view_pixels; }
+INLINE int64_t laid_blocks(const weighing *w) { return w->images * w->group; }
 
 #if defined(WAY_AMX)
 typedef bfloat16 laid;
+/* Pixels of a view that stand side by side. */
+enum { LAID_APART = 2 };
 
 INLINE __m512i pixel_of(const bfloat16 *map, int32_t pixel)
 {
@@ -40,68 +49,87 @@ INLINE int64_t channel_of(int64_t column)
     return rest / 4 * 8 + half * 4 + rest % 4;
 }
 
-/* Pairs of pixels: for 16 channels the two pixels' numbers side by side, two halves of channels. */
-APART void lay_inputs(const weighing *w, const bfloat16 *x, laid *room)
+/* One image's views of group `group`, block after block: pairs of pixels, for 16 channels the two
+ * pixels' numbers side by side, in two halves of channels. */
+APART void lay_inputs(const weighing *w, const bfloat16 *x, int64_t group, laid *room)
 {
-    int64_t pairs = w->view_pixels / 2;
-    for (int64_t block = 0; block < w->in_blocks; block++) {
-        const bfloat16 *map = x + block * w->in_pixels * BLOCK;
-        bfloat16 *lower = room + block * w->view_pixels * BLOCK, *upper = lower + pairs * BLOCK;
-        for (int64_t pair = 0; pair < pairs; pair++) {
-            __m512i a = pixel_of(map, w->view[2 * pair]), b = pixel_of(map, w->view[2 * pair + 1]);
-            _mm512_store_si512(lower + pair * BLOCK, _mm512_unpacklo_epi16(a, b));
-            _mm512_store_si512(upper + pair * BLOCK, _mm512_unpackhi_epi16(a, b));
+    int64_t half = laid_pixels(w) / 2 * BLOCK;
+    const int32_t *view = w->view + group * w->view_pixels;
+    for (int64_t block = 0; block < w->in_blocks; block++, x += w->in_pixels * BLOCK) {
+        laid *lower = room + block * 2 * half, *upper = lower + half;
+        for (int64_t pixel = 0; pixel < w->view_pixels; pixel += 2) {
+            __m512i a = pixel_of(x, view[pixel]), b = pixel_of(x, view[pixel + 1]);
+            _mm512_store_si512(lower + pixel / 2 * BLOCK, _mm512_unpacklo_epi16(a, b));
+            _mm512_store_si512(upper + pixel / 2 * BLOCK, _mm512_unpackhi_epi16(a, b));
         }
     }
 }
 
-/* For each block, 32 rows of one channel's 32 pixels. */
-APART void lay_gradients(const weighing *w, const bfloat16 *g, laid *room)
+/* One image's `count` blocks from `first` on: for each, 32 rows of one channel's 32 pixels. */
+APART void lay_gradients(const weighing *w, const bfloat16 *g, int64_t first, int64_t count,
+                         laid *room)
 {
-    for (int64_t block = 0; block < w->out_blocks; block++) {
-        const bfloat16 *map = g + block * w->out_pixels * BLOCK;
-        for (int64_t number = 0; number < w->blocks; number++, room += BLOCK * BLOCK) {
+    for (int64_t block = 0; block < w->out_blocks; block++, g += w->out_pixels * BLOCK) {
+        laid *to = room + block * laid_blocks(w) * BLOCK * BLOCK;
+        for (int64_t number = first; number < first + count; number++, to += BLOCK * BLOCK) {
             const int32_t *pixel = w->spread + number * BLOCK;
             __m512i lower[16], upper[16];
             for (int pair = 0; pair < 16; pair++) {
-                __m512i a = pixel_of(map, pixel[2 * pair]), b = pixel_of(map, pixel[2 * pair + 1]);
+                __m512i a = pixel_of(g, pixel[2 * pair]), b = pixel_of(g, pixel[2 * pair + 1]);
                 lower[pair] = _mm512_unpacklo_epi16(a, b);
                 upper[pair] = _mm512_unpackhi_epi16(a, b);
             }
             transpose(lower);
             transpose(upper);
             for (int i = 0; i < 16; i++) {
-                _mm512_store_si512(room + channel_of(i) * BLOCK, lower[i]);
-                _mm512_store_si512(room + channel_of(16 + i) * BLOCK, upper[i]);
+                _mm512_store_si512(to + channel_of(i) * BLOCK, lower[i]);
+                _mm512_store_si512(to + channel_of(16 + i) * BLOCK, upper[i]);
             }
         }
     }
 }
 
-APART void group_products(const weighing *w, const laid *x, const laid *g, int64_t first,
-                          int64_t count, float *sums)
+/* Sums are stored and the next ones loaded tile by tile. Taps that read one view follow one another,
+ * as it stays in the nearest cache. */
+APART void group_products(const weighing *w, const laid *x, const laid *g, int64_t count,
+                          float *sums, coming *soon_x, coming *soon_g)
 {
     barrier();
-    int64_t half = w->view_pixels / 2 * BLOCK;
+    int64_t half = laid_pixels(w) / 2 * BLOCK, all_taps = w->taps * BLOCK * BLOCK;
+    int64_t lines = (BLOCK * BLOCK / 16 + count * w->parts - 1) / (count * w->parts);
+    float *at = sums + w->order[0] * BLOCK * BLOCK;
+    sums_load(at);
     for (int64_t in = 0; in < w->in_blocks; in++)
         for (int64_t out = 0; out < w->out_blocks; out++) {
-            const laid *rows = g + (out * w->blocks + first) * BLOCK * BLOCK;
-            float *at = sums + (out * w->in_blocks + in) * w->taps * BLOCK * BLOCK;
-            for (int64_t tap = 0; tap < w->taps; tap++, at += BLOCK * BLOCK) {
-                sums_load(at);
+            const laid *rows = g + out * laid_blocks(w) * BLOCK * BLOCK;
+            const laid *columns = x + in * 2 * half;
+            for (int64_t turn = 0; turn < w->taps; turn++) {
+                int64_t tap = w->order[turn], next_in = in, next_out = out, next_turn = turn + 1;
+                if (next_turn == w->taps) next_turn = 0, next_out++;
+                if (next_out == w->out_blocks) next_out = 0, next_in++;
+                if (next_in == w->in_blocks) next_in = 0;
+                float *next = sums + (next_out * w->in_blocks + next_in) * all_taps
+                              + w->order[next_turn] * BLOCK * BLOCK;
+                const float *line = next;
                 for (int64_t number = 0; number < count; number++)
                     for (int64_t part = 0; part < w->parts; part++) {
-                        int64_t pixel = w->offset[tap * w->parts + part] + (first + number) * BLOCK;
-                        const laid *column = x + in * 2 * half + pixel / 2 * BLOCK;
+                        int64_t pixel = w->offset[tap * w->parts + part] + w->block[number];
+                        const laid *column = columns + pixel / 2 * BLOCK;
                         const laid *row = rows + number * BLOCK * BLOCK;
                         sums_step(row, row + BLOCK * 16, 64, column, column + half);
+                        for (int64_t i = 0; i < lines; i++, line += 16)
+                            __builtin_prefetch(line, 1);
+                        ask(soon_x);
+                        ask(soon_g);
                     }
-                sums_store(at);
+                sums_exchange(at, next);
+                at = next;
             }
         }
 }
 #else
 typedef float laid;
+enum { LAID_APART = 1 };
 
 INLINE int64_t channel_of(int64_t column) { return column; }
 
@@ -114,60 +142,71 @@ INLINE void lay(const bfloat16 *map, const int32_t *pixel, int64_t count, float 
         }
 }
 
-APART void lay_inputs(const weighing *w, const bfloat16 *x, laid *room)
+APART void lay_inputs(const weighing *w, const bfloat16 *x, int64_t group, laid *room)
 {
     for (int64_t block = 0; block < w->in_blocks; block++)
-        lay(x + block * w->in_pixels * BLOCK, w->view, w->view_pixels,
-            room + block * w->view_pixels * BLOCK);
+        lay(x + block * w->in_pixels * BLOCK, w->view + group * w->view_pixels, w->view_pixels,
+            room + block * laid_pixels(w) * BLOCK);
 }
 
-APART void lay_gradients(const weighing *w, const bfloat16 *g, laid *room)
+APART void lay_gradients(const weighing *w, const bfloat16 *g, int64_t first, int64_t count,
+                         laid *room)
 {
     for (int64_t block = 0; block < w->out_blocks; block++)
-        lay(g + block * w->out_pixels * BLOCK, w->spread, w->blocks * BLOCK,
-            room + block * w->blocks * BLOCK * BLOCK);
+        lay(g + block * w->out_pixels * BLOCK, w->spread + first * BLOCK, count * BLOCK,
+            room + block * laid_blocks(w) * BLOCK * BLOCK);
 }
 
-APART void group_products(const weighing *w, const laid *x, const laid *g, int64_t first,
-                          int64_t count, float *sums)
+APART void group_products(const weighing *w, const laid *x, const laid *g, int64_t count,
+                          float *sums, coming *soon_x, coming *soon_g)
 {
+    (void)soon_x, (void)soon_g;
+    uint32_t mode = flushing();
     for (int64_t in = 0; in < w->in_blocks; in++)
         for (int64_t out = 0; out < w->out_blocks; out++) {
-            const laid *rows = g + (out * w->blocks + first) * BLOCK * BLOCK;
+            const laid *rows = g + out * laid_blocks(w) * BLOCK * BLOCK;
             float *at = sums + (out * w->in_blocks + in) * w->taps * BLOCK * BLOCK;
             for (int64_t tap = 0; tap < w->taps; tap++, at += BLOCK * BLOCK)
                 for (int64_t m = 0; m < BLOCK; m += ROWS)
                     for (int64_t number = 0; number < count; number++)
                         for (int64_t part = 0; part < w->parts; part++) {
-                            int64_t pixel =
-                                w->offset[tap * w->parts + part] + (first + number) * BLOCK;
+                            int64_t pixel = w->offset[tap * w->parts + part] + w->block[number];
                             block_products(rows + number * BLOCK * BLOCK + m, 1, BLOCK,
-                                           x + (in * w->view_pixels + pixel) * BLOCK, BLOCK,
+                                           x + (in * laid_pixels(w) + pixel) * BLOCK, BLOCK,
                                            at + m * BLOCK, BLOCK);
                         }
         }
+    unflushing(mode);
 }
 #endif
 
 /* Sums (out_blocks, in_blocks, taps, 32, 32) of g x over `images` maps; columns stand in the order
- * of channel_of. `room_x` and `room_g` hold one image laid out. */
+ * of channel_of. `room_x` and `room_g` hold one group laid out. */
 void weigh(const weighing *w, int64_t images, const bfloat16 *x, const bfloat16 *g, float *sums,
            laid *room_x, laid *room_g)
 {
-    memset(sums, 0,
-           sizeof(float) * (size_t)(w->out_blocks * w->in_blocks * w->taps * BLOCK * BLOCK));
+    int64_t pairs = w->in_blocks * w->out_blocks * w->taps;
+    int64_t image_x = w->in_blocks * w->in_pixels, image_g = w->out_blocks * w->out_pixels;
+    int64_t products = pairs * w->parts * w->blocks;
+    memset(sums, 0, sizeof(float) * (size_t)(pairs * BLOCK * BLOCK));
 #if defined(WAY_AMX)
     tiles_on();
 #endif
-    for (int64_t image = 0; image < images; image++) {
-        lay_inputs(w, x + image * w->in_blocks * w->in_pixels * BLOCK, room_x);
-        lay_gradients(w, g + image * w->out_blocks * w->out_pixels * BLOCK, room_g);
-        uint32_t mode = flushing();
-        for (int64_t first = 0; first < w->blocks; first += GROUP) {
-            int64_t count = w->blocks - first < GROUP ? w->blocks - first : GROUP;
-            group_products(w, room_x, room_g, first, count, sums);
+    for (int64_t image = 0; image < images; image += w->images) {
+        int64_t together = images - image < w->images ? images - image : w->images;
+        const bfloat16 *from_x = x + image * image_x * BLOCK, *from_g = g + image * image_g * BLOCK;
+        coming soon_x = coming_from(from_x + together * image_x * BLOCK, image_x, products);
+        coming soon_g = coming_from(from_g + together * image_g * BLOCK, image_g, products);
+        for (int64_t first = 0; first < w->blocks; first += w->group) {
+            int64_t count = w->blocks - first < w->group ? w->blocks - first : w->group;
+            for (int64_t i = 0; i < together; i++) {
+                lay_inputs(w, from_x + i * image_x * BLOCK, first / w->group,
+                           room_x + i * (w->view_pixels / LAID_APART) * BLOCK);
+                lay_gradients(w, from_g + i * image_g * BLOCK, first, count,
+                              room_g + i * w->group * BLOCK * BLOCK);
+            }
+            group_products(w, room_x, room_g, together * count, sums, &soon_x, &soon_g);
         }
-        unflushing(mode);
     }
 #if defined(WAY_AMX)
     tiles_off();
