@@ -70,6 +70,35 @@ def by_float64(model, images, labels):
     return found
 
 
+def assert_emulated(model, images, labels, activation, padding, reference):
+    """Assert that what `computed` returned has the bits of the emulation in numpy."""
+    layers = [
+        plain.Layer(*(p.detach().numpy() for p in (layer.weight, layer.bias)), layer.stride[0])
+        for layer in model.layers[:-1]
+    ]
+    *_, y = plain.maps(layers, images.numpy(), activation, padding)
+    pixels = y.shape[2] * y.shape[3]
+    mean = plain.in_turn(y.reshape(*y.shape[:2], -1)) / np.float32(pixels)
+    read = [p.detach().numpy() for p in model.layers[-1].parameters()]
+    logits = plain.in_turn(mean[:, None] * read[0][None]) + read[1]
+    assert np.array_equal(reference[1].numpy(), logits)
+    # The kernels' own gradient by the logits, so that the rest can be compared bit for bit.
+    grad, losses = np.empty_like(logits), np.empty(len(logits), np.float32)
+    library("plain").cross_entropy(
+        *logits.shape, logits.ctypes.data, at(labels), losses.ctypes.data,
+        ctypes.c_int64(), grad.ctypes.data,
+    )  # fmt: skip
+    exact = plain.by_logits(logits, labels.numpy())
+    np.testing.assert_allclose(grad, exact, rtol=1e-5, atol=1e-6)
+    by_weight = plain.in_turn(grad[:, :, None] * mean[:, None], 0)
+    assert np.array_equal(reference[-2].numpy(), by_weight)
+    assert np.array_equal(reference[-1].numpy(), plain.in_turn(grad, 0))
+    slope = plain.in_turn(grad[:, :, None] * read[0][None], 1) / np.float32(pixels)
+    emulated = plain.gradients(layers, images.numpy(), activation, padding, slope)
+    for index, (one, other) in enumerate(zip(reference[2:-2], emulated, strict=True)):
+        assert np.array_equal(one.numpy(), other), index
+
+
 @st.composite
 def cases(draw):
     """Draw networks of two or three layers with any padding, strides, sizes."""
@@ -97,31 +126,23 @@ def test_every_way_has_the_bits_of_the_plain_emulation(case):
         assert [torch.equal(a, b) for a, b in zip(reference, found, strict=True)] == (
             [True] * len(found)
         ), way
-    layers = [
-        plain.Layer(*(p.detach().numpy() for p in (layer.weight, layer.bias)), layer.stride[0])
-        for layer in model.layers[:-1]
-    ]
-    *_, y = plain.maps(layers, images.numpy(), activation, padding)
-    pixels = y.shape[2] * y.shape[3]
-    mean = plain.in_turn(y.reshape(*y.shape[:2], -1)) / np.float32(pixels)
-    read = [p.detach().numpy() for p in model.layers[-1].parameters()]
-    logits = plain.in_turn(mean[:, None] * read[0][None]) + read[1]
-    assert np.array_equal(reference[1].numpy(), logits)
-    # The kernels' own gradient by the logits, so that the rest can be compared bit for bit.
-    grad, losses = np.empty_like(logits), np.empty(len(logits), np.float32)
-    library("plain").cross_entropy(
-        *logits.shape, logits.ctypes.data, at(labels), losses.ctypes.data,
-        ctypes.c_int64(), grad.ctypes.data,
-    )  # fmt: skip
-    exact = plain.by_logits(logits, labels.numpy())
-    np.testing.assert_allclose(grad, exact, rtol=1e-5, atol=1e-6)
-    by_weight = plain.in_turn(grad[:, :, None] * mean[:, None], 0)
-    assert np.array_equal(reference[-2].numpy(), by_weight)
-    assert np.array_equal(reference[-1].numpy(), plain.in_turn(grad, 0))
-    slope = plain.in_turn(grad[:, :, None] * read[0][None], 1) / np.float32(pixels)
-    emulated = plain.gradients(layers, images.numpy(), activation, padding, slope)
-    for index, (one, other) in enumerate(zip(reference[2:-2], emulated, strict=True)):
-        assert np.array_equal(one.numpy(), other), index
+    assert_emulated(model, images, labels, activation, padding, reference)
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "kernel", "stride"),
+    [(1, (10, 32), 5, 1), (1, (9, 64), 3, 1), (1, (9, 20), 3, 1), (2, (18, 16), 3, 1),
+     (1, (18, 32), 3, 2), (6, (8, 8), 3, 1), (9, (4, 4), 3, 1)],
+)  # fmt: skip
+@pytest.mark.parametrize("way", WAYS)
+def test_parts_of_large_images_and_several_small_ones_have_the_bits_of_the_emulation(
+    count, size, kernel, stride, way
+):
+    """A map is cut into groups of 8 blocks of 32 pixels; small maps are taken together."""
+    model = network([(4, 1, 3), (3, 4, kernel)], [1, stride])
+    images, labels = batch(count, 1, *size)
+    found = computed(model, images, labels, way)
+    assert_emulated(model, images, labels, "tanh", "circular", found)
 
 
 @pytest.mark.parametrize("scale", [1.4, 1e-19])

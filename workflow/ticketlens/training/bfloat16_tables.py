@@ -114,8 +114,8 @@ class Weighing:
     """The tables of a weight gradient: views of the input, blocks of 32 pixels, the taps' offsets.
 
     Blocks are laid out in groups: `group` of an image, of `images` images. `view` is (groups of an
-    image, pixels), `spread` (blocks * 32,), `offset` (taps, parts), `block` (images * group,), `order` (taps,)
-    the order in which taps are taken, by view.
+    image, pixels), `spread` (blocks * 32,), `offset` (taps, parts), `block` (images * group,), and
+    `order` (taps,) that in which taps are taken, by view.
     """
 
     images: int
