@@ -91,6 +91,19 @@ def test_foreign_bytes_become_the_error_of_the_format(tmp_path, content):
         pass
 
 
+def test_a_pointer_of_git_lfs_is_called_that_and_nothing_says_to_make_the_file_again(tmp_path):
+    path = tmp_path / "trained.h5"
+    path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n")
+    with (
+        pytest.raises(
+            OwnError, match=r"trained\.h5: a pointer of Git LFS.*`git lfs pull`"
+        ) as caught,
+        hdf5.reading(path, OwnError, "make it again"),
+    ):
+        pass
+    assert "damaged" not in str(caught.value) and "again" not in str(caught.value)
+
+
 def test_what_hdf5_lacks_becomes_the_error_of_the_format_and_a_bug_stays_a_bug(sealed):
     with (
         pytest.raises(OwnError, match=r"file.h5: damaged or foreign: //missing is missing"),
@@ -118,6 +131,16 @@ def test_a_missing_file_is_said_to_be_missing(tmp_path):
     with (
         pytest.raises(FileNotFoundError, match=r"none.h5: no such file"),
         hdf5.reading(tmp_path / "none.h5", OwnError, "try again"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_a_folder_and_a_pipe_are_called_that(tmp_path, make):
+    make(tmp_path / "x.h5")
+    with (
+        pytest.raises(FileNotFoundError, match=r"x\.h5: no file, but a folder or a pipe"),
+        hdf5.reading(tmp_path / "x.h5", OwnError, "try again"),
     ):
         pass
 

@@ -85,6 +85,19 @@ def test_a_layer_of_more_weights_than_places_have_numbers_is_refused() -> None:
     assert "layer hidden2 has 1,000,000,000,000 weights" in two
 
 
+def test_weights_beyond_the_mean_field_integrals_are_refused_before_any_job() -> None:
+    large = config(network={"activation": "tanh"})
+    large["inits"]["normal"]["sigma_w"] = 300
+    assert problems(large) == []
+    large["inits"]["normal"]["sigma_w"] = 1000
+    assert problems(large) == [
+        "studies.mine: sigma_w² + sigma_b² of its init are 1e+06; allowed: at most 100,000 with "
+        "tanh, beyond which its mean-field integrals are not computed"
+    ]
+    large["networks"]["net"]["activation"] = "relu"
+    assert problems(large) == []
+
+
 def test_kernels_that_leave_the_map_are_refused_once_the_size_of_images_is_known() -> None:
     network = {
         "family": "convolutional",

@@ -248,6 +248,8 @@ def test_tanh_layers_with_vanishing_q_become_linear():
         ("tanh", 3.0, 2 + 1j),
         ("erf", Q_STAR, -2 + 1e-3j),
         ("erf", 30.0, -5 + 0.1j),
+        ("tanh", 900.0, -2 + 0.5j),
+        ("erf", 900.0, -5 + 0.1j),
     ],
 )
 def test_moment_transform_of_the_squared_slope_agrees_with_mpmath(activation, q, lam):
@@ -268,6 +270,25 @@ def test_moment_transform_of_the_squared_slope_agrees_with_mpmath(activation, q,
     m, complement, _ = slope_laws.smooth_transform(np.array([lam]), q, activation)
     assert m[0] == pytest.approx(complex(expected[0]), rel=1e-11)
     assert complement[0] == pytest.approx(complex(expected[1]), rel=1e-11)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "erf"])
+@pytest.mark.parametrize("q", [70.0, 1e4])
+def test_steep_slopes_take_the_nodes_near_their_pole_alone_and_give_the_same(
+    activation, q, monkeypatch
+):
+    """Networks of sigma_w = 30: the whole rule of thousands of nodes took minutes an image."""
+    rng = np.random.default_rng(0)
+    real = np.concatenate([-(10 ** rng.uniform(-3, 2.8, 60)), rng.uniform(0, 30, 10)])
+    lam = real + 1j * np.concatenate([rng.uniform(0, np.pi, 50), np.full(20, np.pi)])
+    _, log_slope, weight = slope_laws._nodes(activation, q)
+    assert weight.shape[1] > slope_laws.MANY_NODES
+    index, *_ = slope_laws._near(lam, np.zeros(70, np.intp), q, log_slope, weight)
+    assert index.shape[1] < 200
+    found = slope_laws.smooth_transform(lam, q, activation)
+    monkeypatch.setattr(slope_laws, "MANY_NODES", 10**9)
+    for own, whole in zip(found, slope_laws.smooth_transform(lam, q, activation), strict=True):
+        np.testing.assert_allclose(own, whole, rtol=1e-12)
 
 
 @pytest.mark.parametrize("activation", ["tanh", "erf"])

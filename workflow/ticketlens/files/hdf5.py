@@ -45,6 +45,8 @@ MAX_HEAP = 2**16  # bytes
 MAX_ARRAYS = 1000  # in one group
 LIBVER = ("v110", "v110")  # from HDF5 1.10 on, all versions read it
 NEWEST_SUPERBLOCK = 3
+LFS = b"version https://git-lfs"
+IN_LFS = "a pointer of Git LFS, not the file itself; `git lfs pull` fetches that"
 _HEAP = re.compile(rb"GCOL\x01")  # the signature of a heap of texts
 _NEWER = re.compile(r"\b(bad|wrong|unknown)\b.*\bversion\b")  # HDF5: "bad version number for …"
 _BLOCK = 2**20
@@ -61,6 +63,10 @@ class NewerError(DamagedError):
 
 class InUseError(DamagedError):
     """A file is open for writing, or was not closed; the file itself may be sound."""
+
+
+class ElsewhereError(DamagedError):
+    """A file only says where its content is; that may be sound."""
 
 
 @contextmanager
@@ -119,12 +125,14 @@ def reading(
     """Yield the file open for reading, its seal compared; `error` speaks for what is wrong in it.
 
     What the functions of this module find wrong becomes an `error` that names `path` and gives
-    `advice`, but for two: a file of a newer HDF5, and one that is open for writing, are not called
-    damaged. All else passes as it is. Raises OSError if the file cannot be read (permission denied,
-    a failing disk), which deleting it would not fix, and FileNotFoundError if it is not there.
+    `advice`, but for three: a file of a newer HDF5, one that is open for writing, and a pointer of
+    Git LFS are not called damaged. All else passes as it is. Raises OSError if the file cannot be
+    read (permission denied, a failing disk), which deleting it would not fix, and FileNotFoundError
+    if it is not there.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such file")
+        what = "no file, but a folder or a pipe" if Path(path).exists() else "no such file"
+        raise FileNotFoundError(f"{path}: {what}")
     is_in_use = False
     try:
         with open(path, "rb") as raw:
@@ -142,6 +150,8 @@ def reading(
             f"installed here ({printable(problem)}); update h5py, or write the file again with "
             f"libver={LIBVER}"
         ) from problem
+    except ElsewhereError as problem:
+        raise error(f"{path}: {problem}") from problem
     except DamagedError as problem:
         if is_in_use:
             raise error(
@@ -213,7 +223,9 @@ def _is_open_for_writing(raw: BinaryIO) -> bool:
 def _check_layout(raw: BinaryIO) -> None:
     """Raise DamagedError if the file is not HDF5, or of a layout without checksums."""
     raw.seek(0)
-    start = raw.read(9)
+    start = raw.read(len(LFS))
+    if start == LFS:
+        raise ElsewhereError(IN_LFS)
     if start[:8] != SIGNATURE or len(start) < 9:
         raise DamagedError("not an HDF5 file")
     if start[8] < 2:

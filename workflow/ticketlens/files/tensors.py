@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ticketlens.files.hdf5 import printable
+from ticketlens.files.hdf5 import IN_LFS, LFS, printable
 
 MAX_ENTRIES = 2**31  # of one tensor
 MAX_INFLATED = 2**31  # bytes of one tensor in a compressed .npz
@@ -36,7 +36,6 @@ TYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4",
     "I16": "<i2", "I8": "i1", "U8": "u1", "U16": "<u2", "U32": "<u4", "U64": "<u8", "BOOL": "?",
 }  # fmt: skip
-LFS = b"version https://git-lfs"
 TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".th")
 
 
@@ -81,9 +80,7 @@ def open_tensors(path: str | os.PathLike[str]) -> TensorFile:
         raise FileNotFoundError(f"{path}: no such file")
     with open(path, "rb") as file:
         if file.read(len(LFS)) == LFS:
-            raise ForeignFileError(
-                f"{path}: a pointer of Git LFS, not the file itself; `git lfs pull` fetches that"
-            )
+            raise ForeignFileError(f"{path}: {IN_LFS}")
     suffix = path.suffix.lower()
     if suffix == ".safetensors":
         found = _safetensors(path)

@@ -16,6 +16,7 @@ from ticketlens.spec import Spec
 from ticketlens.study.studies import rounds, study_spec
 from ticketlens.tickets.pruning import removed_count
 
+MAX_VARIANCE = 1e5  # sigma_w² + sigma_b² with tanh, whose integrals end at ten times that
 MAX_WEIGHTS = 2**31 - 1  # of one layer: places of weights are stored as 32-bit integers
 
 
@@ -54,6 +55,12 @@ def _of_study(
                 f"{where}: layer {layer.name} has {prod(layer.shape):,} weights; allowed: at most "
                 f"{MAX_WEIGHTS:,}"
             )
+    variance = spec.init.sigma_w**2 + spec.init.sigma_b**2
+    if spec.network.activation == "tanh" and variance > MAX_VARIANCE:
+        yield (
+            f"{where}: sigma_w² + sigma_b² of its init are {variance:.3g}; allowed: at most "
+            f"{MAX_VARIANCE:,.0f} with tanh, beyond which its mean-field integrals are not computed"
+        )
     yield from _emptied(where, shapes, spec, rounds)
     if images is not None and spec.training.batch_size > images:
         yield (

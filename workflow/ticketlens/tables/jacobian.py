@@ -96,7 +96,8 @@ def _free_probability(
 ) -> tuple[Row, np.ndarray]:
     """Return the predicted moments of s² and its density over log10 s², mean over images.
 
-    Each image has its own measured q per factor. NaN where the law is unknown or has no density.
+    Each image has its own measured q per factor. NaN where the law is unknown, has no density, or
+    is not found that deep in its tail.
     """
     spec = checkpoint.spec
     weights = "orthogonal" if spec.init.scheme == "orthogonal" else "gaussian"
@@ -112,7 +113,7 @@ def _free_probability(
         densities = [
             cast(np.ndarray, random_matrix.jacobian_log_density(log_s2, own, *law)) for own in q
         ]
-    except random_matrix.UnknownLawError:
+    except (random_matrix.UnknownLawError, ArithmeticError):
         return moments, np.full(len(log10_s2), np.nan)
     return moments, np.mean(densities, axis=0) * np.log(10)
 

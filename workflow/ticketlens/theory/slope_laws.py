@@ -18,6 +18,8 @@ from ticketlens.theory.arguments import Array
 
 Complex = npt.NDArray[np.complex128]
 
+MANY_NODES = 640  # of the rule for q above 64; networks as they are drawn have q of 0.1 to 10
+
 
 @dataclass(frozen=True)
 class SmoothSlope:
@@ -72,8 +74,10 @@ def _tanh_grid(q: float) -> tuple[float, float]:
 def _erf_preimages(lam: Complex, q: float) -> tuple[Complex, ...]:
     # l = −2 h², so h = √((2πi n − λ) / 2); the pair ±h is represented by its lower member.
     roots = [_lower(np.sqrt(-lam / 2))]
-    # Far out they crowd at a distance ~ n / (q z) of the axis: about 7 √q of them matter.
-    for n in range(1, 1 + int(np.ceil(7 * max(1.0, np.sqrt(q))))):
+    # Far out they crowd at a distance ~ n / (q z) of the axis: about 7 √q of them matter, and of
+    # these only those with |Im h| < 3 (see `smooth_transform`), where π (n − 1/2) <= 2 |Re h Im h|.
+    nearest = 0.5 + 6 / np.pi * np.sqrt(9 + np.max(np.maximum(-lam.real, 0), initial=0) / 2)
+    for n in range(1, 1 + int(min(np.ceil(7 * max(1.0, np.sqrt(q))), nearest))):
         roots += [-np.sqrt((2j * np.pi * n - lam) / 2), np.sqrt((-2j * np.pi * n - lam) / 2)]
     return tuple(roots)
 
@@ -156,6 +160,31 @@ def _trapezoid(lam: Complex, log_slope: Array, weight: Array) -> tuple[Complex, 
     return weighted.sum(axis=1), complement, -w * np.einsum("ij,ij->i", resolvent, weighted)
 
 
+def _near(
+    lam: Complex, shifted: npt.NDArray[np.intp], q: float, log_slope: Array, weight: Array
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_], Array, Array]:
+    """Return the nodes that each point needs one by one, and the weights before and after them.
+
+    (index `(n, near)`, which of them are (n, near), weight before `(n,)`, weight after `(n,)`).
+    Before them x is larger than w by more than exp(40), and x / (w − x) is −1; after them x is
+    smaller by that, and w / (w − x) is 1. Before them the other sum grows with 1 / x and falls with
+    the normal law, on z <= 20 by exp(5 / √q) of that: hence the wider margin there.
+    """
+    top = np.clip(lam.real, log_slope[:, -1].max(), 0)
+    margin = 40 / (1 - 5 / np.sqrt(q))
+    start, stop = np.empty((2, *lam.shape), dtype=np.intp)
+    before, after = np.empty((2, *lam.shape))
+    for row in (0, 1):
+        own = shifted == row
+        start[own] = np.searchsorted(-log_slope[row], -top[own] - margin)
+        stop[own] = np.searchsorted(-log_slope[row], -top[own] + 40)
+        sums = np.concatenate([[0.0], np.cumsum(weight[row])])
+        rest = np.concatenate([np.cumsum(weight[row][::-1])[::-1], [0.0]])
+        before[own], after[own] = sums[start[own]], rest[stop[own]]
+    index = start[:, None] + np.arange((stop - start).max(initial=0))
+    return np.minimum(index, weight.shape[1] - 1), index < stop[:, None], before, after
+
+
 def smooth_transform(
     lam: npt.ArrayLike, q: float, activation: str
 ) -> tuple[Complex, Complex, Complex]:
@@ -172,7 +201,9 @@ def smooth_transform(
     lam = np.asarray(lam, dtype=complex)
     law = SMOOTH_SLOPES[activation]
     step, log_slope, weight = _nodes(activation, q)
-    blocks = 1 + lam.size * weight.shape[1] // 2**20
+    # Where slopes are steep only a part of the nodes matters at each point.
+    is_steep = weight.shape[1] > MANY_NODES
+    blocks = 1 + lam.size * min(weight.shape[1], MANY_NODES) // 2**20
     if blocks > 1 and lam.size > 1:  # bounds the memory
         parts = [smooth_transform(v, q, activation) for v in np.array_split(lam, blocks) if v.size]
         return cast(
@@ -183,7 +214,15 @@ def smooth_transform(
     poles = [h / root for h in law.preimages(lam, q)]
     distance = np.abs(poles[0].real / step - np.round(poles[0].real / step))
     shifted = (distance < 0.25).astype(int)
-    m, complement, slope = _trapezoid(lam, log_slope[shifted], weight[shifted])
+    if is_steep:
+        index, is_near, before, after = _near(lam, shifted, q, log_slope, weight)
+        rows = shifted[:, None]
+        m, complement, slope = _trapezoid(
+            lam, log_slope[rows, index], weight[rows, index] * is_near
+        )
+        m, complement = m - before, complement + after
+    else:
+        m, complement, slope = _trapezoid(lam, log_slope[shifted], weight[shifted])
     for z in poles:
         # Further from the axis the correction is below rounding, but its factors may overflow;
         # beyond the reach of the grid it would not belong to the sum. At large w the poles cluster
