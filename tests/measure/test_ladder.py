@@ -209,6 +209,36 @@ def test_redraws_are_deterministic_and_their_standard_error_is_honest(rung):
 
 
 @pytest.mark.parametrize("kernel", [None, 3])
+@pytest.mark.parametrize("rung", ["empirical_law", "sign_redraw"])
+def test_both_modes_share_their_draws_and_are_what_each_is_alone(rung, kernel, monkeypatch):
+    rng = np.random.default_rng(16)
+    tail = () if kernel is None else (kernel, kernel)
+    layers = [
+        layer(rng.normal(0, 0.5, (8, width, *tail)) * (rng.random((8, width, *tail)) < 0.5),
+              rng.normal(0, 0.3, 8), name=f"hidden{number}")
+        for number, width in enumerate((3, 8, 8))
+    ]  # fmt: skip
+    x = images(17, *((5, 3) if kernel is None else (5, 3, 4, 4)))
+    network, drawn = NetworkSpec(padding="zeros"), []
+    alone = {
+        mode: ladder.predict_with_spread(rung, layers, x, mode, network=network, redraws=6)
+        for mode in ladder.MODES
+    }
+    law = ladder.LAWS[rung]
+
+    def counted(stack, one):
+        own = law(stack, one)
+        return redraws.WeightLaw(lambda rng: drawn.append(1) or own.draw(rng), own.expected_q)
+
+    monkeypatch.setitem(ladder.LAWS, rung, counted)
+    together = ladder.predict_in_modes(rung, layers, x, network=network, redraws=6)
+    assert len(drawn) == 6 * len(layers)
+    for mode, found in together.items():
+        for name in ("q", "sd", "standard_error"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(alone[mode], name))
+
+
+@pytest.mark.parametrize("kernel", [None, 3])
 @pytest.mark.parametrize("law", [redraws.random_signs, redraws.own_values])
 def test_expected_q_is_the_mean_over_draws(law, kernel):
     rng = np.random.default_rng(13)

@@ -179,6 +179,12 @@ def test_isometry_rows_hold_the_ticket_and_its_nulls(ticket, images):
     assert {row["network"] for row in trained} == {"ticket"}
 
 
+def test_the_jacobians_tables_share_their_first_nulls_and_are_what_each_is_alone(ticket, images):
+    found = jacobian_rows.measure_jacobian(ticket, images[:2], images[:3])
+    assert found["isometry"] == jacobian_rows.isometry_rows(ticket, images[:3])
+    assert found["jacobian"] == jacobian_rows.jacobian_rows(ticket, images[:2])[0]
+
+
 def test_spectra_of_a_dense_gaussian_have_no_outliers(dense):
     statistics, densities = spectra_rows.spectra_rows(dense)
     assert len(statistics) == 4

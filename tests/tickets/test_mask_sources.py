@@ -165,6 +165,14 @@ def test_a_shuffled_layer_overlaps_its_source_by_chance_only():
             assert (mask & layer.mask).sum() / mask.sum() == pytest.approx(layer.density, abs=noise)
 
 
+@pytest.mark.parametrize("keys", [1, 200, 1 << 15])
+def test_rewiring_draws_the_same_however_many_keys_are_held_at_once(keys, monkeypatch):
+    mask = np.random.default_rng(8).random((41, 60)) < 0.3
+    expected = random_masks.rewired(mask, np.random.default_rng(9))
+    monkeypatch.setattr(random_masks, "_BLOCK", keys)
+    np.testing.assert_array_equal(random_masks.rewired(mask, np.random.default_rng(9)), expected)
+
+
 def test_rewiring_the_widest_layer_of_the_study_takes_less_than_two_seconds():
     rng = np.random.default_rng(7)
     mask = rng.random((256, 3072)) < 0.5

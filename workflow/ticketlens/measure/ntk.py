@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from ticketlens.checkpoint import Layer
 from ticketlens.measure import signal
-from ticketlens.measure.gradients import Floats, check_labels, one_readout
+from ticketlens.measure.gradients import Floats, check_labels, one_readout, times
 from ticketlens.theory.activations import get
 
 
@@ -40,23 +40,28 @@ def kernel(
     logits = np.broadcast_to(np.eye(len(weight)), (len(images), len(weight), len(weight)))
     total = _of_layer(readout.mask, logits, inputs[-1], biases)
     pulled = np.broadcast_to(weight, (len(images), *weight.shape))
-    for layer, x, before in zip(chain[::-1], h[::-1], inputs[-2::-1], strict=True):
-        delta = pulled * slope(x)[:, None, :]
-        total += _of_layer(layer.mask, delta, before, biases)
-        pulled = delta @ layer.weight.astype(np.float64)
+    for number in reversed(range(len(chain))):
+        delta = pulled * slope(h[number])[:, None, :]
+        total += _of_layer(chain[number].mask, delta, inputs[number], biases)
+        if number:  # the pixels' own gradients are in no kernel
+            pulled = times(delta, chain[number].weight.astype(np.float64))
     return (total + total.T) / 2
 
 
 def _of_layer(mask: npt.NDArray[np.bool_], delta: Floats, inputs: Floats, biases: bool) -> Floats:
     """Return a layer's share of K; `delta` (samples, classes, out), `inputs` (samples, in)."""
-    total = np.zeros((len(inputs), len(inputs)))
     if mask.all():  # all neurons share one Gram matrix of inputs
         flat = delta.reshape(len(delta), -1)
         return (flat @ flat.T) * (inputs @ inputs.T + biases)
-    for neuron, kept in enumerate(mask):
-        seen = inputs[:, kept]
-        own = delta[:, :, neuron]
-        total += (own @ own.T) * (seen @ seen.T + biases)
+    total = np.zeros((len(inputs), len(inputs)))
+    by_neuron = np.ascontiguousarray(delta.transpose(2, 0, 1))
+    by_input = np.ascontiguousarray(inputs.T)
+    everything = inputs @ inputs.T
+    for kept, own in zip(mask, by_neuron, strict=True):
+        few = 2 * np.count_nonzero(kept) <= kept.size  # the fewer ones are summed, kept or not
+        seen = by_input[kept if few else ~kept]
+        gram = seen.T @ seen if few else everything - seen.T @ seen
+        total += (own @ own.T) * (gram + biases)
     return total
 
 

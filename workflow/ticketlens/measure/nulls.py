@@ -6,7 +6,7 @@ each one keeps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -86,16 +86,23 @@ def isometry_of_nulls(
     draws: int = 1,
     names: Iterable[str] = tuple(NULLS),
     probes: int | None = PROBES,
+    first: Mapping[str, Sequence[Layer]] | None = None,
 ) -> dict[str, tuple[Isometry, ...]]:
     """Measure the isometry of `draws` networks of each null (see `null_networks`).
 
+    `first` has the networks of draw 0, where they are drawn already.
     The random vectors of the estimate use the stream (seed, "null-probes", round), the same for
     all: give it to `isometry` of the ticket too, and comparisons are paired. Raises ValueError for
     an unknown name.
     """
     found: dict[str, tuple[Isometry, ...]] = {}
     for draw in range(draws):
-        for name, null in null_networks(layers, spec, seed, round_, draw, names).items():
+        networks = (
+            null_networks(layers, spec, seed, round_, draw, names)
+            if draw or first is None
+            else first
+        )
+        for name, null in networks.items():
             rng = stream(seed, "null-probes", round_)
             measured = isometry(null, spec.network.activation, images, rng, probes)
             found[name] = (*found.get(name, ()), measured)

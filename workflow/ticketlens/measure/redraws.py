@@ -6,9 +6,8 @@ over one layer's draw in closed form, which takes most of the noise out of the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -29,6 +28,8 @@ class WeightLaw:
 
 
 Law = Callable[[HiddenStack, Layer], WeightLaw]
+Result = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Mean q, its standard deviation between networks, standard error of the mean: (layers,) each."""
 
 
 def random_signs(stack: HiddenStack, layer: Layer) -> WeightLaw:
@@ -82,57 +83,85 @@ def own_values(stack: HiddenStack, layer: Layer) -> WeightLaw:
     return WeightLaw(draw, expected_q)
 
 
-def redraw_freely(
+def redraw(
     stack: HiddenStack,
     law: Law,
     streams: Sequence[np.random.Generator],
     redraws: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Redraw all layers and send the images through, in single precision.
+    modes: Collection[str],
+) -> dict[str, Result]:
+    """Redraw the layers in each of `modes`, on the same draws: `streams` has a generator per layer.
 
-    Returns mean q, its standard deviation between networks and the standard error of the mean, per
-    layer: arrays (layers,). `streams` has one generator per layer.
+    "free": redraw all layers and send the images through, in single precision.
+    "layerwise": redraw the layer below on its measured inputs, rescale to its measured q, and go
+    one up. The rescaling is per image (and pixel), biases included. The standard deviation is NaN:
+    the layer's own draw is averaged in closed form.
+    Both are what they are alone, bit for bit; together they take one draw of each matrix for two.
     """
     laws = [law(stack, layer) for layer in stack.layers]
+    free = _Free(stack, laws, redraws) if "free" in modes else None
+    layerwise = _Layerwise(stack, laws, redraws) if "layerwise" in modes else None
     images = stack.images.astype(np.float32)
-    q, expected = np.empty((2, redraws, len(laws)))
     for draw in range(redraws):
         x = images
         for number, (layer, own) in enumerate(zip(stack.layers, laws, strict=True)):
-            expected[draw, number] = own.expected_q(x)
-            h = stack.apply(x, own.draw(streams[number]), layer) + layer.bias
-            q[draw, number] = mean_square(h)
-            x = stack.phi(h)
-    mean, error = _ensemble_mean(q, expected)
-    return mean, q.std(axis=0, ddof=1), error
+            above = layerwise is not None and number + 1 < len(laws)
+            if free is None and not above:
+                continue
+            kernel = own.draw(streams[number])
+            first = stack.apply(images, kernel, layer) + layer.bias if number == 0 else None
+            if layerwise is not None and above:
+                layerwise.take(draw, number, kernel, first)
+            if free is not None:
+                x = free.take(draw, number, x, kernel, first)
+    found = {"free": free, "layerwise": layerwise}
+    return {mode: one.result() for mode, one in found.items() if one is not None}
 
 
-def redraw_layerwise(
-    stack: HiddenStack,
-    law: Law,
-    streams: Sequence[np.random.Generator],
-    redraws: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Redraw the layer below on its measured inputs, rescale to its measured q, and go one up.
+class _Free:
+    def __init__(self, stack: HiddenStack, laws: Sequence[WeightLaw], redraws: int) -> None:
+        self.stack, self.laws = stack, laws
+        self.q, self.expected = np.empty((2, redraws, len(laws)))
+        # The images are the same in every draw.
+        self.expected[:, 0] = laws[0].expected_q(stack.images.astype(np.float32))
 
-    The rescaling is per image (and pixel), biases included. Returns what `redraw_freely` does, with
-    NaN for the standard deviation: the layer's own draw is averaged in closed form.
-    """
-    laws = [law(stack, layer) for layer in stack.layers]
-    q, error = [laws[0].expected_q(stack.images)], [0.0]
-    for (layer, x, h), (below, above), rng in zip(
-        stack.walk(), pairwise(laws), streams, strict=False
-    ):
-        x, measured = x.astype(np.float32), scalar_q(h)
-        sample = np.empty(redraws)
-        for draw in range(redraws):
-            own = stack.apply(x, below.draw(rng), layer) + layer.bias
-            found = scalar_q(own)
-            scale = np.sqrt(np.divide(measured, found, out=np.zeros_like(found), where=found > 0))
-            sample[draw] = above.expected_q(stack.phi(own * scale.astype(np.float32)))
-        q.append(sample.mean())
-        error.append(sample.std(ddof=1) / np.sqrt(redraws))
-    return np.array(q), np.full(len(q), np.nan), np.array(error)
+    def take(
+        self, draw: int, number: int, x: np.ndarray, kernel: np.ndarray, h: np.ndarray | None
+    ) -> np.ndarray:
+        """Send `x` through a drawn layer; `h` is its outcome where it is known."""
+        layer = self.stack.layers[number]
+        if number:
+            self.expected[draw, number] = self.laws[number].expected_q(x)
+        h = self.stack.apply(x, kernel, layer) + layer.bias if h is None else h
+        self.q[draw, number] = mean_square(h)
+        return self.stack.phi(h)
+
+    def result(self) -> Result:
+        mean, error = _ensemble_mean(self.q, self.expected)
+        return mean, self.q.std(axis=0, ddof=1), error
+
+
+class _Layerwise:
+    def __init__(self, stack: HiddenStack, laws: Sequence[WeightLaw], redraws: int) -> None:
+        self.stack, self.laws = stack, laws
+        walked = [(x.astype(np.float32), scalar_q(h)) for _, x, h in stack.walk()]
+        self.inputs, self.measured = zip(*walked, strict=True)
+        self.sample = np.empty((len(laws) - 1, redraws))
+
+    def take(self, draw: int, number: int, kernel: np.ndarray, h: np.ndarray | None) -> None:
+        layer, measured = self.stack.layers[number], self.measured[number]
+        if h is None:
+            h = self.stack.apply(self.inputs[number], kernel, layer) + layer.bias
+        found = scalar_q(h)
+        scale = np.sqrt(np.divide(measured, found, out=np.zeros_like(found), where=found > 0))
+        x = self.stack.phi(h * scale.astype(np.float32))
+        self.sample[number, draw] = self.laws[number + 1].expected_q(x)
+
+    def result(self) -> Result:
+        redraws = self.sample.shape[1]
+        q = [self.laws[0].expected_q(self.stack.images), *(own.mean() for own in self.sample)]
+        error = [0.0, *(own.std(ddof=1) / np.sqrt(redraws) for own in self.sample)]
+        return np.array(q), np.full(len(q), np.nan), np.array(error)
 
 
 def _ensemble_mean(q: np.ndarray, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import numpy as np
 
 from ticketlens import ladder, random_matrix
-from ticketlens.checkpoint import Checkpoint
+from ticketlens.checkpoint import Checkpoint, Layer
 from ticketlens.measure import jacobian as spectra
 from ticketlens.measure.nulls import isometry_of_nulls, null_networks
 from ticketlens.seeds import stream
@@ -15,16 +16,20 @@ from ticketlens.tables.columns import Row, hidden, keys
 
 NULL_DRAWS = 3
 LOG10_S2 = np.linspace(-10, 3, 131)
+Nulls = Mapping[str, Sequence[Layer]]
 JACOBIANS = {"hidden": spectra.hidden_spectrum, "logits": spectra.logit_spectrum}
 
 
-def jacobian_rows(checkpoint: Checkpoint, images: np.ndarray) -> tuple[list[Row], list[Row]]:
+def jacobian_rows(
+    checkpoint: Checkpoint, images: np.ndarray, nulls: Nulls | None = None
+) -> tuple[list[Row], list[Row]]:
     """Return (statistics, spectrum) of dh^L/dh^1 and dlogits/dx on `images`, mean over images.
 
     Column `network`: the ticket itself, and for tickets one draw of each null N1 to N6 (statistics
     only). The spectrum is a histogram of log10 s² over the non-structural
     values, as a density that integrates to their share; `density_theory` is free probability's for
-    the dense round 0, where all factors are square, with the measured q of each.
+    the dense round 0, where all factors are square, with the measured q of each. `nulls` are those
+    of `_first_nulls`, where they are drawn already.
     """
     activation = checkpoint.spec.network.activation
     statistics_rows, spectrum_rows = [], []
@@ -46,9 +51,7 @@ def jacobian_rows(checkpoint: Checkpoint, images: np.ndarray) -> tuple[list[Row]
             for x, y, t in zip(centres, density, theory, strict=True)
         ]
     if checkpoint.kind == "ticket":
-        # The first draw of `isometry_rows`.
-        nulls = null_networks(checkpoint.layers, checkpoint.spec, checkpoint.seed, checkpoint.round)
-        for name, layers in nulls.items():
+        for name, layers in (_first_nulls(checkpoint) if nulls is None else nulls).items():
             for jacobian, measure in JACOBIANS.items():
                 labels = {**keys(checkpoint), "jacobian": jacobian, "network": name}
                 of_null = _statistics(*measure(layers, activation, images))
@@ -118,10 +121,13 @@ def _free_probability(
     return moments, np.mean(densities, axis=0) * np.log(10)
 
 
-def isometry_rows(checkpoint: Checkpoint, images: np.ndarray) -> list[Row]:
+def isometry_rows(
+    checkpoint: Checkpoint, images: np.ndarray, first: Nulls | None = None
+) -> list[Row]:
     """ln(‖J‖_F²/N) and its difference to Σ ln chi, of the ticket and of the nulls N1 to N6.
 
-    Nulls belong to tickets; a trained network has its own row only.
+    Nulls belong to tickets; a trained network has its own row only. `first` are those of
+    `_first_nulls`, where they are drawn already.
     """
     spec = checkpoint.spec
     rng = stream(checkpoint.seed, "null-probes", checkpoint.round)
@@ -129,8 +135,9 @@ def isometry_rows(checkpoint: Checkpoint, images: np.ndarray) -> list[Row]:
     found = {"ticket": (spectra.isometry(checkpoint.layers, spec.network.activation, images, rng),)}
     if checkpoint.kind == "ticket":
         found |= isometry_of_nulls(
-            checkpoint.layers, spec, images, checkpoint.seed, checkpoint.round, draws=NULL_DRAWS
-        )
+            checkpoint.layers, spec, images, checkpoint.seed, checkpoint.round, draws=NULL_DRAWS,
+            first=first,
+        )  # fmt: skip
     return [
         {
             **keys(checkpoint),
@@ -146,13 +153,19 @@ def isometry_rows(checkpoint: Checkpoint, images: np.ndarray) -> list[Row]:
     ]
 
 
+def _first_nulls(checkpoint: Checkpoint) -> Nulls:
+    """Return the first draw of each null: both tables measure it."""
+    return null_networks(checkpoint.layers, checkpoint.spec, checkpoint.seed, checkpoint.round)
+
+
 def measure_jacobian(
     checkpoint: Checkpoint, spectrum_images: np.ndarray, isometry_images: np.ndarray
 ) -> dict[str, list[Row]]:
     """Measure the Jacobian of a fully connected network: spectrum, isometry, nulls."""
-    statistics, spectrum = jacobian_rows(checkpoint, spectrum_images)
+    nulls = _first_nulls(checkpoint) if checkpoint.kind == "ticket" else {}
+    statistics, spectrum = jacobian_rows(checkpoint, spectrum_images, nulls)
     return {
         "jacobian": statistics,
         "jacobian_spectrum": spectrum,
-        "isometry": isometry_rows(checkpoint, isometry_images),
+        "isometry": isometry_rows(checkpoint, isometry_images, nulls),
     }

@@ -73,10 +73,10 @@ def ladder_rows(checkpoint: Checkpoint, images: np.ndarray) -> list[Row]:
         activation_square_gaussian_per_neuron=moments.gaussian_per_neuron,
     )
     for rung in ladder.RUNGS:
-        for mode in ladder.MODES:
-            found = ladder.predict_with_spread(
-                rung, checkpoint.layers, images, mode, network=network, seed=checkpoint.seed
-            )
+        in_modes = ladder.predict_in_modes(
+            rung, checkpoint.layers, images, network=network, seed=checkpoint.seed
+        )
+        for mode, found in in_modes.items():
             labels = {"rung": rung, "mode": mode}
             rows += per_layer(
                 checkpoint, labels, q=found.q, sd=found.sd, standard_error=found.standard_error
