@@ -49,9 +49,9 @@ def chain(study: str, seed: int = 0, folder: str | os.PathLike[str] | None = Non
     'fcnet-normal'
     """
     place = FOLDER if folder is None else Path(folder)
-    found = shipped(place)
-    if study not in found or seed not in found[study]:
-        raise BankError(f"no ticket of study {study!r}, seed {seed}; {_offer(place, found)}")
+    seeds_of = shipped(place)
+    if study not in seeds_of or seed not in seeds_of[study]:
+        raise BankError(f"no ticket of study {study!r}, seed {seed}; {_offer(place, seeds_of)}")
     path = place / study / f"seed{seed}.h5"
     found_chain = bank.read_bank(path)
     bank.check_place(path, found_chain, study, seed)

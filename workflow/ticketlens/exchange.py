@@ -283,27 +283,27 @@ def _open_lth(
 
 def _restored(opened: OpenLayers, layers: tuple[Layer, ...]) -> Checkpoint | Layers:
     """Return what `write` was given, checked as a checkpoint is."""
-    found = opened.metadata
+    entry = opened.metadata
     by_name = {layer.name: layer for layer in layers}
     try:
-        ordered = [by_name[str(name)] for name in found["order"]]
+        ordered = [by_name[str(name)] for name in entry["order"]]
         if len(ordered) != len(layers):
             raise ForeignFileError(f"{opened.source}: damaged: layers are missing in its entry")
-        if "spec" not in found:
-            names = found.get("names", found["order"])
+        if "spec" not in entry:
+            names = entry.get("names", entry["order"])
             named = (
                 dataclasses.replace(layer, name=str(name))
                 for layer, name in zip(ordered, names, strict=True)
             )
-            return Layers(tuple(named), str(found["state"]), opened.source, tuple(opened.remarks))
+            return Layers(tuple(named), str(entry["state"]), opened.source, tuple(opened.remarks))
         checkpoint = Checkpoint(
-            str(found["kind"]), str(found["study"]), int(found["seed"]), int(found["round"]),
-            str(found["arm"]), Spec.from_json(str(found["spec"])),
+            str(entry["kind"]), str(entry["study"]), int(entry["seed"]), int(entry["round"]),
+            str(entry["arm"]), Spec.from_json(str(entry["spec"])),
             tuple(
                 dataclasses.replace(layer, name=str(name))
-                for layer, name in zip(ordered, found["names"], strict=True)
+                for layer, name in zip(ordered, entry["names"], strict=True)
             ),
-            extra=dict(found["extra"]),
+            extra=dict(entry["extra"]),
         )  # fmt: skip
         check(checkpoint, opened.source)
     except (KeyError, TypeError, ValueError) as error:

@@ -82,11 +82,11 @@ def look(
     """
     import pandas as pd
 
-    found, notes = measure(
+    tables, notes = measure(
         layers_or_model, images, mean, std, labels=labels, network=network, masks=masks,
         state=state, apply_mask=apply_mask, strict=strict,
     )  # fmt: skip
-    frames = {name: pd.DataFrame(rows) for name, rows in found.items() if rows}
+    frames = {name: pd.DataFrame(rows) for name, rows in tables.items() if rows}
     for frame in frames.values():
         frame.attrs["notes"] = list(notes)
     return frames
@@ -118,8 +118,8 @@ def measure(
                 state=state, apply_mask=apply_mask,
             )  # fmt: skip
         except NotAChainError as error:
-            found, notes = measure(source, masks=masks, state=state, apply_mask=apply_mask)
-            return found, [f"{NOT_MEASURED}: {error}", *notes]
+            tables, notes = measure(source, masks=masks, state=state, apply_mask=apply_mask)
+            return tables, [f"{NOT_MEASURED}: {error}", *notes]
     notes = []
     images = _as_arrays(images)
     opened = _opened(source, masks, state)
@@ -128,13 +128,13 @@ def measure(
     is_run = is_module(source) and images is not None
     said = {**geometry(source), "activation": "tanh"} if is_run and not network else network
     chain = _chain(opened, images, said, notes)
-    found = {}
+    tables = {}
     if chain is None:
         for number, layer in enumerate(_streamed(opened), start=1):
             held = layer if layer.weight is None else plain((layer,), apply_mask)[0]
             own = cast(Layers | OpenLayers, opened)
             rows = look_tables.weights_of_layer(held, number, own.state, own.source)
-            look_tables.add(found, rows)
+            look_tables.add(tables, rows)
     else:
         chain = dataclasses.replace(chain, layers=plain(chain.layers, apply_mask))
         if images is not None:
@@ -144,14 +144,14 @@ def measure(
                 chain = _as_the_module_computes(
                     source, cast(Layers, opened), chain, pixels, network, notes
                 )
-            look_tables.add(found, look_tables.signal_of_chain(chain, pixels, classes, notes))
-        found = {**look_tables.weights_of_chain(chain), **found}
+            look_tables.add(tables, look_tables.signal_of_chain(chain, pixels, classes, notes))
+        tables = {**look_tables.weights_of_chain(chain), **tables}
     if isinstance(opened, (Layers, OpenLayers)):
         if chain is not None:
             names = [layer.name for layer in opened] if isinstance(opened, Layers) else opened.names
             notes += _names(chain, names)
         notes += _remarks(opened)
-    return found, notes
+    return tables, notes
 
 
 def _names(chain: Checkpoint, names: Sequence[str]) -> list[str]:
@@ -243,13 +243,13 @@ def _remarks(opened: Layers | OpenLayers) -> list[str]:
 
 def _grouped(remarks: Sequence[str]) -> list[str]:
     """Return remarks, those that only layers and their numbers tell apart as one."""
-    found: dict[str, list[tuple[str, int]]] = {}
+    groups: dict[str, list[tuple[str, int]]] = {}
     for remark in remarks:
         own = _OF_A_LAYER.fullmatch(remark)
         key = f"{'#' if own['count'] else ''}{own['what']}" if own else remark
-        found.setdefault(key, []).append((own["name"], int(own["count"] or 0)) if own else ("", 0))
+        groups.setdefault(key, []).append((own["name"], int(own["count"] or 0)) if own else ("", 0))
     lines = []
-    for key, layers in found.items():
+    for key, layers in groups.items():
         names = [name for name, _ in layers if name]
         if names:
             more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
@@ -334,23 +334,23 @@ def _images(
                 f"stds {np.round(stds, 4).tolist()}; mean= and std= give those of the training"
             )
         return normalise(pixels, means, stds).astype(np.float64)
-    found = images
+    pixels = images
     if mean is not None and std is not None:
-        if found.ndim != 4:
-            raise ValueError(f"mean= and std= are of channels; images have shape {found.shape}")
-        found = (found - np.reshape(mean, (-1, 1, 1))) / np.reshape(std, (-1, 1, 1))
+        if pixels.ndim != 4:
+            raise ValueError(f"mean= and std= are of channels; images have shape {pixels.shape}")
+        pixels = (pixels - np.reshape(mean, (-1, 1, 1))) / np.reshape(std, (-1, 1, 1))
     first = chain.layers[0]
-    if found.ndim == 2 and first.kind == "linear" and found.shape[1] == first.mask.shape[1]:
-        found = found.reshape(len(found), channels, height, width)
-    wanted = (channels, height, width) if first.kind == "linear" else (channels, *found.shape[2:])
-    if found.ndim != 4 or found.shape[1:] != wanted or len(found) < 2:
+    if pixels.ndim == 2 and first.kind == "linear" and pixels.shape[1] == first.mask.shape[1]:
+        pixels = pixels.reshape(len(pixels), channels, height, width)
+    wanted = (channels, height, width) if first.kind == "linear" else (channels, *pixels.shape[2:])
+    if pixels.ndim != 4 or pixels.shape[1:] != wanted or len(pixels) < 2:
         raise ValueError(
             f"images have shape {images.shape}; allowed: (n, {channels}, {height}, {width}), "
             "n at least 2"
         )
-    if len(found) > MAX_IMAGES:
-        notes.append(f"images: the first {MAX_IMAGES} of {len(found)}")
-    return cast(np.ndarray, found[:MAX_IMAGES])
+    if len(pixels) > MAX_IMAGES:
+        notes.append(f"images: the first {MAX_IMAGES} of {len(pixels)}")
+    return cast(np.ndarray, pixels[:MAX_IMAGES])
 
 
 def _as_arrays(images: Any) -> Any:
@@ -358,10 +358,10 @@ def _as_arrays(images: Any) -> Any:
     if images is None or isinstance(images, (str, os.PathLike)):
         return images
     given = array(images)
-    found = np.asarray(given, dtype=np.float64)
-    if not np.isfinite(found).all():
+    values = np.asarray(given, dtype=np.float64)
+    if not np.isfinite(values).all():
         raise ValueError("images have values that are not finite")
-    return found
+    return values
 
 
 def _labels(
@@ -378,10 +378,10 @@ def _labels(
     if labels is None:
         notes.append(f"no labels of {classes} classes: gradients are those of the logits alone")
         return None
-    found = np.asarray(array(labels))
-    if found.ndim != 1 or found.dtype.kind not in "iu" or len(found) < count:
+    numbers = np.asarray(array(labels))
+    if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or len(numbers) < count:
         raise ValueError(
-            f"labels have shape {found.shape} of {found.dtype}; allowed: one whole number for each "
-            "image"
+            f"labels have shape {numbers.shape} of {numbers.dtype}; "
+            "allowed: one whole number for each image"
         )
-    return found[:count].astype(np.int64)
+    return numbers[:count].astype(np.int64)

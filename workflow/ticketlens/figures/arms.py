@@ -95,23 +95,23 @@ def _contrasts(
 ) -> None:
     """Draw the differences of one study and epoch, an arm a line, its rounds side by side."""
     for index, (number, shift) in enumerate(zip(rounds, _shifts(len(rounds)), strict=True)):
-        found = rows[rows["round"] == number]
-        if found.empty:
+        of_round = rows[rows["round"] == number]
+        if of_round.empty:
             continue
-        colour, marker = scale.colour(found["density"].mean()), MARKERS[index % len(MARKERS)]
-        place = np.array([arms.index(arm) for arm in found["arm"]]) + shift
-        sides = (found["mean"] - found["lower"], found["upper"] - found["mean"])
+        colour, marker = scale.colour(of_round["density"].mean()), MARKERS[index % len(MARKERS)]
+        place = np.array([arms.index(arm) for arm in of_round["arm"]]) + shift
+        sides = (of_round["mean"] - of_round["lower"], of_round["upper"] - of_round["mean"])
         drawn = axis.errorbar(
-            found["mean"], place, xerr=np.nan_to_num(sides), ls="", color=colour, elinewidth=0.9
+            of_round["mean"], place, xerr=np.nan_to_num(sides), ls="", color=colour, elinewidth=0.9
         )
         for bars in drawn.lines[2]:
             bars.set_alpha(0.5)
         for planned, face in ((True, colour), (False, "white")):
-            own = (found["planned"] == planned).to_numpy()
+            own = (of_round["planned"] == planned).to_numpy()
             axis.plot(
-                found["mean"][own], place[own], marker, color=colour, mfc=face, ms=4, zorder=3
+                of_round["mean"][own], place[own], marker, color=colour, mfc=face, ms=4, zorder=3
             )
-        label = f"round {number}, density {found['density'].mean():.2g}"
+        label = f"round {number}, density {of_round['density'].mean():.2g}"
         axis.plot([], [], marker, color=colour, label=label)
 
 
@@ -207,13 +207,13 @@ def predictors(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     for axis, (_, along, rows) in zip(axes[0], shown, strict=True):
         rounds = sorted(set(rows["round"].dropna()))
         for number, shift in zip(rounds, _shifts(len(rounds)), strict=True):
-            found = rows[rows["round"] == number]
-            density = found["density"].mean()
+            of_round = rows[rows["round"] == number]
+            density = of_round["density"].mean()
             label = f"round {int(number)}, density {density:.2g}"
-            _draw_taus(axis, found, properties, shift, scale.colour(density), label)
-            band = found["band"].max()
+            _draw_taus(axis, of_round, properties, shift, scale.colour(density), label)
+            band = of_round["band"].max()
             if np.isfinite(band):
-                own = sorted({properties.index(name) for name in found["property"]})
+                own = sorted({properties.index(name) for name in of_round["property"]})
                 axis.barh(
                     np.array(own) + shift, 2 * band, 0.44 / max(1, len(rounds) - 1), -band,
                     color="0.92", zorder=0,

@@ -50,9 +50,9 @@ def change(
         raise ValueError(f"the table has no rows of studies {list(titles)}")
     columns = []
     for study in titles:
-        found = rows[rows["study"] == study]
-        chain = plotting.spread(found.loc[found["arm"] == "imp", "round"], count)
-        last = found[found["arm"] != "imp"].groupby("arm")["round"].max()
+        of_study = rows[rows["study"] == study]
+        chain = plotting.spread(of_study.loc[of_study["arm"] == "imp", "round"], count)
+        last = of_study[of_study["arm"] != "imp"].groupby("arm")["round"].max()
         shown = [("imp", number) for number in chain] + list(last.items())
         columns += [(study, arm, number) for arm, number in shown[:count]]
     names = []

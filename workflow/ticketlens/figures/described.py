@@ -74,7 +74,7 @@ def described(figure: Figure, page: BboxBase, dpi: float) -> dict[str, Any]:
         }
         for legend in figure.legends
     ]
-    found: list[dict[str, Any]] = legends + [
+    shown: list[dict[str, Any]] = legends + [
         {
             "title": plain(" ".join(group[0].get_title().split())),
             "x": plain(group[-1].get_xlabel()),
@@ -84,10 +84,10 @@ def described(figure: Figure, page: BboxBase, dpi: float) -> dict[str, Any]:
         }
         for group in _groups(figure)
     ]
-    if sum(len(curve[2]) for panel in found for curve in panel["curves"]) > MAX_POINTS:
-        for panel in found:
+    if sum(len(curve[2]) for panel in shown for curve in panel["curves"]) > MAX_POINTS:
+        for panel in shown:
             panel["curves"] = []
-    return {"size": [round(page.width * dpi), round(height)], "panels": found}
+    return {"size": [round(page.width * dpi), round(height)], "panels": shown}
 
 
 def _groups(figure: Figure) -> list[list[Axes]]:
@@ -150,12 +150,12 @@ def _points(
     low, high = sorted(axis.get_ylim())
     gid = str(line.get_gid() or "")
     shift = float(gid.removeprefix(SHIFT)) if gid.startswith(SHIFT) else 1.0
-    found = []
+    points = []
     for (left, top), (x, y) in zip(places, values, strict=True):
         if np.isfinite([left, top]).all() and low <= y <= high:
             numbers = [x / shift, y, *(ends.get(x, ()))]
-            found.append([round(left), round(top), *(_short(number) for number in numbers)])
-    return found
+            points.append([round(left), round(top), *(_short(number) for number in numbers)])
+    return points
 
 
 def plain(text: str) -> str:
@@ -178,7 +178,7 @@ def _colour(artist: Artist | None) -> str:
     """Return the colour of a line, a marker or a patch."""
     for name in ("get_color", "get_facecolor", "get_edgecolor"):
         if hasattr(artist, name):
-            found = getattr(artist, name)()
-            colour = found[0] if np.ndim(found) > 1 else found
+            colours = getattr(artist, name)()
+            colour = colours[0] if np.ndim(colours) > 1 else colours
             return to_hex(colour)
     return "#000000"

@@ -47,10 +47,10 @@ def gains_and_gaps(table: pd.DataFrame) -> pd.DataFrame:
     """
     dense = table[table["round"] == 0].set_index(["study", "seed"])
     key = pd.MultiIndex.from_frame(table[["study", "seed"]])
-    found = {}
+    columns = {}
     for suffix, *_ in WEIGHTS:
         test = table[f"test_accuracy{suffix}"]
         reference = dense[f"test_accuracy{suffix}"].reindex(key).to_numpy()
-        found[f"gain{suffix}"] = 100 * (test - reference)
-        found[f"gap{suffix}"] = 100 * (table[f"train_accuracy{suffix}"] - test)
-    return table.assign(**found)
+        columns[f"gain{suffix}"] = 100 * (test - reference)
+        columns[f"gap{suffix}"] = 100 * (table[f"train_accuracy{suffix}"] - test)
+    return table.assign(**columns)

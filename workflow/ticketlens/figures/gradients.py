@@ -27,11 +27,11 @@ def gradients(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     """
     rows, studies = plotting.selected(table, titles, "init")
     by = ["study", "seed", "round", "layer", "arm"]
-    found = against_nulls(rows, ["log_logits", "log_loss"], by)
-    figure, axes = plotting.study_panels(found, studies, titles, 3, 2.1)
-    scale = density_scale(found)
+    differences = against_nulls(rows, ["log_logits", "log_loss"], by)
+    figure, axes = plotting.study_panels(differences, studies, titles, 3, 2.1)
+    scale = density_scale(differences)
     for column, study in enumerate(studies):
-        own = found[found["study"] == study]
+        own = differences[differences["study"] == study]
         for axis, quantity in zip(axes[:2, column], ("log_logits", "log_loss"), strict=True):
             draw_nulls(axis, own[own["layer"] == 1], quantity, label=quantity == "log_logits")
         plotting.hide_x(axes[0][column])
@@ -62,10 +62,10 @@ def ntk(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     """
     rows, studies = plotting.selected(table, titles, "init")
     columns = ["log_trace", "effective_rank", "label_alignment"]
-    found = against_nulls(rows, columns, ["study", "seed", "round", "arm"])
-    figure, axes = plotting.study_panels(found, studies, titles, 3, 2.1)
+    differences = against_nulls(rows, columns, ["study", "seed", "round", "arm"])
+    figure, axes = plotting.study_panels(differences, studies, titles, 3, 2.1)
     for column, study in enumerate(studies):
-        own = found[found["study"] == study]
+        own = differences[differences["study"] == study]
         for axis, quantity in zip(axes[:, column], columns, strict=True):
             draw_nulls(axis, own, quantity, label=quantity == columns[0])
         for axis in axes[:2, column]:

@@ -90,10 +90,10 @@ def isometry(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     """
     rows, studies = plotting.selected(table, titles, "init")
     columns = ("log_frobenius", "excess")
-    found = against_nulls(rows, columns, ("study", "seed", "round"))
+    differences = against_nulls(rows, columns, ("study", "seed", "round"))
     figure, axes = plotting.study_panels(rows, studies, titles, 2)
     for column, study in enumerate(studies):
-        own = found[found["study"] == study]
+        own = differences[differences["study"] == study]
         for axis, quantity in zip(axes[:, column], columns, strict=True):
             draw_nulls(axis, own, quantity)
         plotting.hide_x(axes[0][column])

@@ -212,12 +212,12 @@ def _name_nulls(figure: Figure, rows: pd.DataFrame) -> None:
 
 def _against_nulls(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame, str, str]]:
     """Return (name, rows, colour, label) of the nulls that there are, the network itself last."""
-    found = [
+    nulls = [
         (name, rows[rows["network"] == name], colour, label)
         for name, (colour, _, label) in NETWORKS.items()
         if name != "ticket" and (rows["network"] == name).any()
     ]
-    return [*found, ("ticket", rows[rows["network"] == "ticket"], "black", "network")]
+    return [*nulls, ("ticket", rows[rows["network"] == "ticket"], "black", "network")]
 
 
 FIGURES: dict[str, tuple[str, Callable[[Mapping[str, pd.DataFrame]], Figure], str]] = {

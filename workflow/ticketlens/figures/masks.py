@@ -100,10 +100,10 @@ def _lines(
         own = rows[rows["study"] == study]
         names = ["rate 0.01", "next seed"] if wanted is None else [wanted]
         for name in names:
-            found = own[own["network"] == name]
-            if len(found):
+            of_network = own[own["network"] == name]
+            if len(of_network):
                 label = {"rate 0.01": f"{title}, and at 0.01", "next seed": NEXT_SEED}
-                yield study, found, label.get(name, title)
+                yield study, of_network, label.get(name, title)
 
 
 def _draw(

@@ -59,11 +59,11 @@ def gain_by_property(
     panel per property of `SHOWN`; a point is a study at a round that all have, the mean over the
     seeds that were measured; rounds of a study are joined, round 7 is filled. Crosses are seeds.
     """
-    found = gains(accuracy)
+    gained = gains(accuracy)
     figure, axes = plotting.panels([""] * len(SHOWN), height=2.5)
     for axis, wanted in zip(axes[0], SHOWN.values(), strict=True):
         own = values(tables[wanted.table], wanted)
-        joined = found.merge(own[own["arm"] == "imp"], on=["study", "seed", "round"])
+        joined = gained.merge(own[own["arm"] == "imp"], on=["study", "seed", "round"])
         shared = joined[joined["round"] > 0].groupby("round")["study"].nunique()
         joined = joined[joined["round"].isin(shared[shared == len(titles)].index)]
         for number, (study, title) in enumerate(titles.items()):
@@ -129,8 +129,8 @@ def published(folder: Path) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
 def _joined(folder: Path, name: str) -> pd.DataFrame:
     """Return a table's rows of the studies of `RATES`, from all runs in a folder of results."""
     places = [folder, *(folder / part for part in ("low-rate", "high-rate", "rates"))]
-    found = [place / "tables" / f"{name}.csv" for place in places]
-    tables = [read_table(path) for path in found if path.exists()]
+    files = [place / "tables" / f"{name}.csv" for place in places]
+    tables = [read_table(path) for path in files if path.exists()]
     rows = pd.concat(tables, ignore_index=True)
     return rows[rows["study"].isin(list(RATES))]
 

@@ -87,8 +87,8 @@ def selected(
     if table.empty:
         of_state = "" if state is None else f" in state {state!r}"
         raise ValueError(f"the table has no rows of arm 'imp'{of_state} of studies {list(titles)}")
-    found = set(table["study"])
-    return table, [study for study in titles if study in found]
+    present = set(table["study"])
+    return table, [study for study in titles if study in present]
 
 
 def seed_intervals(rows: pd.DataFrame, by: str, column: str) -> pd.DataFrame:
@@ -99,12 +99,12 @@ def seed_intervals(rows: pd.DataFrame, by: str, column: str) -> pd.DataFrame:
     """
     finite = rows[np.isfinite(rows[column])]
     seeds = finite.groupby([by, "seed"], sort=True)[[column, "density"]].mean().reset_index()
-    found = []
+    means = []
     for value, group in seeds.groupby(by):
         interval = t_interval(group[column].to_numpy())
         ends = (interval.lower, interval.upper) if len(group) >= FEWEST_SEEDS else (np.nan, np.nan)
-        found.append((value, interval.mean, *ends, group["density"].mean()))
-    return pd.DataFrame(found, columns=[by, "mean", "lower", "upper", "density"], dtype=float)
+        means.append((value, interval.mean, *ends, group["density"].mean()))
+    return pd.DataFrame(means, columns=[by, "mean", "lower", "upper", "density"], dtype=float)
 
 
 def spread(values: Iterable[int], count: int) -> list[int]:
@@ -144,14 +144,14 @@ def draw_intervals(
 
 def frame(axis: Axes, *values: Iterable[float], margin: float = 0.06) -> None:
     """Limit y to what the values span, and a margin; in logs on a logarithmic axis."""
-    found = np.concatenate([np.asarray(list(part), dtype=float) for part in values])
+    numbers = np.concatenate([np.asarray(list(part), dtype=float) for part in values])
     logarithmic = axis.get_yscale() == "log"
-    found = found[np.isfinite(found) & ((found > 0) | (not logarithmic))]
-    if not found.size:
+    numbers = numbers[np.isfinite(numbers) & ((numbers > 0) | (not logarithmic))]
+    if not numbers.size:
         return
     if logarithmic:
-        found = np.log(found)
-    low, high = found.min(), found.max()
+        numbers = np.log(numbers)
+    low, high = numbers.min(), numbers.max()
     gap = margin * (high - low) or 0.05 * (abs(high) or 1.0)
     limits = np.array([low - gap, high + gap])
     axis.set_ylim(*(np.exp(limits) if logarithmic else limits))
@@ -291,11 +291,11 @@ def plain_ticks(axis: Axes, steps: Sequence[int] = (1, 2, 5)) -> None:
 
 def entries(axes: Iterable[Axes]) -> tuple[list[Artist], list[str]]:
     """Return handles and labels of all panels, each label once, in the order of appearance."""
-    found: dict[str, Artist] = {}
+    handles: dict[str, Artist] = {}
     for axis in axes:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
-    return list(found.values()), list(found)
+            handles.setdefault(label, handle)
+    return list(handles.values()), list(handles)
 
 
 def legend(

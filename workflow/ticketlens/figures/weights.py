@@ -254,10 +254,10 @@ def _draw_spectra(
     wide = max(1, round(bins / SPECTRUM_POINTS))
     seen = []
     for number in plotting.spread(rows["round"], 3):
-        found = rows[rows["round"] == number]
-        mean = found.groupby("eigenvalue")[list(curves)].mean().reset_index()
+        of_round = rows[rows["round"] == number]
+        mean = of_round.groupby("eigenvalue")[list(curves)].mean().reset_index()
         mean = mean.groupby(mean.index // wide).mean()
-        density = found["density"].mean()
+        density = of_round["density"].mean()
         for quantity, style in curves.items():
             positive = mean[quantity].where(mean[quantity] > 0)
             label = names[number] if quantity == "density_eigenvalue" else None

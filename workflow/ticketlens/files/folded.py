@@ -27,11 +27,11 @@ def folded(paths: Iterable[str]) -> list[str]:
 
 def unfolded(patterns: Iterable[str]) -> list[str]:
     """Return the paths that the patterns of `folded` stand for."""
-    found = []
+    paths = []
     for pattern in patterns:
         parts = [part.split(",") for part in re.split(r"[{}]", pattern)]
-        found += ["".join(choice) for choice in itertools.product(*parts)]
-    return found
+        paths += ["".join(choice) for choice in itertools.product(*parts)]
+    return paths
 
 
 def _patterns(tree: dict[str, Any]) -> tuple[str, ...]:

@@ -65,14 +65,14 @@ def find(folder: str | os.PathLike[str], part: str, kind: str) -> Path:
 
 def digest(folder: str | os.PathLike[str]) -> str:
     """Return one SHA-256 of the four files' bytes; empty where one is missing."""
-    found = hashlib.sha256()
+    sha256 = hashlib.sha256()
     try:
         for part in PREFIXES:
             for kind in (IMAGES, LABELS):
-                found.update(find(folder, part, kind).read_bytes())
+                sha256.update(find(folder, part, kind).read_bytes())
     except (DatasetError, OSError):
         return ""
-    return found.hexdigest()
+    return sha256.hexdigest()
 
 
 def _open(path: Path) -> IO[bytes]:

@@ -31,7 +31,7 @@ def read_pictures(
     folder = Path(folder)
     names = _chosen(folder, limit)
     height, width, channels = shape
-    found = np.empty((len(names), height, width, channels), np.uint8)
+    images = np.empty((len(names), height, width, channels), np.uint8)
     for place, name in enumerate(names):
         path = folder / name
         try:
@@ -46,8 +46,8 @@ def read_pictures(
             raise
         except Exception as error:  # PIL raises many kinds on damaged files
             raise PictureError(f"{path}: not a readable image ({error})") from error
-        found[place] = pixels.reshape(height, width, channels)
-    return found
+        images[place] = pixels.reshape(height, width, channels)
+    return images
 
 
 def read_labels(

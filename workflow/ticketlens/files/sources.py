@@ -81,10 +81,10 @@ def first_shape(path: Path) -> tuple[int, int, int]:
     One image of each class and part is looked at: they are in colour if any of them is. Raises
     DatasetError if there is none or one cannot be read.
     """
-    found = listing(path)
-    chosen = [names[0] for names in found.images.values()]
+    listed = listing(path)
+    chosen = [names[0] for names in listed.images.values()]
     if not chosen:
-        raise DatasetError(f"{path}: no images; {found.seen}")
+        raise DatasetError(f"{path}: no images; {listed.seen}")
     if path.is_dir():
         shapes = [_shape(path, name, _file(path, name)) for name in chosen]
     else:

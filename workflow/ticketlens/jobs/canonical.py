@@ -82,8 +82,8 @@ class _Form(ast.NodeTransformer):
 
     def visited(self, statement: ast.stmt) -> list[ast.stmt]:
         """Return what is left of a statement: nothing, or the statement."""
-        found = self.visit(statement)
-        return [found] if found is not None else []
+        left = self.visit(statement)
+        return [left] if left is not None else []
 
     # --- names ------------------------------------------------------------------------------
 
@@ -238,10 +238,10 @@ class _Form(ast.NodeTransformer):
             name: () for generator in node.generators for name in stored(generator.target)
         }
         self.scopes.append(names)
-        found = super().generic_visit(node)
+        visited = super().generic_visit(node)
         self.scopes.pop()
         first.iter = source
-        return found
+        return visited
 
     visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _comprehension
 

@@ -41,8 +41,8 @@ def reached(
 
     Arguments and errors as in `fingerprint`.
     """
-    found = closure(script, package, entries)
-    files = {found.library.file(module) for module, _ in found.nodes}
+    covered = closure(script, package, entries)
+    files = {covered.library.file(module) for module, _ in covered.nodes}
     return {file for file in files if file is not None} - {Path(script).resolve()}
 
 

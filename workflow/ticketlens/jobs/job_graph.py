@@ -125,14 +125,14 @@ def by_suffix(usual: type[Any]) -> type[Any]:
 
         def match(self, targetfile: str) -> set[Any]:
             text = str(targetfile)
-            found = set(self._of_file.get(text, ()))
+            rules_of_file = set(self._of_file.get(text, ()))
             for length in self._lengths:
                 prefix = text[:length]
                 suffixes = self._suffixes.get(prefix)
                 if suffixes and text.endswith(suffixes):
                     rules = self._of_prefix[prefix]
-                    found.update(*(rules[end] for end in suffixes if text.endswith(end)))
-            return found
+                    rules_of_file.update(*(rules[end] for end in suffixes if text.endswith(end)))
+            return rules_of_file
 
     return OutputIndex
 

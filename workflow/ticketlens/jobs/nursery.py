@@ -79,9 +79,9 @@ def serve(control: socket.socket) -> Request | None:
 def tell_of_the_ended(answers: dict[int, socket.socket]) -> None:
     """Send the exit code of each fork that has ended."""
     with suppress(ChildProcessError):
-        while (found := os.waitpid(-1, os.WNOHANG))[0]:
-            with answers.pop(found[0]) as answer, suppress(OSError):
-                answer.send(str(os.waitstatus_to_exitcode(found[1])).encode())
+        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            with answers.pop(ended[0]) as answer, suppress(OSError):
+                answer.send(str(os.waitstatus_to_exitcode(ended[1])).encode())
 
 
 def become(request: Request) -> NoReturn:

@@ -119,13 +119,13 @@ class Pace:
         prior = STEADY * window
         whole = sum(self.took[job] for job in done) / sum(work[job] for job in done)
         seconds = units = 0.0
-        found = []
+        slowness = []
         for job in done:
             kept = math.exp(-work[job] / window)
             seconds = kept * seconds + self.took[job]
             units = kept * units + work[job]
-            found.append((seconds + prior * whole) / (units + prior))
-        return found
+            slowness.append((seconds + prior * whole) / (units + prior))
+        return slowness
 
     def _at_once(self, done: list[int], work: Mapping[int, float], now: float) -> float:
         """Return the mean number of jobs at once, while the last share of the work was done."""

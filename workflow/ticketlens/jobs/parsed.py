@@ -51,18 +51,18 @@ class Store:
     ) -> Parsed:
         if key in self.kept:
             with suppress(KeyError, TypeError, ValueError, AttributeError):
-                found = Parsed.from_json(self.kept[key])
+                parsed = Parsed.from_json(self.kept[key])
                 self.used[key] = self.kept[key]
-                return found
+                return parsed
         if file.suffix != ".py":
-            found = definitions.parse_c(source)
+            parsed = definitions.parse_c(source)
         else:
             try:
-                found = definitions.parse(source, package, origin, is_script)
+                parsed = definitions.parse(source, package, origin, is_script)
             except DefinitionError as error:
                 raise DefinitionError(f"{file}: {error}") from None
-        self.used[key] = found.to_json()
-        return found
+        self.used[key] = parsed.to_json()
+        return parsed
 
     def save(self) -> None:
         """Write what this process used, if some of it is new, after what others have used."""
@@ -108,6 +108,6 @@ def _load(file: Path) -> dict[str, Any]:
     with suppress(OSError, ValueError):
         digest, _, body = file.read_text(encoding="utf-8").partition("\n")
         if hashlib.sha256(body.encode()).hexdigest() == digest:
-            found = json.loads(body)
-            return found if isinstance(found, dict) else {}
+            content = json.loads(body)
+            return content if isinstance(content, dict) else {}
     return {}

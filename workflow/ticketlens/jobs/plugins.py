@@ -72,16 +72,16 @@ def use(paths: object) -> list[Path]:
         _check_registries(file)
     os.environ[VARIABLE] = os.pathsep.join(map(str, files))
     own = [addition for file in files for addition in additions(file)]
-    before = {place: dict(found) for place, found in _registries(own).items()}
+    before = {place: dict(now) for place, now in _registries(own).items()}
     try:
         load()
     except SystemExit as error:
         raise PluginError(
             f"plugin {line_of(error, files)}: ends the program; a plugin should only define"
         ) from None
-    for place, found in _registries(own).items():
+    for place, now in _registries(own).items():
         old = before.get(place, {})
-        if changed := sorted(key for key in old if found.get(key) is not old[key]):
+        if changed := sorted(key for key in old if now.get(key) is not old[key]):
             raise PluginError(
                 f"plugins {', '.join(map(str, paths))}: {changed} of {place[1]} changed, which the "
                 "rerun trigger cannot see; choose other names"
@@ -256,7 +256,7 @@ def _check_kinds(file: Path) -> None:
     imported here, an entry is only seen not to be a bare value.
     """
     own = additions(file)
-    found = _registries(own) if name_of(file) in sys.modules else {}
+    registries = _registries(own) if name_of(file) in sys.modules else {}
     bare = {
         line.lineno
         for line in parsed(file).body
@@ -265,10 +265,10 @@ def _check_kinds(file: Path) -> None:
     }
     for one in own:
         place = (one.module, one.registry)
-        if place in found:
+        if place in registries:
             added = {a.key for a in own if (a.module, a.registry) == place}
-            others = [value for key, value in found[place].items() if key not in added]
-            said = unlike(found[place].get(one.key), others, vars(sys.modules[name_of(file)]))
+            others = [value for key, value in registries[place].items() if key not in added]
+            said = unlike(registries[place].get(one.key), others, vars(sys.modules[name_of(file)]))
         else:
             said = "is a bare value; the others are functions or classes" * (one.line in bare)
         if said:

@@ -111,9 +111,9 @@ class Library:
         module, name = node
         if module.endswith((".c", ".h")):
             return self.parse(Path(module), self.package.name, "").definitions[STATEMENTS]
-        found = self.module(module)
-        assert found is not None
-        return found.definitions.get(name, Definition(""))
+        parsed = self.module(module)
+        assert parsed is not None
+        return parsed.definitions.get(name, Definition(""))
 
     # --- names ----------------------------------------------------------------------------------
 
@@ -183,11 +183,11 @@ class Library:
         """Return what a definition reaches at once; of a registry its entries apart."""
         module, name = node
         own = self.definition(node)
-        found = {*self.loaded(own.imported), *self.beside(node)}
+        targets = {*self.loaded(own.imported), *self.beside(node)}
         if name == STATEMENTS:
-            found.update(self._when_imported(module))
+            targets.update(self._when_imported(module))
         else:
-            found.add((module, STATEMENTS))
+            targets.add((module, STATEMENTS))
         for reference in own.references:
             nodes, label = self.resolve(module, reference)
             if label.startswith(REFUSED) and self.files[module].name not in GENERIC:
@@ -195,14 +195,14 @@ class Library:
                     f"{self.files[module]}: {name or 'a statement'} uses {label}, which loads code "
                     "that no digest sees; name the code instead"
                 )
-            found.update(nodes)
+            targets.update(nodes)
         for reference in own.probed:
             if self.resolve(module, reference)[1].startswith("*"):
                 raise DefinitionError(
                     f"{self.files[module]}: {name or 'a statement'} looks up an attribute of the "
                     f"module {reference.lstrip('.')} by text; name the code instead"
                 )
-        return frozenset(found)
+        return frozenset(targets)
 
     def _when_imported(self, module: str) -> Iterable[Node]:
         """Yield what runs when a module is imported, besides its statements.
@@ -262,20 +262,20 @@ class Reached:
             pending = {entry for node in self.by_key for entry in self._chosen(node)} - self.nodes
 
     def _follow(self, node: Node) -> frozenset[Node]:
-        found = self.library.targets(node)
+        targets = self.library.targets(node)
         module, name = node
         if self.library.definition(node).by_text and not self.is_generic:
             # Only the generic scripts load what a text names; to others it is a name.
-            found -= self._by_text(node)
+            targets -= self._by_text(node)
         parsed = self.library.module(module) if module in self.library.files else None
         if parsed is None or name not in parsed.registries:
-            return found
+            return targets
         keys = parsed.registries[name]
         if self.entries.get(name, frozenset()) & {*keys, *self.library.added.get(node, ())}:
             self.by_key.append(node)
-            return found
+            return targets
         self.whole.append(node)
-        return found | {(module, f"{name}[{key}]") for key in keys}
+        return targets | {(module, f"{name}[{key}]") for key in keys}
 
     def _by_text(self, node: Node) -> set[Node]:
         """Return what a definition names by text alone."""

@@ -95,8 +95,8 @@ def _outputs(
         for given in (x, x.flatten(1)):
             try:
                 with torch.no_grad():
-                    found = module(given)
-                return found.detach().cpu().double().numpy().reshape(len(images), -1), ""
+                    outputs = module(given)
+                return outputs.detach().cpu().double().numpy().reshape(len(images), -1), ""
             except Exception as error:  # whatever a stranger's forward pass raises
                 problem = problem or f"{type(error).__name__}: {error}".splitlines()[0][:120]
     finally:
@@ -117,9 +117,9 @@ def _error(
 
     with torch.no_grad():
         x = torch.from_numpy(np.ascontiguousarray(images)).double()
-        found = build(chain, masked=False).double()(x).numpy()
-    if found.shape != expected.shape:
+        logits = build(chain, masked=False).double()(x).numpy()
+    if logits.shape != expected.shape:
         return float("inf")
     size = float(np.linalg.norm(expected))
-    distance = float(np.linalg.norm(found - expected))
+    distance = float(np.linalg.norm(logits - expected))
     return distance / size if size else distance

@@ -35,11 +35,11 @@ def kinds_of_cpu(accuracy: str | Path) -> dict[str, dict[str, int]]:
     path = Path(accuracy)
     if not path.is_file():
         return {}
-    found: dict[str, Counter[str]] = {}
+    networks: dict[str, Counter[str]] = {}
     with open(path, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            found.setdefault(row["study"], Counter())[row.get("cpu_capability") or ""] += 1
-    return {study: dict(sorted(kinds.items())) for study, kinds in found.items()}
+            networks.setdefault(row["study"], Counter())[row.get("cpu_capability") or ""] += 1
+    return {study: dict(sorted(kinds.items())) for study, kinds in networks.items()}
 
 
 def sentence(kinds: Mapping[str, int]) -> str:

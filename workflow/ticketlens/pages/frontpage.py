@@ -136,22 +136,22 @@ def caption(text: str, figure: str) -> str:
 
 def sections(pictures: Sequence[Picture]) -> dict[str, list[Picture]]:
     """Return the figures that are no key figures by category, in the catalogue's order."""
-    found: dict[str, list[Picture]] = {name: [] for name in figures.CATEGORIES}
+    groups: dict[str, list[Picture]] = {name: [] for name in figures.CATEGORIES}
     for picture in pictures:
         if not picture.entry.is_key:
-            found.setdefault(picture.entry.category, []).append(picture)
-    return {name: group for name, group in found.items() if group}
+            groups.setdefault(picture.entry.category, []).append(picture)
+    return {name: group for name, group in groups.items() if group}
 
 
 def grouped(
     claims: Sequence[Mapping[str, str]],
 ) -> dict[tuple[str, str], dict[str, list[Mapping[str, str]]]]:
     """Return rows by (claim, case) and study, in order of appearance."""
-    found: dict[tuple[str, str], dict[str, list[Mapping[str, str]]]] = {}
+    groups: dict[tuple[str, str], dict[str, list[Mapping[str, str]]]] = {}
     for row in claims:
-        cases = found.setdefault((row["claim"], row.get("case", "")), {})
+        cases = groups.setdefault((row["claim"], row.get("case", "")), {})
         cases.setdefault(row["study"], []).append(row)
-    return found
+    return groups
 
 
 def tally(claims: Sequence[Mapping[str, str]]) -> str:

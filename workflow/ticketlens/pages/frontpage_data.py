@@ -39,14 +39,14 @@ def run_times(folder: str | Path) -> list[RunTime]:
 
     A file that is empty or has other columns (a job is being killed right now) does not count.
     """
-    found: dict[str, list[tuple[float, float]]] = {}
+    times: dict[str, list[tuple[float, float]]] = {}
     for path in sorted(Path(folder).rglob("*.tsv")):
         rule = " ".join(path.relative_to(folder).with_suffix("").parts[:2])
         with open(path, newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file, delimiter="\t"):
                 seconds, memory = _number(row.get("s")), _number(row.get("max_rss"))
                 if seconds is not None:
-                    found.setdefault(rule, []).append((seconds, memory or 0.0))
+                    times.setdefault(rule, []).append((seconds, memory or 0.0))
     return [
         RunTime(
             rule,
@@ -55,7 +55,7 @@ def run_times(folder: str | Path) -> list[RunTime]:
             statistics.median(seconds for seconds, _ in jobs),
             max(memory for _, memory in jobs),
         )
-        for rule, jobs in found.items()
+        for rule, jobs in times.items()
     ]
 
 
@@ -88,13 +88,13 @@ def machine() -> dict[str, str | int | float]:
 
 def installed_versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
     """Return the versions in this environment; packages that it lacks are left out."""
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for name in packages:
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def recorded_versions(checkpoints: str | Path, studies: Iterable[str]) -> dict[str, list[str]]:
@@ -102,15 +102,15 @@ def recorded_versions(checkpoints: str | Path, studies: Iterable[str]) -> dict[s
 
     One file of each chain on the arm `imp` is read, of its last round.
     """
-    found: dict[str, set[str]] = {}
+    versions: dict[str, set[str]] = {}
     for study in studies:
         for chain in sorted(Path(checkpoints, study).glob("seed*")):
             for path in sorted(chain.glob("round*/imp/trained.h5"))[-1:]:
                 for name, value in checkpoint.read_attributes(path).items():
                     if name.startswith("version_") or name in ("device", "cpu_capability"):
                         label = LABELS.get(name, name.removeprefix("version_"))
-                        found.setdefault(label, set()).add(str(value))
-    return {name: sorted(values) for name, values in sorted(found.items())}
+                        versions.setdefault(label, set()).add(str(value))
+    return {name: sorted(values) for name, values in sorted(versions.items())}
 
 
 def summary(config: Mapping[str, Any]) -> str:

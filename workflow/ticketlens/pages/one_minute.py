@@ -64,7 +64,7 @@ def of_claims(claims: Sequence[Mapping[str, Any]]) -> list[Row]:
     speaks, and its case is named.
     """
     first = claims[0]["study"] if claims else None
-    found = []
+    answers = []
     for question in QUESTIONS:
         cases: dict[str, list[Mapping[str, Any]]] = {}
         for row in claims:
@@ -73,8 +73,8 @@ def of_claims(claims: Sequence[Mapping[str, Any]]) -> list[Row]:
         if question.case:
             cases = {name: rows for name, rows in cases.items() if name == question.case}
         if cases:
-            found.append(_answer(question, cases))
-    return found
+            answers.append(_answer(question, cases))
+    return answers
 
 
 def _answer(question: Question, cases: Mapping[str, Sequence[Mapping[str, Any]]]) -> Row:

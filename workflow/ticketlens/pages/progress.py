@@ -88,15 +88,15 @@ def read_run(log: str) -> Run | None:
 
 def chains(config: Mapping[str, Any], results: str | Path, now: datetime) -> list[Chain]:
     """Return the state of every chain that the config trains, or arms of; donors of masks last."""
-    found, plan = [], Plan(config, str(results))
+    states, plan = [], Plan(config, str(results))
     for study, entry in config["studies"].items():
         last = rounds(config, study) if study in plan.trained else -1
         last_rounds = dict.fromkeys(entry["seeds"], last) | donors(plan, study)
-        found += [
+        states += [
             _chain(plan, Path(results), study, seed, last, now)
             for seed, last in last_rounds.items()
         ]
-    return [chain for chain in found if chain.total or chain.arms_total]
+    return [chain for chain in states if chain.total or chain.arms_total]
 
 
 def table(found: Sequence[Chain], now: datetime) -> str:

@@ -63,9 +63,9 @@ def write_reference(
     target: str | os.PathLike[str], tables: Iterable[str | os.PathLike[str]]
 ) -> None:
     """Write the table of `reference.reference`, from those of `tables` that it needs."""
-    found = {Path(path).stem: path for path in tables}
+    paths = {Path(path).stem: path for path in tables}
     rows = reference.reference(
-        {name: read_table(found[name]) for name in reference.TABLES if name in found}
+        {name: read_table(paths[name]) for name in reference.TABLES if name in paths}
     )
     with replacing(target) as temporary:
         rows.to_csv(temporary, index=False, float_format=f"%.{DIGITS}g")

@@ -154,9 +154,9 @@ class Numbers:
         rows = rows[(rows["study"] == study) & (rows["arm"] == "imp") & (rows["state"] == "init")]
         rows = deep(rows[rows["mode"].isin(["free", "measured"])])
         rungs = [*RUNGS, "measured"]
-        found = ladder_steps.steps(ladder_steps.log_q(rows), rungs)
-        found = found[found["round"] == round]
-        intervals = {name: t_interval(found[name]) for name in [*rungs[1:], "total"]}
+        differences = ladder_steps.steps(ladder_steps.log_q(rows), rungs)
+        differences = differences[differences["round"] == round]
+        intervals = {name: t_interval(differences[name]) for name in [*rungs[1:], "total"]}
         return {
             name: self.interval(own.mean, own.lower, own.upper, digits=2, signed=True)
             for name, own in intervals.items()

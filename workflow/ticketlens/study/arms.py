@@ -179,8 +179,8 @@ def shown_arms(config: Config, experiment: str) -> list[str]:
         return []
 
     def is_made(name: str) -> bool:
-        found = arm_rounds(config, name, entry["study"])
-        return name == "imp" or (entry["round"] in found if "round" in entry else bool(found))
+        made_in = arm_rounds(config, name, entry["study"])
+        return name == "imp" or (entry["round"] in made_in if "round" in entry else bool(made_in))
 
     return [name for name in entry["arms"] if is_made(name)]
 

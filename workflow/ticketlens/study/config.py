@@ -106,13 +106,13 @@ def _problems(config: Mapping[str, Any]) -> list[str]:
 
 def _as_far_as_possible(check: Check, config: Mapping[str, Any], is_sound: bool) -> list[str]:
     """Return what a check finds; where it meets what is refused already, what it found before."""
-    found: list[str] = []
+    problems: list[str] = []
     try:
-        found.extend(check(config))
+        problems.extend(check(config))
     except (KeyError, TypeError, ValueError, AttributeError):
         if is_sound:
             raise
-    return found
+    return problems
 
 
 def _without_removed(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -48,11 +48,11 @@ def _is_json(text: str) -> bool:
 
 
 def _repeated_in_json(path: Path, text: str) -> list[str]:
-    found: list[str] = []
+    repeated: list[str] = []
 
     def look(pairs: list[tuple[str, object]]) -> dict[str, object]:
         counts = Counter(name for name, _ in pairs)
-        found.extend(
+        repeated.extend(
             f"{path}: {name} stands twice in one mapping; JSON would keep the last alone: write "
             "both into one"
             for name, count in counts.items()
@@ -61,7 +61,7 @@ def _repeated_in_json(path: Path, text: str) -> list[str]:
         return dict(pairs)
 
     json.loads(text, object_pairs_hook=look)
-    return found
+    return repeated
 
 
 def _odd(path: Path, node: yaml.Node, where: str, above: tuple[yaml.Node, ...]) -> Iterator[str]:

@@ -116,14 +116,14 @@ def densities(spec: Spec, round_: int) -> list[float]:
 
 def measured_seconds(results: str | os.PathLike[str], study: str) -> tuple[float, int]:
     """Return the median core-seconds of a study's finished trainings, and their number (0: NaN)."""
-    found = []
+    seconds = []
     for path in Path(results, "benchmarks", "train", study).rglob("*.tsv"):
         with open(path, encoding="utf-8") as file:
             for row in csv.DictReader(file, delimiter="\t"):
-                found += [float(row[key]) for key in ("cpu_time", "s") if _is_number(row.get(key))][
-                    :1
-                ]
-    return (median(found) if found else nan), len(found)
+                seconds += [
+                    float(row[key]) for key in ("cpu_time", "s") if _is_number(row.get(key))
+                ][:1]
+    return (median(seconds) if seconds else nan), len(seconds)
 
 
 # --- the estimate --------------------------------------------------------------------------------

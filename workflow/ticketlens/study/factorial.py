@@ -61,20 +61,20 @@ def cells(config: Config) -> list[Cell]:
         if arm_seeds(config, name, study) == seeds
     }
     table = config["factorial"]
-    found = []
+    combinations = []
     for number in sorted(set(table["rounds"]) & set(round_numbers(config, study))):
         at_round = {arm: name for name, (arm, where) in known.items() if number in where}
         for mask in table["masks"]:
             for weights in table["weights"]:
                 entry = _recipe(mask, weights)
                 if (mask, weights) == ("imp", "rewind"):
-                    found.append(Cell(number, mask, weights, "imp", ITSELF))
+                    combinations.append(Cell(number, mask, weights, "imp", ITSELF))
                     continue
                 name = _name(mask, weights)
                 reason = _reason(config, name, {**entry, "rounds": [number], "studies": [study]})
                 arm = at_round.get(Arm.from_config(entry), name)
-                found.append(Cell(number, mask, weights, arm, reason))
-    return found
+                combinations.append(Cell(number, mask, weights, arm, reason))
+    return combinations
 
 
 def with_factorial(config: Config) -> dict[str, Any]:

@@ -47,12 +47,12 @@ def of_ticket(config: Mapping[str, Any], study: str, seed: int, number: int) -> 
 
 def files(told: Mapping[str, Any]) -> list[str]:
     """Return the files of one ticket: the model and its masks; of a level's folder what it has."""
-    found: list[str] = []
+    names: list[str] = []
     for name in filter(None, (told["path"], told["masks"])):
         folder = Path(name)
         own = [str(one) for part in OF_A_LEVEL for one in sorted(folder.glob(part))]
-        found += own if folder.is_dir() and own else [name]
-    return found
+        names += own if folder.is_dir() and own else [name]
+    return names
 
 
 def missing(config: Mapping[str, Any]) -> Iterator[str]:

@@ -27,7 +27,7 @@ def firsts(config: Mapping[str, Any], studies: Iterable[str], folder: str) -> Fi
     for a chain that the bank in `folder` does not hold, for a damaged file, and for a study of
     which no chain is left to go on.
     """
-    found: Firsts = {}
+    begun: Firsts = {}
     for study in studies:
         seeds = config["studies"][study]["seeds"]
         last = rounds(config, study)
@@ -37,11 +37,11 @@ def firsts(config: Mapping[str, Any], studies: Iterable[str], folder: str) -> Fi
                 f"studies.{study}.tickets is 'continue', and {folder}/{study} holds all of rounds "
                 f"0 to {last} of seeds {seeds}; allowed: 'bank', or more pruning.rounds"
             ])  # fmt: skip
-        found |= {(study, seed): first for seed, first in own.items()}
+        begun |= {(study, seed): first for seed, first in own.items()}
         for donor in {donor_seed(config, seed) for seed in seeds} - set(seeds):
             if Path(folder, study, f"seed{donor}.h5").is_file():
-                found[study, donor] = _first(folder, study, donor, last)
-    return found
+                begun[study, donor] = _first(folder, study, donor, last)
+    return begun
 
 
 def _first(folder: str, study: str, seed: int, last: int) -> int:

@@ -108,8 +108,8 @@ def cut_measurements(config: Mapping[str, Any]) -> list[str]:
     return [
         f"{section}.{key} is {value}; there are {counted.validation} validation images, all of "
         "which are used"
-        for section, found in sections.items()
-        for key, value in found.items()
+        for section, counts in sections.items()
+        for key, value in counts.items()
         if key.endswith("images") and isinstance(value, int) and value > counted.validation
     ]
 

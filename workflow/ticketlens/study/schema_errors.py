@@ -36,8 +36,8 @@ def errors(schema: Mapping[str, Any], config: Mapping[str, Any]) -> list[Any]:
     strict = cast(Any, jsonschema.validators).extend(
         jsonschema.Draft202012Validator, type_checker=types
     )
-    found = strict(schema).iter_errors(_document(config))
-    return sorted(found, key=lambda error: list(map(str, error.path)))
+    faults = strict(schema).iter_errors(_document(config))
+    return sorted(faults, key=lambda error: list(map(str, error.path)))
 
 
 def repaired(

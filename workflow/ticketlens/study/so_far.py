@@ -62,16 +62,16 @@ def under_way(plan: Plan, folder: str, shown: str) -> Callable[[Wildcards], list
 
     def files(_wildcards: Wildcards) -> list[str]:
         own = [name for name in plan.trained if name not in plan.late + plan.inheriting]
-        found = [
+        packed = [
             f"{study}/seed{seed}.h5"
             for study in own
             for seed in plan.config["studies"][study]["seeds"]
             if _trained(_places(plan, study, seed))
         ]
-        packing.check_all(plan, plan.trained, [f"{shown}/{file}" for file in found])
-        if not found:
+        packing.check_all(plan, plan.trained, [f"{shown}/{file}" for file in packed])
+        if not packed:
             raise ConfigError("nothing to pack: no chain has a trained network yet")
-        return [f"{folder}/{file}" for file in found]
+        return [f"{folder}/{file}" for file in packed]
 
     return files
 

@@ -114,14 +114,14 @@ class Work:
 def works(spec: Spec) -> list[Work]:
     """Return the work of every layer, in forward order."""
     height, width, _ = spec.dataset.shape
-    found = []
+    of_layers = []
     for layer in layer_shapes(spec):
         if layer.kind == "conv":
             height, width = (-(-side // layer.stride) for side in (height, width))
         pixels = height * width if layer.kind == "conv" else 1
         weights = prod(layer.shape)
-        found.append(Work(weights * pixels, layer.shape[0] * pixels, pixels, weights))
-    return found
+        of_layers.append(Work(weights * pixels, layer.shape[0] * pixels, pixels, weights))
+    return of_layers
 
 
 def step_seconds(

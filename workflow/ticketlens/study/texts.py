@@ -66,8 +66,8 @@ def _without_glyph(title: str) -> list[str]:
     # Imported here, as for formulas.
     from matplotlib import font_manager, ft2font
 
-    found = ft2font.FT2Font(font_manager.findfont(FONT)).get_charmap()
-    return [repr(c) for c in dict.fromkeys(title) if ord(c) not in found]
+    glyphs = ft2font.FT2Font(font_manager.findfont(FONT)).get_charmap()
+    return [repr(c) for c in dict.fromkeys(title) if ord(c) not in glyphs]
 
 
 def _error_of(title: str) -> str:

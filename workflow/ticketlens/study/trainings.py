@@ -17,24 +17,24 @@ Training = tuple[str, int, int, str]
 
 def trainings(plan: Selection) -> dict[Training, str]:
     """Return the stage of every training; one that several stages need is the first one's."""
-    found: dict[Training, str] = {}
+    stages: dict[Training, str] = {}
     for study in plan.trained:
         last = rounds(plan.config, study)
         for seed in plan.config["studies"][study]["seeds"]:
             for number in range(plan.first(study, seed), last + 1):
-                found[study, seed, number, "imp"] = "chains"
+                stages[study, seed, number, "imp"] = "chains"
     for stage, (study, seed, number, name), arm in _rivals(plan):
         for key in _sources(arm, study, seed, number):
-            found.setdefault(key, stage)
+            stages.setdefault(key, stage)
         if "donor" in needs(arm) and study in plan.trained:
             # The mask of round r is made of the network of round r - 1.
             donor = donor_seed(plan.config, seed)
             for before in range(plan.first(study, donor), number):
-                found.setdefault((study, donor, before, "imp"), "donors")
+                stages.setdefault((study, donor, before, "imp"), "donors")
         if study in plan.filed:  # the ticket itself, which the arm is compared with
-            found.setdefault((study, seed, number, "imp"), stage)
-        found.setdefault((study, seed, number, name), stage)
-    return found
+            stages.setdefault((study, seed, number, "imp"), stage)
+        stages.setdefault((study, seed, number, name), stage)
+    return stages
 
 
 def _rivals(plan: Selection) -> Iterator[tuple[str, Training, Arm]]:
@@ -49,13 +49,13 @@ def _rivals(plan: Selection) -> Iterator[tuple[str, Training, Arm]]:
 
 def donors(plan: Selection, study: str) -> dict[int, int]:
     """Return the chains that a study's arms need for their masks alone: last round by seed."""
-    found: dict[int, int] = {}
+    last_rounds: dict[int, int] = {}
     for seed, number, name in plan.made(study) if study in plan.trained else ():
         donor = donor_seed(plan.config, seed)
         is_beyond = donor not in plan.config["studies"][study]["seeds"]
         if is_beyond and number > 0 and "donor" in needs(plan.arms[name]):
-            found[donor] = max(found.get(donor, 0), number - 1)
-    return dict(sorted(found.items()))
+            last_rounds[donor] = max(last_rounds.get(donor, 0), number - 1)
+    return dict(sorted(last_rounds.items()))
 
 
 def _sources(arm: Arm, study: str, seed: int, number: int) -> Iterator[Training]:

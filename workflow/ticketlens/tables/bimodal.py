@@ -24,10 +24,10 @@ def bimodal_law(survivors: Checkpoint, arm: Checkpoint) -> list[Row]:
     for (number, layer), (_, drawn) in zip(hidden(survivors), hidden(arm), strict=True):
         counts, edges = law_histogram(layer)
         values = drawn.weight[drawn.mask] * np.sqrt(drawn.fan_in)
-        found = np.histogram(values, edges)[0]
+        counted = np.histogram(values, edges)[0]
         widths, total = np.diff(edges), max(1, counts.sum())
         for left, right, width, count, cumulative, own in zip(
-            edges[:-1], edges[1:], widths, counts, np.cumsum(counts), found, strict=True
+            edges[:-1], edges[1:], widths, counts, np.cumsum(counts), counted, strict=True
         ):
             rows.append(
                 {

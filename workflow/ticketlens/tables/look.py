@@ -34,13 +34,13 @@ def add(found: Tables, more: Mapping[str, list[columns.Row]]) -> None:
 
 def weights_of_chain(chain: Checkpoint) -> Tables:
     """Return the tables of weights, degrees and spectra of a chain; spectra of hidden layers."""
-    found: Tables = {
+    tables: Tables = {
         "weight_statistics": weights.weight_statistics(chain),
         "degrees": weights.degree_rows(chain),
     }
     for number, layer in columns.hidden(chain):
-        add(found, _spectra(chain, number, layer))
-    return found
+        add(tables, _spectra(chain, number, layer))
+    return tables
 
 
 def _spectra(checkpoint: Checkpoint, number: int, layer: Layer) -> Tables:
@@ -65,25 +65,25 @@ def weights_of_layer(layer: Layer, number: int, state: str, source: str) -> Tabl
     study = re.sub(r"[^A-Za-z0-9-]+", "-", Path(source).stem).strip("-") or "file"
     single = Checkpoint(kind, study, 0, 1, "imp", Spec(), (layer,), extra={"source": study})
     key = {**columns.keys(single), "layer": number, "density": layer.density}
-    found: Tables = {
+    tables: Tables = {
         "degrees": [
             {**key, "name": layer.name, **asdict(graph.degree_summary(layer.mask, direction))}
             for direction in ("in", "out")
         ]
     }
     if layer.weight is None:
-        return found
-    found["weight_statistics"] = weights.weight_statistics(single)
+        return tables
+    tables["weight_statistics"] = weights.weight_statistics(single)
     if layer.name != READOUT:
-        add(found, _spectra(single, 1, single.layers[0]))
-    for rows in found.values():
+        add(tables, _spectra(single, 1, single.layers[0]))
+    for rows in tables.values():
         for row in rows:
             row["layer"] = number
     for name in ("spectra", "spectral_densities"):
-        for index, row in enumerate(found.get(name, ())):
+        for index, row in enumerate(tables.get(name, ())):
             keyed = {**key, "name": layer.name}
-            found[name][index] = keyed | {k: v for k, v in row.items() if k not in keyed}
-    return found
+            tables[name][index] = keyed | {k: v for k, v in row.items() if k not in keyed}
+    return tables
 
 
 def signal_of_chain(
@@ -101,7 +101,7 @@ def signal_of_chain(
         raise ValueError("networks with skips: their signal is measured by the workflow only")
     from ticketlens.tables import signal
 
-    found: Tables = {}
+    tables: Tables = {}
     rng = stream(chain.seed, "perturbation")
     is_deep = len(chain.layers) > 2
     if is_convolutional(chain.spec):
@@ -113,16 +113,16 @@ def signal_of_chain(
 
         measured = measure_dense(chain.layers, chain.spec.network.activation, images, rng)
     if is_deep:
-        add(found, _jacobians(chain, images))
-        found["chi"] = signal.chi_rows(chain, measured, images)
+        add(tables, _jacobians(chain, images))
+        tables["chi"] = signal.chi_rows(chain, measured, images)
     else:
         notes.append("one hidden layer: chi and Jacobians belong to two or more")
-    add(found, _backward(chain, images, labels))
-    found["qmap"] = signal.qmap_rows(chain, measured.q)
-    found["cmap"] = signal.cmap_rows(chain, measured)
-    found["ladder"] = signal.ladder_rows(chain, images[:LADDER_IMAGES])
-    found["decomposition"] = signal.decomposition_rows(chain, images[:LADDER_IMAGES])
-    return found
+    add(tables, _backward(chain, images, labels))
+    tables["qmap"] = signal.qmap_rows(chain, measured.q)
+    tables["cmap"] = signal.cmap_rows(chain, measured)
+    tables["ladder"] = signal.ladder_rows(chain, images[:LADDER_IMAGES])
+    tables["decomposition"] = signal.decomposition_rows(chain, images[:LADDER_IMAGES])
+    return tables
 
 
 def _jacobians(chain: Checkpoint, images: npt.NDArray[np.float64]) -> Tables:
@@ -160,17 +160,17 @@ def _backward(
     few = _spread(len(images), GRADIENT_IMAGES)
     is_ticket = chain.kind == "ticket"
     nulls = null_networks(chain.layers, chain.spec, chain.seed, chain.round) if is_ticket else {}
-    found: Tables = {"gradients": gradient_rows(chain, images[few], known[few], nulls=nulls)}
+    tables: Tables = {"gradients": gradient_rows(chain, images[few], known[few], nulls=nulls)}
     if not is_conv:
         from ticketlens.tables.ntk import ntk_rows
 
         classes, counts = np.unique(known, return_counts=True)
         per_class = min(max(1, KERNEL_IMAGES // len(classes)), int(counts.min()))
-        found["ntk"], found["ntk_spectra"] = ntk_rows(chain, images, known, per_class, nulls)
+        tables["ntk"], tables["ntk_spectra"] = ntk_rows(chain, images, known, per_class, nulls)
     for name, column in (("gradients", "log_loss"), ("ntk", "label_alignment")):
-        for row in found.get(name, ()) if labels is None else ():
+        for row in tables.get(name, ()) if labels is None else ():
             row[column] = float("nan")
-    return found
+    return tables
 
 
 def _spread(count: int, most: int) -> npt.NDArray[np.int64]:

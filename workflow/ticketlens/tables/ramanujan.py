@@ -47,12 +47,12 @@ def main(arguments: Sequence[str]) -> None:
     import pandas as pd
 
     (folder,) = arguments
-    found: list[Row] = []
+    ratios: list[Row] = []
     for path in sorted((Path(folder) / REFERENCE).glob("seed*.h5")):
         chain = bank.read_bank(path)
         for number in (one for one in ROUNDS if one <= chain.rounds):
-            found += rows(bank.ticket(chain, number))
-    table = pd.DataFrame(found).drop(columns="state")
+            ratios += rows(bank.ticket(chain, number))
+    table = pd.DataFrame(ratios).drop(columns="state")
     table.to_csv(sys.stdout, index=False, float_format="%.6g")
 
 

@@ -45,12 +45,12 @@ def rows(
     pruned = connectivity.pruned_to(before.layers, masks) if before else None
     to_pruned = connectivity.distance(one.layers, pruned) if pruned else np.nan
     apart = connectivity.distance(one.layers, other.layers)
-    found: list[Row] = []
+    points: list[Row] = []
     for part in PARTS:
         error = partial(_error, activation=one.spec.network.activation, data=read_part(data, part))
         along = connectivity.errors(one.layers, other.layers, error)
         shares = np.linspace(0, 1, len(along))
-        found += [
+        points += [
             {
                 "study": one.study, "seed": one.seed, "round": one.round, "density": one.density,
                 "part": part, "order": orders[0], "other_order": orders[1], "share": float(share),
@@ -59,7 +59,7 @@ def rows(
             }
             for share, wrong in zip(shares, along, strict=True)
         ]  # fmt: skip
-    return found
+    return points
 
 
 def _error(

@@ -21,15 +21,15 @@ KEY = "ticketlens"
 
 def _arrays(ticket: Checkpoint | Layers, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
     """Return the state dict of torch.nn.utils.prune, all in C order."""
-    found: dict[str, npt.NDArray[Any]] = {}
+    arrays: dict[str, npt.NDArray[Any]] = {}
     for name, layer in zip(names, ticket.layers, strict=True):
         if layer.weight is None:
             raise ValueError(f"layer {layer.name} has no weights to write")
         if layer.bias is not None:
-            found[f"{name}.bias"] = np.ascontiguousarray(layer.bias)
-        found[f"{name}.weight_orig"] = np.ascontiguousarray(layer.weight)
-        found[f"{name}.weight_mask"] = np.ascontiguousarray(layer.mask, dtype=np.float32)
-    return found
+            arrays[f"{name}.bias"] = np.ascontiguousarray(layer.bias)
+        arrays[f"{name}.weight_orig"] = np.ascontiguousarray(layer.weight)
+        arrays[f"{name}.weight_mask"] = np.ascontiguousarray(layer.mask, dtype=np.float32)
+    return arrays
 
 
 def _identity(ticket: Checkpoint | Layers, names: Sequence[str]) -> str:

@@ -55,13 +55,13 @@ def _said(check: Callable[[], str]) -> str:
 
 
 def _packages() -> str:
-    found = []
+    versions = []
     for name in PACKAGES:
         try:
-            found.append(f"{name} {importlib.metadata.version(name)}")
+            versions.append(f"{name} {importlib.metadata.version(name)}")
         except importlib.metadata.PackageNotFoundError:
-            found.append(f"{name} (not installed)")
-    return ", ".join(found)
+            versions.append(f"{name} (not installed)")
+    return ", ".join(versions)
 
 
 def _existing(folder: Path) -> Path:

@@ -42,12 +42,12 @@ def case_rows(study: str, claim: str, case: Case) -> list[Row]:
     judgements = [judged(number) for number in case.numbers]
     overall = verdict(judgements)
     rows = []
-    for number, found in zip(case.numbers, judgements, strict=True):
+    for number, judgement in zip(case.numbers, judgements, strict=True):
         finite = number.values[np.isfinite(number.values)]
         interval = number.interval or (t_interval(finite) if len(finite) else None)
         complete = interval is not None and len(finite) == len(number.values)
-        own = verdict([found])
-        remarks = [found.remark]
+        own = verdict([judgement])
+        remarks = [judgement.remark]
         if complete and cast(Interval, interval).lower == cast(Interval, interval).upper:
             remarks.append("no spread between seeds, so no width")
         rows.append(

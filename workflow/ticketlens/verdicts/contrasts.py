@@ -53,9 +53,9 @@ def contrasts(
         arms = [arm for arm in dict.fromkeys(runs["arm"]) if arm != "imp"]
         for quantity in QUANTITIES if arms else ():
             family = [arm for arm in planned if arm in arms] if number == round_ else []
-            found = judged(study, runs, arms, quantity, family, margin)
+            by_arm = judged(study, runs, arms, quantity, family, margin)
             density = runs.loc[runs["arm"] == "imp", "density"].mean()
-            for arm, columns in found.items():
+            for arm, columns in by_arm.items():
                 labels = {"study": study, "round": number, "density": density, "arm": arm}
                 rows.append({**labels, "quantity": quantity, **columns})
     if not rows:
@@ -82,29 +82,29 @@ def judged(
         arm: {int(seed): 100 * value for seed, value in own.set_index("seed")[quantity].items()}
         for arm, own in runs.groupby("arm", sort=False)
     }
-    found = fit(values)
-    equal = holm({arm: _above(found, arm, -margin) for arm in family}) if family else {}
-    different = holm({arm: _two_sided(found, arm) for arm in family}) if family else {}
+    model = fit(values)
+    equal = holm({arm: _above(model, arm, -margin) for arm in family}) if family else {}
+    different = holm({arm: _two_sided(model, arm) for arm in family}) if family else {}
     rows: dict[str, dict[str, object]] = {}
     for arm in arms:
         if arm in family:
             p_not_worse, p_difference = equal[arm].p_adjusted, different[arm].p_adjusted
         else:
-            t = found.t(arm, -margin)
-            p_not_worse = dunnett_p(t, len(arms), found.degrees) if not t < 0 else 1.0
-            p_difference = dunnett_p(found.t(arm), len(arms), found.degrees)
-        half = t_quantile(found.degrees, 1 - ALPHA / 2) * found.error(arm)
-        wide = dunnett_quantile(len(arms), found.degrees) * found.error(arm)
-        mean = found.mean[arm]
+            t = model.t(arm, -margin)
+            p_not_worse = dunnett_p(t, len(arms), model.degrees) if not t < 0 else 1.0
+            p_difference = dunnett_p(model.t(arm), len(arms), model.degrees)
+        half = t_quantile(model.degrees, 1 - ALPHA / 2) * model.error(arm)
+        wide = dunnett_quantile(len(arms), model.degrees) * model.error(arm)
+        mean = model.mean[arm]
         rows[arm] = {
             "mean": mean, "lower": mean - half, "upper": mean + half,
-            "lower_all": mean - wide, "upper_all": mean + wide, "n": found.n[arm],
+            "lower_all": mean - wide, "upper_all": mean + wide, "n": model.n[arm],
             "margin": margin, "planned": arm in family,
             "verdict": _verdict(mean, p_not_worse, p_difference),
             "correction": "holm" if arm in family else "dunnett",
             "p_not_worse": p_not_worse, "p_difference": p_difference,
-            "sd": found.sd, "degrees": found.degrees, "p_spread": found.p_spread,
-            "n_needed": _seeds_needed(found, margin),
+            "sd": model.sd, "degrees": model.degrees, "p_spread": model.p_spread,
+            "n_needed": _seeds_needed(model, margin),
         }  # fmt: skip
     return rows
 

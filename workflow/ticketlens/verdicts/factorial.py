@@ -44,12 +44,12 @@ def contrasts(
             if cell.reason:
                 means.append({**key, "n": 0, "reason": cell.reason})
                 continue
-            found = differences(study, runs, cell.arm, quantity)
+            values = differences(study, runs, cell.arm, quantity)
             seeds = sorted(runs.loc[runs["arm"] == cell.arm, "seed"])
-            for seed, value in zip(seeds, found, strict=True):
+            for seed, value in zip(seeds, values, strict=True):
                 density = imp.loc[seed, "density"]
                 by_seed.append({**key, "seed": seed, "density": density, "difference": value})
-            interval = t_interval(found)
+            interval = t_interval(values)
             bounds = {name: getattr(interval, name) for name in ("mean", "lower", "upper", "n")}
             means.append({**key, **bounds, "reason": ""})
     return pd.DataFrame(by_seed), pd.DataFrame(means)

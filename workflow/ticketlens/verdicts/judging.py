@@ -69,9 +69,9 @@ class Case:
 def verdict(judgements: Iterable[Judgement]) -> str:
     """Return "contradicted" if any number contradicts, "supported" if all support, or neither."""
     judgements = list(judgements)
-    if any(found.contradicts for found in judgements):
+    if any(judgement.contradicts for judgement in judgements):
         return CONTRADICTED
-    return SUPPORTED if all(found.supports for found in judgements) else INCONCLUSIVE
+    return SUPPORTED if all(judgement.supports for judgement in judgements) else INCONCLUSIVE
 
 
 def judged(number: Number) -> Judgement:

@@ -26,12 +26,12 @@ def steps(logs: pd.DataFrame, rungs: Sequence[str]) -> pd.DataFrame:
     Columns seed, round, density, one for each rung but the first, by the name of the rung that it
     leads to, and `total`.
     """
-    found = logs[["seed", "round", "density"]].copy()
+    differences = logs[["seed", "round", "density"]].copy()
     for below, rung in pairwise(rungs):
-        found[rung] = logs[rung] - logs[below]
-    found["total"] = logs[rungs[-1]] - logs[rungs[0]]
+        differences[rung] = logs[rung] - logs[below]
+    differences["total"] = logs[rungs[-1]] - logs[rungs[0]]
     names = [*rungs[1:], "total"]
-    dense = found[found["round"] == 0].set_index("seed")[names]
+    dense = differences[differences["round"] == 0].set_index("seed")[names]
     if len(dense):  # tickets from files may have no round 0
-        found[names] -= dense.loc[found["seed"]].to_numpy()
-    return found
+        differences[names] -= dense.loc[differences["seed"]].to_numpy()
+    return differences

@@ -47,11 +47,11 @@ def interval(values: npt.ArrayLike) -> tuple[float, float]:
 
     At least as wide as the last digit of the tables: 1e-5 of the mean on both sides.
     """
-    found = np.asarray(values, float)
-    if found.size < 2:
+    sample = np.asarray(values, float)
+    if sample.size < 2:
         return float("nan"), float("nan")
-    mean, n = float(found.mean()), found.size
-    half = _quantile(n - 1) * float(found.std(ddof=1)) * np.sqrt(1 + 1 / n)
+    mean, n = float(sample.mean()), sample.size
+    half = _quantile(n - 1) * float(sample.std(ddof=1)) * np.sqrt(1 + 1 / n)
     half = max(half, 1e-5 * abs(mean))
     return mean - half, mean + half
 
@@ -100,10 +100,10 @@ def accuracy(
     if len(both) < 2 or both.empty:
         raise ValueError(f"{quantity}: fewer than two seeds in both; allowed: two or more")
     differences = both.mean(axis=1).to_numpy(float)
-    found = equivalence(differences, MARGIN)
+    tested = equivalence(differences, MARGIN)
     spread = float(differences.std(ddof=1))
     power = equivalence_power(len(differences), spread, MARGIN)
-    return Accuracy(differences, found.p_value, found.equivalent, power)
+    return Accuracy(differences, tested.p_value, tested.equivalent, power)
 
 
 def agreement(one: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> tuple[float, float]:

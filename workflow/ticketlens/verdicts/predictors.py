@@ -132,13 +132,13 @@ def predictors(accuracy: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> pd
     import pandas as pd
 
     runs = accuracy[["study", "seed", "round", "arm", "density", *QUANTITIES]]
-    found = {**tables, "accuracy": accuracy}
+    all_tables = {**tables, "accuracy": accuracy}
     rows = []
     for name, wanted in PROPERTIES.items():
-        if wanted.table not in found:
+        if wanted.table not in all_tables:
             continue
         joined = runs.merge(
-            values(found[wanted.table], wanted), on=["study", "seed", "round", "arm"]
+            values(all_tables[wanted.table], wanted), on=["study", "seed", "round", "arm"]
         )
         for (along, study, number), group in _rankings(joined, wanted.varies):
             for quantity in QUANTITIES:
@@ -200,10 +200,10 @@ def values(table: pd.DataFrame, wanted: Property) -> pd.DataFrame:
         last = rows.groupby("study")["layer"].transform("max")
         rows = rows[rows["layer"] > last // 2]
     means = rows.groupby(TICKET)[wanted.column].mean().reset_index()
-    found = means.rename(columns={wanted.column: "value"})
+    per_ticket = means.rename(columns={wanted.column: "value"})
     if wanted.transform is not None:
-        found["value"] = wanted.transform(found["value"].to_numpy())
-    return found[np.isfinite(found["value"])]
+        per_ticket["value"] = wanted.transform(per_ticket["value"].to_numpy())
+    return per_ticket[np.isfinite(per_ticket["value"])]
 
 
 def independence_band(tickets: int, level: float = 0.05) -> float:

@@ -57,12 +57,12 @@ def reference(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     runs = tables["accuracy"].melt(
         ["study", "seed", "round", "arm"], list(QUANTITIES), "quantity", "value"
     )
-    found = [runs] + [
+    parts = [runs] + [
         values(tables[own.table], own).assign(quantity=name)
         for name, own in MEASURED.items()
         if own.table in tables
     ]
-    groups = pd.concat(found).groupby(KEY, sort=True)
+    groups = pd.concat(parts).groupby(KEY, sort=True)
     summary = groups["value"].agg(n="count", mean="mean", sd="std")
     seeds = groups["seed"].agg(lambda values: " ".join(map(str, sorted(values))))
     return summary.assign(seeds=seeds).reset_index()

@@ -31,8 +31,8 @@ def _contrasts(study: Study, plan: Plan) -> Rows:
     accuracy = study.tables["accuracy"]
     if set(accuracy["arm"]) <= {"imp"}:
         return {}
-    found = contrasts(accuracy, plan.planned, plan.planned_round, plan.margin)
-    return verdicts_of(found)
+    rows = contrasts(accuracy, plan.planned, plan.planned_round, plan.margin)
+    return verdicts_of(rows)
 
 
 def _against_imp(
@@ -50,10 +50,10 @@ def _against_imp(
 
 def bimodal_nets_lose(study: Study, plan: Plan) -> Iterator[Case]:
     """Random masks with weights from the tickets' own law train worse than the tickets."""
-    arm, found = cast(str, plan.bimodal_arm), _contrasts(study, plan)
+    arm, verdicts = cast(str, plan.bimodal_arm), _contrasts(study, plan)
     for round_ in plan.bimodal_accuracy if arm is not None else ():
         for weights, column in WEIGHTS.items():
-            loss, row, interval = _against_imp(study, found, arm, round_, column, sign=-1)
+            loss, row, interval = _against_imp(study, verdicts, arm, round_, column, sign=-1)
             word = row["verdict"]
             number = Number(
                 f"test accuracy, imp − {arm} (points)", loss,
@@ -68,10 +68,10 @@ def bimodal_nets_lose(study: Study, plan: Plan) -> Iterator[Case]:
 
 def property_suffices(study: Study, plan: Plan) -> Iterator[Case]:
     """A rival ticket trains no worse than IMP's: the verdicts of contrasts.csv, and no others."""
-    found = _contrasts(study, plan)
+    verdicts = _contrasts(study, plan)
     cases = itertools.product(plan.planned, WEIGHTS.items(), plan.suffices)
     for arm, (weights, column), round_ in cases:
-        values, row, interval = _against_imp(study, found, arm, round_, column)
+        values, row, interval = _against_imp(study, verdicts, arm, round_, column)
         word = row["verdict"]
         number = Number(
             f"test accuracy, {arm} − imp, round {round_} (points)", values,

@@ -23,15 +23,15 @@ class Study:
         self, table: str, round_: int | None = None, arm: str = "imp", **where: str
     ) -> pd.DataFrame:
         """Return the rows of a table at one round (or all), of hidden layers only."""
-        found = self.tables[table]
-        keep = found["arm"] == arm
+        selected = self.tables[table]
+        keep = selected["arm"] == arm
         if round_ is not None:
-            keep &= found["round"] == round_
-        if "name" in found:
-            keep &= found["name"] != READOUT
+            keep &= selected["round"] == round_
+        if "name" in selected:
+            keep &= selected["name"] != READOUT
         for column, value in where.items():
-            keep &= found[column] == value
-        return found[keep]
+            keep &= selected[column] == value
+        return selected[keep]
 
     def q(self, table: str, column: str, round_: int, **where: str) -> pd.Series:
         """Return the mean over deep layers (the last half of the hidden ones) per seed, init."""
