@@ -132,8 +132,8 @@ def measure(
     if chain is None:
         for number, layer in enumerate(_streamed(opened), start=1):
             held = layer if layer.weight is None else plain((layer,), apply_mask)[0]
-            own = cast(Layers | OpenLayers, opened)
-            rows = look_tables.weights_of_layer(held, number, own.state, own.source)
+            layers_read = cast(Layers | OpenLayers, opened)
+            rows = look_tables.weights_of_layer(held, number, layers_read.state, layers_read.source)
             look_tables.add(tables, rows)
     else:
         chain = dataclasses.replace(chain, layers=plain(chain.layers, apply_mask))
@@ -174,8 +174,10 @@ def _as_the_module_computes(
     shape = chain.spec.dataset.shape
 
     def make(said: Mapping[str, Any]) -> Checkpoint:
-        own = dataclasses.replace(network, **said) if isinstance(network, NetworkSpec) else said
-        return exchange.to_checkpoint(layers, own, shape)
+        settings = (
+            dataclasses.replace(network, **said) if isinstance(network, NetworkSpec) else said
+        )
+        return exchange.to_checkpoint(layers, settings, shape)
 
     said = {"activation": network.activation} if isinstance(network, NetworkSpec) else network
     return modules.chain_of(module, images, make, said or {}, notes)
@@ -245,9 +247,11 @@ def _grouped(remarks: Sequence[str]) -> list[str]:
     """Return remarks, those that only layers and their numbers tell apart as one."""
     groups: dict[str, list[tuple[str, int]]] = {}
     for remark in remarks:
-        own = _OF_A_LAYER.fullmatch(remark)
-        key = f"{'#' if own['count'] else ''}{own['what']}" if own else remark
-        groups.setdefault(key, []).append((own["name"], int(own["count"] or 0)) if own else ("", 0))
+        match = _OF_A_LAYER.fullmatch(remark)
+        key = f"{'#' if match['count'] else ''}{match['what']}" if match else remark
+        groups.setdefault(key, []).append(
+            (match["name"], int(match["count"] or 0)) if match else ("", 0)
+        )
     lines = []
     for key, layers in groups.items():
         names = [name for name, _ in layers if name]
@@ -324,8 +328,8 @@ def _images(
         raise ValueError("mean and std go together: give both or neither")
     if isinstance(images, (str, os.PathLike)):
         pixels = read_pictures(images, (height, width, channels), MAX_IMAGES)
-        own = channel_moments(pixels) if mean is None or std is None else (mean, std)
-        means, stds = (np.asarray(values, dtype=float).ravel() for values in own)
+        moments = channel_moments(pixels) if mean is None or std is None else (mean, std)
+        means, stds = (np.asarray(values, dtype=float).ravel() for values in moments)
         if len(means) != channels or len(stds) != channels or not (stds > 0).all():
             raise ValueError(f"mean and std are of {channels} channels, and std is positive")
         if mean is None:

@@ -81,8 +81,8 @@ def _ranked(rows: pd.DataFrame) -> list[str]:
     """Return the arms, best first: mean of the last epoch at the round that most arms have."""
     last = rows[rows["quantity"] == "test_accuracy"]
     usual = last.groupby("round")["arm"].nunique().idxmax()
-    own = last[last["round"] == usual].set_index("arm")["mean"]
-    means = own.combine_first(last.groupby("arm")["mean"].mean())
+    at_round = last[last["round"] == usual].set_index("arm")["mean"]
+    means = at_round.combine_first(last.groupby("arm")["mean"].mean())
     return list(means.sort_values(ascending=False).index)
 
 
@@ -107,9 +107,15 @@ def _contrasts(
         for bars in drawn.lines[2]:
             bars.set_alpha(0.5)
         for planned, face in ((True, colour), (False, "white")):
-            own = (of_round["planned"] == planned).to_numpy()
+            is_shown = (of_round["planned"] == planned).to_numpy()
             axis.plot(
-                of_round["mean"][own], place[own], marker, color=colour, mfc=face, ms=4, zorder=3
+                of_round["mean"][is_shown],
+                place[is_shown],
+                marker,
+                color=colour,
+                mfc=face,
+                ms=4,
+                zorder=3,
             )
         label = f"round {number}, density {of_round['density'].mean():.2g}"
         axis.plot([], [], marker, color=colour, label=label)
@@ -213,9 +219,9 @@ def predictors(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
             _draw_taus(axis, of_round, properties, shift, scale.colour(density), label)
             band = of_round["band"].max()
             if np.isfinite(band):
-                own = sorted({properties.index(name) for name in of_round["property"]})
+                places = sorted({properties.index(name) for name in of_round["property"]})
                 axis.barh(
-                    np.array(own) + shift, 2 * band, 0.44 / max(1, len(rounds) - 1), -band,
+                    np.array(places) + shift, 2 * band, 0.44 / max(1, len(rounds) - 1), -band,
                     color="0.92", zorder=0,
                 )  # fmt: skip
         if along == CHAIN:
@@ -246,12 +252,12 @@ def _draw_taus(
     label: str,
 ) -> None:
     """Draw means and intervals of both epochs' accuracies, a property to a line."""
-    for quantity, own in rows.groupby("quantity"):
+    for quantity, taus in rows.groupby("quantity"):
         is_last = quantity == QUANTITIES[0]
-        place = np.array([properties.index(name) for name in own["property"]]) + shift
+        place = np.array([properties.index(name) for name in taus["property"]]) + shift
         place += -0.05 if is_last else 0.05
-        axis.plot([own["lower"], own["upper"]], [place, place], color=colour, alpha=0.5, lw=0.9)
-        axis.plot(own["mean"], place, "o", color=colour, mfc=colour if is_last else "white",
+        axis.plot([taus["lower"], taus["upper"]], [place, place], color=colour, alpha=0.5, lw=0.9)
+        axis.plot(taus["mean"], place, "o", color=colour, mfc=colour if is_last else "white",
                   zorder=3 if is_last else 2.9)  # fmt: skip
     axis.plot([], [], "o", color=colour, label=label)
 

@@ -57,36 +57,36 @@ def change(
         columns += [(study, arm, number) for arm, number in shown[:count]]
     names = []
     for study, arm, number in columns:
-        own = _of(rows, study, arm, number)
+        points = _of(rows, study, arm, number)
         which = "" if arm == "imp" else f", {labels[arm]['title'] if arm in labels else arm}"
-        seeds = plotting.seed_range([own["seed"].nunique()])
+        seeds = plotting.seed_range([points["seed"].nunique()])
         density = _of(curves, study, arm, number)["density"].mean()
         names.append(f"{titles[study]}{which}, density {density:.2g}, {seeds}")
     figure, axes = plotting.panels(names, 2)
     for column, (study, arm, number) in enumerate(columns):
-        axis, own = axes[0][column], _of(rows, study, arm, number)
+        axis, points = axes[0][column], _of(rows, study, arm, number)
         for name, (colour, marker, label) in MATRICES.items():
-            intervals = plotting.seed_intervals(own[own["matrix"] == name], "layer", "spikes")
+            intervals = plotting.seed_intervals(points[points["matrix"] == name], "layer", "spikes")
             plotting.draw_intervals(
                 axis, intervals["layer"], intervals, colour, marker=marker, label=label
             )
-        readout = own.loc[own["name"] == "readout", "layer"].max()
-        plotting.frame(axis, own["spikes"], [0])
+        readout = points.loc[points["name"] == "readout", "layer"].max()
+        plotting.frame(axis, points["spikes"], [0])
         plotting.layer_axis(
-            axis, own.loc[own["name"] != "readout", "layer"],
+            axis, points.loc[points["name"] != "readout", "layer"],
             None if np.isnan(readout) else int(readout),
         )  # fmt: skip
-        axis, own = axes[1][column], _of(curves, study, arm, number)
-        own = own.assign(validation_accuracy=100 * own["validation_accuracy"])
+        axis, points = axes[1][column], _of(curves, study, arm, number)
+        points = points.assign(validation_accuracy=100 * points["validation_accuracy"])
         ranked = plotting.seed_intervals(
-            own[own["network"] == "rank"], "rank", "validation_accuracy"
+            points[points["network"] == "rank"], "rank", "validation_accuracy"
         )
         plotting.draw_intervals(
             axis, ranked["rank"], ranked, plotting.GREEN, marker="o",
             label=r"$\theta_0$ + rank $k$ of $D$",
         )  # fmt: skip
         for name, (colour, line, label) in LEVELS.items():
-            level = own.loc[own["network"] == name, "validation_accuracy"].mean()
+            level = points.loc[points["network"] == name, "validation_accuracy"].mean()
             axis.axhline(level, color=colour, ls=line, lw=1.2 if line == "-" else 2.2, label=label)
         axis.set_xscale("log")
         axis.set_xlabel("rank $k$, per layer")

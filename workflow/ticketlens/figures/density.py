@@ -76,8 +76,8 @@ def draw_layers(
         colour = scale.colour(density)
         if 1 < group["seed"].nunique() < FEWEST_SEEDS:
             for _, run in group.groupby("seed"):
-                own = seed_intervals(run, "layer", column)
-                axis.plot(own["layer"], own["mean"], color=colour, alpha=0.35, lw=0.6, zorder=1.5)
+                line = seed_intervals(run, "layer", column)
+                axis.plot(line["layer"], line["mean"], color=colour, alpha=0.35, lw=0.6, zorder=1.5)
         # A name that no legend shows: colours stand for densities; a page's pointer says it.
         named = {"label": f"_density {density:.3g}", **style}
         draw_intervals(axis, intervals["layer"], intervals, colour, **named)
@@ -115,8 +115,8 @@ def draw_against_density(
     intervals = seed_intervals(rows, "round", column)
     if rows["seed"].nunique() > 1:
         for _, run in rows.groupby("seed"):
-            own = seed_intervals(run, "round", column)
-            axis.plot(own["density"], own["mean"], color=colour, alpha=0.25, lw=0.7)
+            line = seed_intervals(run, "round", column)
+            axis.plot(line["density"], line["mean"], color=colour, alpha=0.25, lw=0.7)
     draw_intervals(axis, intervals["density"], intervals, colour, shift, **style)
 
 
@@ -129,12 +129,12 @@ def density_labels(rows: pd.DataFrame) -> dict[tuple[str, int], str]:
     Studies whose densities of a round are within `ALIKE` of each other share one name, so that a
     legend does not tell 0.64 from 0.65: layers that are pruned less make the difference.
     """
-    own = rows.groupby(["round", "study"])["density"].mean()
-    shared = own.groupby("round").agg(["min", "max", "mean"])
+    densities = rows.groupby(["round", "study"])["density"].mean()
+    shared = densities.groupby("round").agg(["min", "max", "mean"])
     alike = shared["max"] <= ALIKE * shared["min"]
     return {
         (study, number): f"density {shared.loc[number, 'mean'] if alike[number] else value:.2g}"
-        for (number, study), value in own.items()
+        for (number, study), value in densities.items()
     }
 
 

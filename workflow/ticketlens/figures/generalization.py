@@ -22,13 +22,15 @@ def generalization_gap(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure
     rows = gains_and_gaps(table)
     figure, axes = plotting.study_panels(rows, studies, titles, 2, height=2.3)
     for column, study in enumerate(studies):
-        own = rows[rows["study"] == study]
+        of_study = rows[rows["study"] == study]
         for axis, quantity in zip(axes[:, column], ("gain", "gap"), strict=True):
             names = [f"{quantity}{suffix}" for suffix, *_ in WEIGHTS]
             for name, (_, label, colour, marker, shift) in zip(names, WEIGHTS, strict=True):
-                draw_against_density(axis, own, name, colour, shift, marker=marker, label=label)
-            density_axis(axis, own["density"])
-            plotting.frame(axis, *(own[name] for name in names), [0.0])
+                draw_against_density(
+                    axis, of_study, name, colour, shift, marker=marker, label=label
+                )
+            density_axis(axis, of_study["density"])
+            plotting.frame(axis, *(of_study[name] for name in names), [0.0])
             axis.axhline(0, color="0.5", lw=0.8, ls="--", zorder=0)
         plotting.hide_x(axes[0][column])
     for row in axes:

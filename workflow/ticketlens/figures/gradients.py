@@ -31,13 +31,15 @@ def gradients(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     figure, axes = plotting.study_panels(differences, studies, titles, 3, 2.1)
     scale = density_scale(differences)
     for column, study in enumerate(studies):
-        own = differences[differences["study"] == study]
+        of_study = differences[differences["study"] == study]
         for axis, quantity in zip(axes[:2, column], ("log_logits", "log_loss"), strict=True):
-            draw_nulls(axis, own[own["layer"] == 1], quantity, label=quantity == "log_logits")
+            draw_nulls(
+                axis, of_study[of_study["layer"] == 1], quantity, label=quantity == "log_logits"
+            )
         plotting.hide_x(axes[0][column])
         axis = axes[2][column]
         axis.axhline(0, color="0.4", lw=0.9, ls="--", zorder=1)
-        signs = own[own["network"] == "sign-redrawn"]
+        signs = of_study[of_study["network"] == "sign-redrawn"]
         signs = signs[signs["round"].isin(plotting.spread(signs["round"], LINES))]
         if len(signs):
             draw_layers(axis, signs, "log_logits", scale)
@@ -65,9 +67,9 @@ def ntk(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     differences = against_nulls(rows, columns, ["study", "seed", "round", "arm"])
     figure, axes = plotting.study_panels(differences, studies, titles, 3, 2.1)
     for column, study in enumerate(studies):
-        own = differences[differences["study"] == study]
+        of_study = differences[differences["study"] == study]
         for axis, quantity in zip(axes[:, column], columns, strict=True):
-            draw_nulls(axis, own, quantity, label=quantity == columns[0])
+            draw_nulls(axis, of_study, quantity, label=quantity == columns[0])
         for axis in axes[:2, column]:
             plotting.hide_x(axis)
     for row in axes:

@@ -41,8 +41,8 @@ def jacobian_spectrum(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     scale = density_scale(rows)
     for column, study in enumerate(studies):
         for axis, name in zip(axes[:, column], shown, strict=True):
-            own = rows[(rows["study"] == study) & (rows["jacobian"] == name)]
-            _draw_spectra(axis, own, name, scale)
+            of_study = rows[(rows["study"] == study) & (rows["jacobian"] == name)]
+            _draw_spectra(axis, of_study, name, scale)
     plotting.label_rows(axes, *(JACOBIANS[name] for name in shown))
     scale.bar(figure, axes.ravel())
     lines = [Line2D([], [], color="0.35"), Line2D([], [], color="black", ls="--")]
@@ -93,9 +93,9 @@ def isometry(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     differences = against_nulls(rows, columns, ("study", "seed", "round"))
     figure, axes = plotting.study_panels(rows, studies, titles, 2)
     for column, study in enumerate(studies):
-        own = differences[differences["study"] == study]
+        of_study = differences[differences["study"] == study]
         for axis, quantity in zip(axes[:, column], columns, strict=True):
-            draw_nulls(axis, own, quantity)
+            draw_nulls(axis, of_study, quantity)
         plotting.hide_x(axes[0][column])
     for row in axes:
         plotting.same_y(row)

@@ -40,8 +40,14 @@ def degrees(tables: Mapping[str, pd.DataFrame]) -> Figure:
     rows = tables["degrees"]
     figure, axis = plt.subplots(figsize=(4.2, 2.6), layout="constrained")
     for direction, colour, marker in (("in", BLUE, "o"), ("out", ORANGE, "s")):
-        own = rows[rows["direction"] == direction]
-        axis.plot(own["layer"], own["variance_ratio"], marker + "-", color=colour, label=direction)
+        of_direction = rows[rows["direction"] == direction]
+        axis.plot(
+            of_direction["layer"],
+            of_direction["variance_ratio"],
+            marker + "-",
+            color=colour,
+            label=direction,
+        )
     axis.axhline(1, color="0.5", linestyle=":", label="random mask")
     axis.set(xlabel="layer", ylabel="variance of degrees / random")
     _long_range(axis, rows["variance_ratio"])
@@ -64,15 +70,17 @@ def spectra(tables: Mapping[str, pd.DataFrame]) -> Figure:
     for axis in axes.flat[len(chosen) :]:
         axis.remove()
     for axis, layer in zip(axes.flat, chosen, strict=False):
-        own = rows[rows["layer"] == layer]
-        x = own["eigenvalue"].to_numpy()
-        edges, heights = _coarse(x, own["density_eigenvalue"].to_numpy())
+        of_layer = rows[rows["layer"] == layer]
+        x = of_layer["eigenvalue"].to_numpy()
+        edges, heights = _coarse(x, of_layer["density_eigenvalue"].to_numpy())
         axis.stairs(heights, edges, fill=True, color=BLUE, alpha=0.3, label="network")
-        null_edges, null = _coarse(x, own["density_null"].to_numpy())
+        null_edges, null = _coarse(x, of_layer["density_null"].to_numpy())
         axis.stairs(
             null, null_edges, baseline=None, color=VERMILLION, lw=1, label="same mask, Gaussian"
         )
-        axis.plot(x, own["density_marchenko_pastur"], color="0.3", ls=":", label="Marchenko–Pastur")
+        axis.plot(
+            x, of_layer["density_marchenko_pastur"], color="0.3", ls=":", label="Marchenko–Pastur"
+        )
         # The first bins hold the zeros of layers that have more units out than in.
         top = max(null[1 if len(null) < len(x) else 3 :].max(initial=0), heights[1:].max(initial=0))
         axis.set(title=f"layer {layer}", ylim=(0, 1.1 * top or 1))
@@ -108,10 +116,10 @@ def q(tables: Mapping[str, pd.DataFrame]) -> Figure:
     figure, axis = plt.subplots(figsize=(4.6, 3), layout="constrained")
     rungs = [rung for rung in ladder["rung"].unique() if rung != "measured"]
     for rung, colour in zip(rungs, RUNG_COLOURS, strict=False):
-        own = ladder[ladder["rung"] == rung]
-        axis.plot(own["layer"], own["q"], ".--", color=colour, label=rung.replace("_", " "))
-    own = ladder[ladder["rung"] == "measured"]
-    axis.plot(own["layer"], own["q"], "o-", color=BLUE, label="measured")
+        of_rung = ladder[ladder["rung"] == rung]
+        axis.plot(of_rung["layer"], of_rung["q"], ".--", color=colour, label=rung.replace("_", " "))
+    of_rung = ladder[ladder["rung"] == "measured"]
+    axis.plot(of_rung["layer"], of_rung["q"], "o-", color=BLUE, label="measured")
     axis.set(xlabel="hidden layer", ylabel="q")
     _from_zero(axis, ladder["q"])
     _long_range(axis, ladder["q"])
@@ -142,9 +150,9 @@ def gradients(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Gradients of the logits at every layer, of the network and of its nulls."""
     rows = tables["gradients"]
     figure, axis = plt.subplots(figsize=(4.6, 3), layout="constrained")
-    for name, own, colour, label in _against_nulls(rows):
+    for name, lines, colour, label in _against_nulls(rows):
         line = "o-" if name == "ticket" else "--"
-        axis.plot(own["layer"], own["log_logits"], line, color=colour, label=label)
+        axis.plot(lines["layer"], lines["log_logits"], line, color=colour, label=label)
     axis.set(xlabel="layer (0: pixels)", ylabel=r"$\ln G_l$ of the logits")
     _whole_layers(axis)
     _name_nulls(figure, rows)
@@ -155,8 +163,8 @@ def kernel(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Eigenvalues of the centred tangent kernel as shares of its trace, and those of the nulls."""
     rows = tables["ntk_spectra"]
     figure, axis = plt.subplots(figsize=(4.6, 3), layout="constrained")
-    for name, own, colour, label in _against_nulls(rows):
-        kept = own[own["share"] > 1e-12]
+    for name, shares, colour, label in _against_nulls(rows):
+        kept = shares[shares["share"] > 1e-12]
         line = "o-" if name == "ticket" else "--"
         axis.plot(kept["rank"], kept["share"], line, color=colour, label=label, ms=3)
     axis.set(xlabel="rank", ylabel="share of the trace", xscale="log", yscale="log")

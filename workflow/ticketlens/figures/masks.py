@@ -64,21 +64,21 @@ def masks(overlap: pd.DataFrame, ramanujan: pd.DataFrame, titles: Mapping[str, s
         axes[0], (BY_SIZE, None, f"{BY_SIZE} of round {EARLIER}"), strict=False
     ):
         drawn = list(_lines(rows, wanted, titles))
-        for number, (study, own, label) in enumerate(drawn):
+        for number, (study, curve, label) in enumerate(drawn):
             colour = "0.3" if label == NEXT_SEED else colours[study]
-            _draw(axis, own, "overlap", colour, MARKERS[number], label)
-        chance = pd.concat([own for _, own, _ in drawn]).groupby("round")[["density", CHANCE]]
+            _draw(axis, curve, "overlap", colour, MARKERS[number], label)
+        chance = pd.concat([curve for _, curve, _ in drawn]).groupby("round")[["density", CHANCE]]
         chance = chance.mean().sort_values("density")
         axis.plot(
             chance["density"], chance[CHANCE], "--", color="0.5", lw=0.9, label=CHANCE, zorder=4
         )
         axis.set_ylim(0, 1)
-    own = ramanujan.assign(density=ramanujan.groupby("round")["density"].transform("mean"))
+    curve = ramanujan.assign(density=ramanujan.groupby("round")["density"].transform("mean"))
     for number, (network, label) in enumerate(
         {"ticket": "ticket, rate 0.01", "random-mask": "random mask"}.items()
     ):
         colour = colours["fcnet-normal"] if network == "ticket" else "0.3"
-        _draw(axes[0][3], own[own["network"] == network], "ramanujan_ratio", colour,
+        _draw(axes[0][3], curve[curve["network"] == network], "ramanujan_ratio", colour,
               "os"[number], label)  # fmt: skip
     axes[0][3].axhline(1, color="0.5", lw=0.8, ls=":", zorder=0)
     axes[0][3].set_ylabel("ratio")
@@ -97,10 +97,10 @@ def _lines(
 ) -> Iterator[tuple[str, pd.DataFrame, str]]:
     """Yield study, rows and label of what a panel shows; without `wanted`, other chains."""
     for study, title in titles.items():
-        own = rows[rows["study"] == study]
+        of_study = rows[rows["study"] == study]
         names = ["rate 0.01", "next seed"] if wanted is None else [wanted]
         for name in names:
-            of_network = own[own["network"] == name]
+            of_network = of_study[of_study["network"] == name]
             if len(of_network):
                 label = {"rate 0.01": f"{title}, and at 0.01", "next seed": NEXT_SEED}
                 yield study, of_network, label.get(name, title)

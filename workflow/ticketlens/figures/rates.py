@@ -62,8 +62,8 @@ def gain_by_property(
     gained = gains(accuracy)
     figure, axes = plotting.panels([""] * len(SHOWN), height=2.5)
     for axis, wanted in zip(axes[0], SHOWN.values(), strict=True):
-        own = values(tables[wanted.table], wanted)
-        joined = gained.merge(own[own["arm"] == "imp"], on=["study", "seed", "round"])
+        measured = values(tables[wanted.table], wanted)
+        joined = gained.merge(measured[measured["arm"] == "imp"], on=["study", "seed", "round"])
         shared = joined[joined["round"] > 0].groupby("round")["study"].nunique()
         joined = joined[joined["round"].isin(shared[shared == len(titles)].index)]
         for number, (study, title) in enumerate(titles.items()):
@@ -103,12 +103,12 @@ def equal_fit(table: pd.DataFrame, labels: Mapping[str, Shown], study: str) -> F
         axis.axvspan(band - 0.5, band + 0.5, color="0.95", zorder=0)
     places = np.linspace(-0.32, 0.32, len(RIVALS))
     for number, rival in enumerate(RIVALS):
-        own = rows[rows["rival"] == rival].sort_values("level")
+        leads = rows[rows["rival"] == rival].sort_values("level")
         title = labels[rival]["title"] if rival in labels else "dense network"
-        x = np.array([levels.index(level) for level in own["level"].round(6)], dtype=float)
+        x = np.array([levels.index(level) for level in leads["level"].round(6)], dtype=float)
         plotting.draw_intervals(
-            axis, x + places[number], own, COLOURS[number], ls="", marker=MARKERS[number],
-            label=f"{title}, {plotting.seed_range(own['n'])}",
+            axis, x + places[number], leads, COLOURS[number], ls="", marker=MARKERS[number],
+            label=f"{title}, {plotting.seed_range(leads['n'])}",
         )  # fmt: skip
     axis.axhline(0, color="0.5", lw=0.8, ls="--", zorder=0)
     axis.set_xticks(range(len(levels)), labels=[f"{100 * level:g}" for level in levels])

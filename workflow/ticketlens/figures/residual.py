@@ -48,8 +48,8 @@ def residual(
     figure, axes = plotting.study_panels(rows, studies, titles, 4, 2.0)
     scale = density_scale(rows)
     for column, study in enumerate(studies):
-        own = rows[rows["study"] == study]
-        shown = own[own["round"].isin(plotting.spread(own["round"], DENSITIES))]
+        of_study = rows[rows["study"] == study]
+        shown = of_study[of_study["round"].isin(plotting.spread(of_study["round"], DENSITIES))]
         lengths, *ratios, chi = axes[:, column]
         _draw_lengths(lengths, shown, dense[study], scale)
         for axis, name in zip(ratios, THEORY, strict=True):
@@ -58,7 +58,7 @@ def residual(
             axis.axhline(0, color="0.5", lw=0.8, zorder=1)
         for axis in (lengths, ratios[0]):
             plotting.hide_x(axis)
-        behind = own[own["block"] > 0]
+        behind = of_study[of_study["block"] > 0]
         styles = {"chi": "-", **{f"chi_{name}": line for name, (_, line) in THEORY.items()}}
         for quantity, line in styles.items():
             marker: dict[str, Any] = {"marker": "o", "ms": 2.5} if quantity == "chi" else {}

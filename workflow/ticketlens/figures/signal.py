@@ -64,11 +64,11 @@ def qmap(table: pd.DataFrame, titles: Mapping[str, str], state: str = "init") ->
     figure, axes = plotting.study_panels(rows, studies, titles)
     scale = density_scale(rows)
     for axis, study in zip(axes[0], studies, strict=True):
-        own = rows[rows["study"] == study]
+        of_study = rows[rows["study"] == study]
         axis.set_yscale("log")
-        draw_layers(axis, own, "q", scale)
-        plotting.layer_axis(axis, own["layer"])
-        plotting.frame(axis, own["q"])
+        draw_layers(axis, of_study, "q", scale)
+        plotting.layer_axis(axis, of_study["layer"])
+        plotting.frame(axis, of_study["q"])
         plotting.plain_ticks(axis)
     of = "tickets" if state == "init" else "trained networks"
     plotting.label_rows(axes, rf"$q^l = \langle (h^l)^2 \rangle$ of {of}")
@@ -90,13 +90,13 @@ def qmap_theory(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     for axis in axes.flat:
         axis.set_axis_off()
     for column, study in enumerate(studies):
-        own = rows[(rows["study"] == study) & rows["rung"].isin(["naive", "measured"])]
+        of_study = rows[(rows["study"] == study) & rows["rung"].isin(["naive", "measured"])]
         for axis, number in zip(axes[:, column], shown[study], strict=False):
             axis.set_axis_on()
-            _draw_theory(axis, own[own["round"] == number])
-            plotting.layer_axis(axis, own["layer"])
+            _draw_theory(axis, of_study[of_study["round"] == number])
+            plotting.layer_axis(axis, of_study["layer"])
             axis.set_yscale("log")
-            plotting.frame(axis, own["q"], [0.4 * own["q"].min()])
+            plotting.frame(axis, of_study["q"], [0.4 * of_study["q"].min()])
             plotting.plain_ticks(axis, (1, 3))
             axis.set_ylabel(r"$q^l$" if plotting.is_leftmost(axis) else "")
             if number != shown[study][-1]:
@@ -136,8 +136,8 @@ def qmap_ladder(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     rows = rows[rows["mode"].isin(["free", "measured"])]
     figure, axes = plotting.study_panels(rows, studies, titles, 2)
     for column, study in enumerate(studies):
-        own = rows[rows["study"] == study]
-        logs = ladder_steps.log_q(selection.deep(own))
+        of_study = rows[rows["study"] == study]
+        logs = ladder_steps.log_q(selection.deep(of_study))
         rungs = [rung for rung in RUNGS if rung in logs]
         lengths = logs.assign(**{rung: np.exp(logs[rung]) for rung in rungs})
         steps = ladder_steps.steps(logs, rungs)
@@ -197,11 +197,11 @@ def qmap_fixed_point(
     figure, axes = plotting.study_panels(rows, studies, titles, height=2.9)
     scale = density_scale(rows)
     for axis, study in zip(axes[0], studies, strict=True):
-        own = selection.deep(rows[rows["study"] == study])
+        of_study = selection.deep(rows[rows["study"] == study])
         _, sigma_b, activation = dense[study]
         _draw_phase_diagram(axis, reach_w, reach_b, activation)
         for quantity, marker in (("std_scaled", "s"), ("diluted", "^")):
-            path = plotting.seed_intervals(own, "round", quantity)
+            path = plotting.seed_intervals(of_study, "round", quantity)
             for _, point in path.iterrows():
                 colour = scale.colour(point["density"])
                 axis.plot(
@@ -272,17 +272,17 @@ def chi(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     figure, axes = plotting.study_panels(rows, studies, titles, 2)
     scale = density_scale(rows)
     for column, study in enumerate(studies):
-        own = rows[rows["study"] == study]
+        of_study = rows[rows["study"] == study]
         top, bottom = axes[:, column]
-        deep = selection.deep(own)
+        deep = selection.deep(of_study)
         for quantity, (colour, marker, label) in CHI.items():
             draw_against_density(top, deep, quantity, colour, marker=marker, label=label)
         density_axis(top, deep["density"])
         per_run = deep.groupby(["seed", "round"])[list(CHI)].mean()
         plotting.frame(top, per_run.to_numpy().ravel(), [1])
-        draw_layers(bottom, own, "chi_frobenius", scale)
-        plotting.layer_axis(bottom, own["layer"])
-        plotting.frame(bottom, own["chi_frobenius"], [1])
+        draw_layers(bottom, of_study, "chi_frobenius", scale)
+        plotting.layer_axis(bottom, of_study["layer"])
+        plotting.frame(bottom, of_study["chi_frobenius"], [1])
         for axis in (top, bottom):
             axis.axhline(1, color="0.4", lw=0.9, ls="--", zorder=1)
     plotting.label_rows(axes, r"$\chi$ of the deep layers", r"measured $\chi_l$")
@@ -303,11 +303,11 @@ def cmap(table: pd.DataFrame, titles: Mapping[str, str], dense: Mapping[str, Mea
     figure, axes = plotting.study_panels(rows, studies, titles, 2)
     scale = density_scale(rows)
     for column, study in enumerate(studies):
-        own = rows[rows["study"] == study]
+        of_study = rows[rows["study"] == study]
         top, bottom = axes[:, column]
-        draw_layers(top, own, "c", scale)
-        plotting.layer_axis(top, own["layer"])
-        means = own.groupby(["round", "layer"])["c"].mean()
+        draw_layers(top, of_study, "c", scale)
+        plotting.layer_axis(top, of_study["layer"])
+        means = of_study.groupby(["round", "layer"])["c"].mean()
         low, high = means.min(), means.max()
         plotting.frame(top, means, [0, 1])
         if high - low < FLAT:
@@ -315,8 +315,8 @@ def cmap(table: pd.DataFrame, titles: Mapping[str, str], dense: Mapping[str, Mea
             for axis, height in ((top, 0.5), (bottom, 0.12)):
                 place = {"transform": axis.transAxes, "ha": "right", "color": GREY}
                 axis.text(0.97, height, text.replace("-", "−"), **place)
-        for number in plotting.spread(own["round"], 6):
-            group = own[own["round"] == number]
+        for number in plotting.spread(of_study["round"], 6):
+            group = of_study[of_study["round"] == number]
             c = group.groupby("layer")["c"].mean().to_numpy()
             colour = scale.colour(group["density"].mean())
             bottom.plot(c[:-1], c[1:], color=colour, marker="o", ms=2.5, lw=0.9)

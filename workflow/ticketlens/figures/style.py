@@ -275,8 +275,8 @@ def plain_ticks(axis: Axes, steps: Sequence[int] = (1, 2, 5)) -> None:
     low, high = np.log10(axis.get_ylim())
     decades = np.arange(np.floor(low), np.ceil(high) + 1)
     if len(steps) * (high - low) <= 8:
-        for own in (steps, *FINER_STEPS):
-            ticks = [step * 10.0**decade for decade in decades for step in own]
+        for finer in (steps, *FINER_STEPS):
+            ticks = [step * 10.0**decade for decade in decades for step in finer]
             if sum(low <= np.log10(tick) <= high for tick in ticks) >= FEWEST_TICKS:
                 break
         form: Callable[[float], str] = "{:g}".format

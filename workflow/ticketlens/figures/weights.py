@@ -46,8 +46,8 @@ def weight_mean(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     figure, axes = plotting.study_panels(rows, studies, titles, 2, 2.3)
     scale = density_scale(rows)
     for column, study in enumerate(studies):
-        own = pooled[pooled["study"] == study]
-        hidden = own[own["name"] != READOUT]
+        of_study = pooled[pooled["study"] == study]
+        hidden = of_study[of_study["name"] != READOUT]
         top, bottom = axes[:, column]
         for number in plotting.spread(hidden["round"], 2)[::-1]:
             band = hidden[hidden["round"] == number]
@@ -96,10 +96,12 @@ def weight_std(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     figure, axes = plotting.study_panels(rows, studies, titles)
     scale = density_scale(rows)
     for axis, study in zip(axes[0], studies, strict=True):
-        own = rows[rows["study"] == study]
-        _draw_layers(axis, own, "selection_std_scaled", scale, ls="--", marker="", lw=0.8, zorder=1)
-        _draw_layers(axis, own, "std_scaled", scale)
-        plotting.frame(axis, own["std_scaled"], own["selection_std_scaled"])
+        of_study = rows[rows["study"] == study]
+        _draw_layers(
+            axis, of_study, "selection_std_scaled", scale, ls="--", marker="", lw=0.8, zorder=1
+        )
+        _draw_layers(axis, of_study, "std_scaled", scale)
+        plotting.frame(axis, of_study["std_scaled"], of_study["selection_std_scaled"])
     plotting.label_rows(axes, f"std of {plotting.WEIGHT}, kept weights")
     scale.bar(figure, axes.ravel())
     lines = [Line2D([], [], color=GREY, marker="o", ms=2.2), Line2D([], [], color=GREY, ls="--")]
@@ -126,11 +128,11 @@ def histograms(
         axis.set_axis_off()
     shown = plotting.spread(rows["round"], 3)
     for axis, layer in zip(axes.flat, layers, strict=False):
-        own = rows[rows["layer"] == layer]
-        peak = _draw_histograms(axis, own, shown if sigma_w else [], sigma_w, scale)
-        name = own["name"].iloc[0]
+        of_layer = rows[rows["layer"] == layer]
+        peak = _draw_histograms(axis, of_layer, shown if sigma_w else [], sigma_w, scale)
+        name = of_layer["name"].iloc[0]
         axis.set_title("readout" if name == READOUT else f"hidden layer {layer}", pad=3)
-        means = own.groupby(["round", "weight_scaled"])["density_weight"].mean()
+        means = of_layer.groupby(["round", "weight_scaled"])["density_weight"].mean()
         if sigma_w:
             axis.set_yscale("log")
             axis.set_ylim(LOWEST, 1.5 * max(peak, means.max()))
@@ -195,14 +197,14 @@ def in_degree(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     figure, axes = plotting.study_panels(rows, studies, titles, 2, 2.1)
     scale = density_scale(rows)
     for column, study in enumerate(studies):
-        own = rows[rows["study"] == study]
+        of_study = rows[rows["study"] == study]
         top, bottom = axes[:, column]
         top.axhline(1, color="0.5", lw=0.8, ls="--", zorder=1)
-        _draw_layers(top, own, "relative_sd", scale)
-        _draw_layers(bottom, own, "dead_share", scale)
+        _draw_layers(top, of_study, "relative_sd", scale)
+        _draw_layers(bottom, of_study, "dead_share", scale)
         plotting.hide_x(top)
-        plotting.frame(top, own["relative_sd"], [1])
-        bottom.set_ylim(-0.5, max(5.0, 1.06 * own["dead_share"].max()))
+        plotting.frame(top, of_study["relative_sd"], [1])
+        bottom.set_ylim(-0.5, max(5.0, 1.06 * of_study["dead_share"].max()))
     for row in axes:
         plotting.same_y(row)
     plotting.label_rows(axes, "sd of in-degrees /\nthat of a random mask", "dead neurons (%)")
@@ -222,10 +224,12 @@ def weight_spectra(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     scale = density_scale(rows)
     named = density_labels(rows)
     for column, study in enumerate(studies):
-        own = rows[rows["study"] == study]
-        for axis, layer in zip(axes[:, column], plotting.spread(own["layer"], 3), strict=False):
+        of_study = rows[rows["study"] == study]
+        for axis, layer in zip(
+            axes[:, column], plotting.spread(of_study["layer"], 3), strict=False
+        ):
             names = {number: name for (of, number), name in named.items() if of == study}
-            _draw_spectra(axis, own[own["layer"] == layer], scale, names)
+            _draw_spectra(axis, of_study[of_study["layer"] == layer], scale, names)
             axis.text(0.97, 0.9, f"layer {layer}", transform=axis.transAxes, ha="right")
         axes[-1][column].set_xlabel(r"eigenvalue of $WW^{T}$ / (columns · mean $w^2$)")
     plotting.label_rows(axes, *["probability density"] * len(axes))

@@ -61,8 +61,8 @@ def read_labels(
     known = sorted({Path(name).parent.name for name in _names(folder)})
     if "" in known or len(known) < 2:
         return None
-    own = [Path(name).parent.name for name in _chosen(Path(folder), limit)]
-    return np.array([known.index(name) for name in own], np.int64)
+    names = [Path(name).parent.name for name in _chosen(Path(folder), limit)]
+    return np.array([known.index(name) for name in names], np.int64)
 
 
 def _names(folder: str | os.PathLike[str]) -> list[str]:

@@ -186,8 +186,8 @@ def _named(statement: ast.stmt) -> Iterator[tuple[str, ast.stmt]]:
             parts, values = targets[0].elts, getattr(statement.value, "elts", ())
             if len(parts) == len(values) and all(isinstance(part, ast.Name) for part in parts):
                 for part, value in zip(parts, values, strict=True):
-                    own = ast.Assign(targets=[part], value=value)
-                    yield cast(ast.Name, part).id, ast.copy_location(own, statement)
+                    assignment = ast.Assign(targets=[part], value=value)
+                    yield cast(ast.Name, part).id, ast.copy_location(assignment, statement)
                 return
         names = [
             node.id
@@ -232,8 +232,8 @@ def _entries(name: str, statement: ast.Assign | ast.AnnAssign) -> Iterator[tuple
     for key, entry in zip(value.keys, value.values, strict=True):
         assert isinstance(key, ast.Constant)
         label = ast.Constant(f"{name}[{key.value!s}]")
-        own = ast.copy_location(ast.Expr(ast.Tuple([label, entry], ast.Load())), entry)
-        yield f"{name}[{key.value!s}]", own
+        labelled = ast.copy_location(ast.Expr(ast.Tuple([label, entry], ast.Load())), entry)
+        yield f"{name}[{key.value!s}]", labelled
     statement.value = ast.copy_location(ast.Dict(keys=[], values=[]), value)
 
 

@@ -74,8 +74,8 @@ class Fingerprints:
 
     def __call__(self, script: str, entries: Entries) -> str:
         """Return `fingerprint` of the script of that name with these entries."""
-        own = self.registries(script)
-        chosen = {name: frozenset(keys) for name, keys in entries.items() if name in own}
+        reached = self.registries(script)
+        chosen = {name: frozenset(keys) for name, keys in entries.items() if name in reached}
         return self.digest(script, frozenset(chosen.items()))
 
     def _registries(self, script: str) -> frozenset[str]:

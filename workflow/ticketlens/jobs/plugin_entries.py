@@ -38,17 +38,17 @@ def _function_of(entry: object) -> object:
 def _differs_in_arguments(value: object, others: Iterable[object]) -> str:
     functions = map(_function_of, others)
     ways = {way for function in functions if (way := _arguments(function)) is not None}
-    own = None if isinstance(value, type) else _signature(_function_of(value))
-    if own is None or not ways:
+    signature = None if isinstance(value, type) else _signature(_function_of(value))
+    if signature is None or not ways:
         return ""
     for names in ways:
         try:
-            own.bind(*names)
+            signature.bind(*names)
         except TypeError:
             continue
         return ""
     said = " or ".join(f"({', '.join(names)})" for names in sorted(ways))
-    return f"takes {own}; the others are called with {said}"
+    return f"takes {signature}; the others are called with {said}"
 
 
 def _signature(function: object) -> inspect.Signature | None:

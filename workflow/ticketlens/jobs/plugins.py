@@ -71,15 +71,15 @@ def use(paths: object) -> list[Path]:
             )
         _check_registries(file)
     os.environ[VARIABLE] = os.pathsep.join(map(str, files))
-    own = [addition for file in files for addition in additions(file)]
-    before = {place: dict(now) for place, now in _registries(own).items()}
+    added = [addition for file in files for addition in additions(file)]
+    before = {place: dict(now) for place, now in _registries(added).items()}
     try:
         load()
     except SystemExit as error:
         raise PluginError(
             f"plugin {line_of(error, files)}: ends the program; a plugin should only define"
         ) from None
-    for place, now in _registries(own).items():
+    for place, now in _registries(added).items():
         old = before.get(place, {})
         if changed := sorted(key for key in old if now.get(key) is not old[key]):
             raise PluginError(
@@ -153,18 +153,18 @@ def _check_registries(file: Path) -> None:
     A plugin runs in jobs that load its registries' modules: with a wrong name it never would.
     """
     lines: dict[tuple[str, str, str], int] = {}
-    for own in additions(file):
-        where = f"plugin {file.name}, line {own.line}"
-        if own.registry not in _assigned(own.module):
+    for addition in additions(file):
+        where = f"plugin {file.name}, line {addition.line}"
+        if addition.registry not in _assigned(addition.module):
             raise PluginError(
-                f"{where}: {own.module} has no registry {own.registry}; import it from the module "
-                "where it stands"
+                f"{where}: {addition.module} has no registry {addition.registry}; "
+                "import it from the module where it stands"
             )
-        entry = (own.module, own.registry, own.key)
-        if lines.setdefault(entry, own.line) != own.line:
+        entry = (addition.module, addition.registry, addition.key)
+        if lines.setdefault(entry, addition.line) != addition.line:
             raise PluginError(
-                f"{where}: {own.registry} has {own.key!r} from line {lines[entry]} already; "
-                "choose another name"
+                f"{where}: {addition.registry} has {addition.key!r} from line {lines[entry]} "
+                "already; choose another name"
             )
 
 
@@ -196,9 +196,9 @@ def as_registries(file: Path) -> str:
     `CRITERIA["mine"] = mine` becomes `CRITERIA = {"mine": mine}`, and its import goes: what the
     rerun trigger takes apart into definitions, an entry apart from the others.
     """
-    module, own = parsed(file), additions(file)
-    names = {addition.name for addition in own}
-    lines = {addition.line for addition in own}
+    module, added = parsed(file), additions(file)
+    names = {addition.name for addition in added}
+    lines = {addition.line for addition in added}
     entries: dict[str, list[tuple[ast.expr, ast.expr]]] = {name: [] for name in names}
     body: list[ast.stmt] = []
     for statement in module.body:
@@ -255,18 +255,18 @@ def _check_kinds(file: Path) -> None:
     Of a plugin that did not run, as its registries' modules, such as PyTorch's networks, are not
     imported here, an entry is only seen not to be a bare value.
     """
-    own = additions(file)
-    registries = _registries(own) if name_of(file) in sys.modules else {}
+    of_file = additions(file)
+    registries = _registries(of_file) if name_of(file) in sys.modules else {}
     bare = {
         line.lineno
         for line in parsed(file).body
         if isinstance(line, ast.Assign)
         and isinstance(line.value, ast.Constant | ast.List | ast.Dict | ast.Set)
     }
-    for one in own:
+    for one in of_file:
         place = (one.module, one.registry)
         if place in registries:
-            added = {a.key for a in own if (a.module, a.registry) == place}
+            added = {a.key for a in of_file if (a.module, a.registry) == place}
             others = [value for key, value in registries[place].items() if key not in added]
             said = unlike(registries[place].get(one.key), others, vars(sys.modules[name_of(file)]))
         else:

@@ -66,18 +66,18 @@ class Library:
         except DefinitionError as error:
             raise plugins.PluginError(f"plugin {file.name}: {error}") from None
         self.plugins[name] = parsed
-        for own in plugins.additions(file):
-            registries = getattr(self.module(own.module), "registries", {})
-            if own.registry not in registries:
+        for addition in plugins.additions(file):
+            registries = getattr(self.module(addition.module), "registries", {})
+            if addition.registry not in registries:
                 raise plugins.PluginError(
-                    f"plugin {file.name}, line {own.line}: {own.module} has no registry "
-                    f"{own.registry}; import it from the module where it stands"
+                    f"plugin {file.name}, line {addition.line}: {addition.module} has no registry "
+                    f"{addition.registry}; import it from the module where it stands"
                 )
-            nodes = {(name, f"{own.name}[{own.key}]")}
-            if own.module.startswith(f"{self.package.name}.study.catalogue"):
+            nodes = {(name, f"{addition.name}[{addition.key}]")}
+            if addition.module.startswith(f"{self.package.name}.study.catalogue"):
                 nodes |= {(name, every) for every in parsed.definitions}
-            entries = self.added.setdefault((own.module, own.registry), {})
-            entries[own.key] = frozenset(nodes)
+            entries = self.added.setdefault((addition.module, addition.registry), {})
+            entries[addition.key] = frozenset(nodes)
 
     def _file(self, name: str) -> Path | None:
         """Return the file of a module, None if there is no such module."""
@@ -124,14 +124,14 @@ class Library:
         """
         if not reference.startswith("."):
             return self._absolute(reference)
-        own = self.module(module)
-        assert own is not None
+        parsed = self.module(module)
+        assert parsed is not None
         name, _, rest = reference[1:].partition(".")
         nodes: tuple[Node, ...] = ()
-        if name in own.definitions or name in own.compound:
-            nodes = ((module, name if name in own.definitions else STATEMENTS),)
+        if name in parsed.definitions or name in parsed.compound:
+            nodes = ((module, name if name in parsed.definitions else STATEMENTS),)
         labels = [reference] if nodes else []
-        for path in own.bindings.get(name, ()):
+        for path in parsed.bindings.get(name, ()):
             more, label = self.resolve(module, f"{path}.{rest}" if rest else path)
             nodes, labels = (*nodes, *more), [*labels, label]
         return nodes, "|".join(labels)
@@ -141,18 +141,18 @@ class Library:
         if module != self.package.name:
             return (), path
         while True:
-            own = self.module(module)
-            if own is None:
+            parsed = self.module(module)
+            if parsed is None:
                 return (), path
             if not parts:
-                return tuple((module, name) for name in own.definitions), "*"
+                return tuple((module, name) for name in parsed.definitions), "*"
             name = parts[0]
-            if name in own.definitions or name in own.bindings or name in own.compound:
+            if name in parsed.definitions or name in parsed.bindings or name in parsed.compound:
                 return self.resolve(module, "." + ".".join(parts))
             if self.module(f"{module}.{name}") is None:
                 if name.startswith("__"):
                     return (), name
-                return tuple((module, name) for name in own.definitions), ".".join(["*", *parts])
+                return tuple((module, name) for name in parsed.definitions), ".".join(["*", *parts])
             module, parts = f"{module}.{name}", parts[1:]
 
     def loaded(self, paths: Iterable[str]) -> Iterable[Node]:
@@ -182,13 +182,13 @@ class Library:
     def _targets(self, node: Node) -> frozenset[Node]:
         """Return what a definition reaches at once; of a registry its entries apart."""
         module, name = node
-        own = self.definition(node)
-        targets = {*self.loaded(own.imported), *self.beside(node)}
+        definition = self.definition(node)
+        targets = {*self.loaded(definition.imported), *self.beside(node)}
         if name == STATEMENTS:
             targets.update(self._when_imported(module))
         else:
             targets.add((module, STATEMENTS))
-        for reference in own.references:
+        for reference in definition.references:
             nodes, label = self.resolve(module, reference)
             if label.startswith(REFUSED) and self.files[module].name not in GENERIC:
                 raise DefinitionError(
@@ -196,7 +196,7 @@ class Library:
                     "that no digest sees; name the code instead"
                 )
             targets.update(nodes)
-        for reference in own.probed:
+        for reference in definition.probed:
             if self.resolve(module, reference)[1].startswith("*"):
                 raise DefinitionError(
                     f"{self.files[module]}: {name or 'a statement'} looks up an attribute of the "
@@ -213,8 +213,8 @@ class Library:
         parsed = self.module(module) if self.file(module) else None
         if parsed is not None:
             yield from self.loaded(parsed.imported)
-            for name, own in parsed.definitions.items():
-                if any(self.resolve(module, reference)[0] for reference in own.decorators):
+            for name, definition in parsed.definitions.items():
+                if any(self.resolve(module, reference)[0] for reference in definition.decorators):
                     yield module, name
 
     def reached(self, script: str, entries: Mapping[str, Iterable[str]]) -> Reached:
@@ -223,15 +223,15 @@ class Library:
 
     def _colour(self, node: Node, depth: int = DEPTH) -> str:
         """Return a digest of a definition's form and of what its names stand for."""
-        own = self.definition(node)
-        if not own.own:
+        definition = self.definition(node)
+        if not definition.own:
             return ""
-        parts = [own.own]
-        for reference in own.references:
+        parts = [definition.own]
+        for reference in definition.references:
             nodes, label = self.resolve(node[0], reference)
             parts.append(label)
             # What a text names is followed by generic scripts alone, which then hold it themselves.
-            is_word = own.by_text and not reference.startswith(".")
+            is_word = definition.by_text and not reference.startswith(".")
             if depth and not is_word and not label.startswith("*"):
                 parts += [self.colour(target, depth - 1) for target in nodes]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
@@ -279,10 +279,10 @@ class Reached:
 
     def _by_text(self, node: Node) -> set[Node]:
         """Return what a definition names by text alone."""
-        own = self.library.definition(node)
+        definition = self.library.definition(node)
         resolved = [
             (reference.startswith("."), self.library.resolve(node[0], reference)[0])
-            for reference in own.references
+            for reference in definition.references
         ]
         by_name = {target for is_name, nodes in resolved if is_name for target in nodes}
         return {target for is_name, nodes in resolved if not is_name for target in nodes} - by_name
@@ -295,9 +295,9 @@ class Reached:
         wanted = self.entries[name]
         if not self._is_catalogue(node):
             wanted |= self.named
-        own = {(module, f"{name}[{key}]") for key in parsed.registries[name] if key in wanted}
+        chosen = {(module, f"{name}[{key}]") for key in parsed.registries[name] if key in wanted}
         added = self.library.added.get(node, {})
-        return own.union(*(nodes for key, nodes in added.items() if key in wanted))
+        return chosen.union(*(nodes for key, nodes in added.items() if key in wanted))
 
     def _is_catalogue(self, node: Node) -> bool:
         """Whether a registry names its functions by text: only rules choose from it."""

@@ -30,9 +30,9 @@ def activations_of(module: Any) -> tuple[str, ...]:
     from ticketlens.networks import ACTIVATIONS
 
     if hasattr(module, "preactivations") and hasattr(module, "activation"):
-        own = [name for name, phi in ACTIVATIONS.items() if phi is module.activation]
-        if own:
-            return tuple(own)
+        names = [name for name, phi in ACTIVATIONS.items() if phi is module.activation]
+        if names:
+            return tuple(names)
     kinds = [type(child).__name__ for child in module.modules()]
     said = [NAMES[kind] for kind in kinds if kind in NAMES]
     return tuple(dict.fromkeys([*said, *ACTIVATIONS]))
@@ -87,9 +87,9 @@ def _outputs(
     import torch
 
     problem = ""
-    own = next(iter(_floats(module)), torch.zeros(0))
+    parameter = next(iter(_floats(module)), torch.zeros(0))
     states = [(one, one.training) for one in module.modules()]
-    x = torch.from_numpy(np.ascontiguousarray(images)).to(own.device, own.dtype)
+    x = torch.from_numpy(np.ascontiguousarray(images)).to(parameter.device, parameter.dtype)
     try:
         module.eval()
         for given in (x, x.flatten(1)):

@@ -61,12 +61,12 @@ def page(rows: pd.DataFrame, left_out: pd.DataFrame, plan: Plan, titles: Mapping
         SEEDS.format(margin=plan.margin),
     ]
     for study in studies:
-        own, missing = rows[rows["study"] == study], left_out[left_out["study"] == study]
-        seeds = int(own["n"].max()) if len(own) else 0
+        of_study, missing = rows[rows["study"] == study], left_out[left_out["study"] == study]
+        seeds = int(of_study["n"].max()) if len(of_study) else 0
         count = f", {seeds} seed{'' if seeds == 1 else 's'}" if seeds else ""
         parts += [f"## {titles[study]}{count}\n"]
         parts += ["One seed: no interval, and no verdict but “inconclusive”.\n"] * (seeds == 1)
-        parts += [_numbers(own)] if len(own) else []
+        parts += [_numbers(of_study)] if len(of_study) else []
         parts += [_left_out(missing)] if len(missing) else []
     return "\n".join(parts)
 

@@ -76,9 +76,9 @@ def summary(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     )
     for name in ("weight_statistics", "spectra"):
         if name in tables:
-            own = tables[name]
-            new = [key for key in _SUMMARY if key in own and key not in rows]
-            rows = rows.merge(own[["layer", *new]], on="layer", how="left")
+            table = tables[name]
+            new = [key for key in _SUMMARY if key in table and key not in rows]
+            rows = rows.merge(table[["layer", *new]], on="layer", how="left")
     if "outliers_null" in rows:
         counts = rows["outliers_null"]  # floats where a layer has none
         rows["outliers_null"] = ["" if pd.isna(count) else str(int(count)) for count in counts]

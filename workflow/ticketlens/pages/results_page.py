@@ -55,8 +55,8 @@ class Numbers:
 
     def table(self, name: str) -> pd.DataFrame:
         """Return a published table; `reference` and `claims` too."""
-        own = self.folder / f"{name}.csv"
-        path = own if own.exists() else self.folder / "tables" / f"{name}.csv"
+        at_root = self.folder / f"{name}.csv"
+        path = at_root if at_root.exists() else self.folder / "tables" / f"{name}.csv"
         return _read(path)
 
     @property
@@ -158,8 +158,10 @@ class Numbers:
         differences = differences[differences["round"] == round]
         intervals = {name: t_interval(differences[name]) for name in [*rungs[1:], "total"]}
         return {
-            name: self.interval(own.mean, own.lower, own.upper, digits=2, signed=True)
-            for name, own in intervals.items()
+            name: self.interval(
+                interval.mean, interval.lower, interval.upper, digits=2, signed=True
+            )
+            for name, interval in intervals.items()
         }
 
     def claim(self, claim: str, case: str = "", study: str = "fcnet-normal", which: int = 0) -> str:
@@ -198,11 +200,11 @@ class Numbers:
         bounds: bool = True, **where: Any,
     ) -> str:  # fmt: skip
         """Return `estimate` as "mean [lower, upper]", shares in percent; or the mean alone."""
-        own = self.estimate(table, column, round, **where)
+        estimate = self.estimate(table, column, round, **where)
         scale = _scale(column)
-        ends: tuple[float, ...] = (scale * own.lower, scale * own.upper) if bounds else ()
+        ends: tuple[float, ...] = (scale * estimate.lower, scale * estimate.upper) if bounds else ()
         interval: Callable[..., Any] = self.interval
-        return cast(str, interval(scale * own.mean, *ends, digits=digits, signed=signed))
+        return cast(str, interval(scale * estimate.mean, *ends, digits=digits, signed=signed))
 
     def estimate(
         self, table: str, column: str, round: int, minus: int | str | None = None,

@@ -26,8 +26,8 @@ def mask_names() -> list[str]:
 
 def shuffled_names() -> list[str]:
     """Return the mask sources that use an arm's `shuffle`."""
-    own = [name for name, entry in MASKS.items() if "shuffle" in properties(entry).options]
-    return [*own, *SALIENCIES]
+    shuffled = [name for name, entry in MASKS.items() if "shuffle" in properties(entry).options]
+    return [*shuffled, *SALIENCIES]
 
 
 def weight_names() -> list[str]:
@@ -50,8 +50,8 @@ def arm_studies(config: Config, name: str) -> list[str]:
     places = config.get("interventions", {})
     allowed = places.get("studies", list(config["studies"]))
     default = allowed if "studies" in places else _chains(config)
-    own = config["arms"][name].get("studies", default)
-    return [study for study in allowed if study in own]
+    chosen = config["arms"][name].get("studies", default)
+    return [study for study in allowed if study in chosen]
 
 
 def _chains(config: Config) -> list[str]:

@@ -136,7 +136,7 @@ def estimate(config: Config, machine: Machine = REFERENCE) -> list[Line]:
     runs = trainings(plan)
     lines = []
     for stage, study in product(STAGES[:-1], config["studies"]):
-        keys = [key for key, own in runs.items() if own == stage and key[0] == study]
+        keys = [key for key, of_run in runs.items() if of_run == stage and key[0] == study]
         if not keys:
             continue
         spec = plan.specs[study]
@@ -164,9 +164,9 @@ def _measurements(plan: Plan, study: str, machine: Machine) -> Line:
     for kind, table in TABLES.items():
         if study not in plan.studies_of(table):
             continue
-        own = plan.measured_on_imp(table, [study]) + plan.measured_on_arms(table, [study])
-        seconds += measurement_seconds(spec, kind, measure, machine) * len(own)
-        files += own
+        measured = plan.measured_on_imp(table, [study]) + plan.measured_on_arms(table, [study])
+        seconds += measurement_seconds(spec, kind, measure, machine) * len(measured)
+        files += measured
     done = sum(Path(file).is_file() for file in files)
     return Line("measurements", study, len(files), done, seconds / max(1, len(files)), "rough")
 

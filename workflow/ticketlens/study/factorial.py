@@ -119,8 +119,8 @@ def mask_choices() -> list[str]:
 
 def _recipe(mask: str, weights: str) -> dict[str, Any]:
     """Return the recipe of a combination, as an entry of `arms`."""
-    own = mask.removesuffix(SUFFIX)
-    return {"mask": own, "weights": weights, **({"shuffle": True} if own != mask else {})}
+    source = mask.removesuffix(SUFFIX)
+    return {"mask": source, "weights": weights, **({"shuffle": True} if source != mask else {})}
 
 
 def _name(mask: str, weights: str) -> str:

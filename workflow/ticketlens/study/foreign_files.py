@@ -50,8 +50,8 @@ def files(told: Mapping[str, Any]) -> list[str]:
     names: list[str] = []
     for name in filter(None, (told["path"], told["masks"])):
         folder = Path(name)
-        own = [str(one) for part in OF_A_LEVEL for one in sorted(folder.glob(part))]
-        names += own if folder.is_dir() and own else [name]
+        of_level = [str(one) for part in OF_A_LEVEL for one in sorted(folder.glob(part))]
+        names += of_level if folder.is_dir() and of_level else [name]
     return names
 
 

@@ -31,13 +31,13 @@ def firsts(config: Mapping[str, Any], studies: Iterable[str], folder: str) -> Fi
     for study in studies:
         seeds = config["studies"][study]["seeds"]
         last = rounds(config, study)
-        own = {seed: _first(folder, study, seed, last) for seed in seeds}
-        if min(own.values()) > last:
+        of_study = {seed: _first(folder, study, seed, last) for seed in seeds}
+        if min(of_study.values()) > last:
             refuse([
                 f"studies.{study}.tickets is 'continue', and {folder}/{study} holds all of rounds "
                 f"0 to {last} of seeds {seeds}; allowed: 'bank', or more pruning.rounds"
             ])  # fmt: skip
-        begun |= {(study, seed): first for seed, first in own.items()}
+        begun |= {(study, seed): first for seed, first in of_study.items()}
         for donor in {donor_seed(config, seed) for seed in seeds} - set(seeds):
             if Path(folder, study, f"seed{donor}.h5").is_file():
                 begun[study, donor] = _first(folder, study, donor, last)

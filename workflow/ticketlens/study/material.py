@@ -83,9 +83,9 @@ def bimodal_material(plan: Plan) -> dict[str, str]:
 
 def foreign_files_of(plan: Plan, study: str, seed: str, round: str) -> list[str]:
     """Return the files that a ticket of another system is taken from, and those of its theta."""
-    own = foreign_files.of_ticket(plan.config, study, int(seed), int(round))
+    of_ticket = foreign_files.of_ticket(plan.config, study, int(seed), int(round))
     theta = foreign_theta(plan, study, seed, round)
-    told = [own] if theta is None else [own, theta]
+    told = [of_ticket] if theta is None else [of_ticket, theta]
     return list(dict.fromkeys(name for one in told for name in foreign_files.files(one)))
 
 

@@ -22,8 +22,8 @@ Option = Callable[[Plan, Figure, Wildcards], Any]
 def figure_options(plan: Plan, key: str, wildcards: Wildcards) -> dict[str, Any]:
     """Return the arguments of a figure's function besides its tables."""
     figure = FIGURES[key]
-    own = {name: OPTIONS[name](plan, figure, wildcards) for name in figure.options}
-    return own | dict(figure.fixed)
+    given = {name: OPTIONS[name](plan, figure, wildcards) for name in figure.options}
+    return given | dict(figure.fixed)
 
 
 def titles(plan: Plan, figure: Figure, wildcards: Wildcards) -> dict[str, str]:

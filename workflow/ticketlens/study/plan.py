@@ -245,8 +245,10 @@ class Plan(Selection):
     @cached_property
     def with_accuracy(self) -> list[str]:
         """Studies whose IMP chains have accuracies: trained, from the bank, or beside arms."""
-        own = [study for study in self.filed if any(self.made(study))]
-        return [name for name in self.config["studies"] if name not in self.filed or name in own]
+        with_arms = [study for study in self.filed if any(self.made(study))]
+        return [
+            name for name in self.config["studies"] if name not in self.filed or name in with_arms
+        ]
 
     @cached_property
     def has_accuracy(self) -> bool:

@@ -39,11 +39,11 @@ class Code:
         @cache
         def digest(study: str | None, arm: str | None, table: str | None) -> str:
             named = {"{table}": made_as(table)} if table else {}
-            own = {
+            of_catalogue = {
                 registry: frozenset(named.get(key, key) for key in keys)
                 for registry, keys in chosen.items()
             }
-            return self.fingerprint(script, {**self.entries(study, arm), **own})
+            return self.fingerprint(script, {**self.entries(study, arm), **of_catalogue})
 
         return lambda wildcards: digest(*map(wildcards.get, ("study", "arm", "table")))
 
@@ -63,8 +63,8 @@ def any_arm_of(names: Collection[str], arms: Collection[str]) -> str:
     Cells share a prefix: most matches fail at its letter.
     """
     cells = [name.removeprefix("f-") for name in names if name not in arms]
-    own = any_of(name for name in names if name in arms)
-    return f"{own}|f-(?:{any_of(cells)})" if cells else own
+    arms_of_config = any_of(name for name in names if name in arms)
+    return f"{arms_of_config}|f-(?:{any_of(cells)})" if cells else arms_of_config
 
 
 def memory_to_train(spec: Spec) -> int:

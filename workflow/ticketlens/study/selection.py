@@ -86,8 +86,8 @@ class Selection:
     @cached_property
     def late(self) -> list[str]:
         """Trained studies that rewind to theta_k, not to theta_0."""
-        own = [name for name in self.trained if name not in self.inheriting]
-        return [name for name in own if self.specs[name].pruning.rewind_epoch]
+        not_inheriting = [name for name in self.trained if name not in self.inheriting]
+        return [name for name in not_inheriting if self.specs[name].pruning.rewind_epoch]
 
     @cached_property
     def inheriting(self) -> list[str]:

@@ -61,10 +61,10 @@ def under_way(plan: Plan, folder: str, shown: str) -> Callable[[Wildcards], list
     """
 
     def files(_wildcards: Wildcards) -> list[str]:
-        own = [name for name in plan.trained if name not in plan.late + plan.inheriting]
+        packable = [name for name in plan.trained if name not in plan.late + plan.inheriting]
         packed = [
             f"{study}/seed{seed}.h5"
-            for study in own
+            for study in packable
             for seed in plan.config["studies"][study]["seeds"]
             if _trained(_places(plan, study, seed))
         ]

@@ -179,9 +179,9 @@ def _speed(
     if training.precision == "bfloat16" and not is_final:
         return BFLOAT16[way], 1.0
     # Convolutions are sparse together, by their density together.
-    own = works(spec)[:-1]
-    weights = sum(layer.weights for layer in own)
-    kept = sum(layer.weights * d for layer, d in zip(own, densities, strict=False)) / weights
+    hidden = works(spec)[:-1]
+    weights = sum(layer.weights for layer in hidden)
+    kept = sum(layer.weights * d for layer, d in zip(hidden, densities, strict=False)) / weights
     if kept < training.sparse_below and work.pixels > 1:
         return SPARSE["conv"], density
     if spec.network.family == "resnet-conv":

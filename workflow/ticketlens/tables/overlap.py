@@ -58,10 +58,10 @@ def _others(
 ) -> Iterator[tuple[str, Mask, float]]:
     """Yield name, mask and density of what a layer's mask is compared with."""
     study, seed, number = key
-    own = tickets[key].layers[layer].mask
+    mask_of_ticket = tickets[key].layers[layer].mask
     size = np.abs(theta_0.layers[layer].weight)
-    by_size = largest(size, int(own.sum()))
-    yield "largest theta_0", by_size, float(own.mean())
+    by_size = largest(size, int(mask_of_ticket.sum()))
+    yield "largest theta_0", by_size, float(mask_of_ticket.mean())
     seeds = 1 + max(one for name, one, _ in tickets if name == study)
     compared = {"next seed": (study, (seed + 1) % seeds, number)}
     if study != REFERENCE:
@@ -73,8 +73,8 @@ def _others(
             mask = tickets[other].layers[layer].mask
             yield name, mask, float(mask.mean())
             if name.startswith("round"):
-                among = largest(np.where(mask, size, -1.0), int(own.sum()))
-                yield f"largest theta_0 of {name}", among, float(own.sum() / mask.sum())
+                among = largest(np.where(mask, size, -1.0), int(mask_of_ticket.sum()))
+                yield f"largest theta_0 of {name}", among, float(mask_of_ticket.sum() / mask.sum())
 
 
 def main(arguments: Sequence[str]) -> None:

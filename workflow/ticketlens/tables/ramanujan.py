@@ -32,13 +32,13 @@ def rows(ticket: Checkpoint) -> list[Row]:
     return [
         {
             **keys(ticket, number),
-            "name": own.name,
+            "name": of_ticket.name,
             "network": name,
             "ramanujan_ratio": ramanujan_ratio(layer.mask),
         }
-        for number, (own, other) in enumerate(pairs, start=1)
-        if own.name != "readout"
-        for name, layer in (("ticket", own), (RANDOM, other))
+        for number, (of_ticket, other) in enumerate(pairs, start=1)
+        if of_ticket.name != "readout"
+        for name, layer in (("ticket", of_ticket), (RANDOM, other))
     ]
 
 

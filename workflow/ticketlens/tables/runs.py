@@ -25,9 +25,9 @@ def of_files(
     """
     runs = [read_summary(path) for path in trained]
     for path, (study, seed, rounds, spec) in zip(banks, chains, strict=True):
-        own = bank.read_bank(path)
-        bank.check_chain(own, study, seed, Spec.from_json(spec))
-        runs += bank.summaries(own, rounds)
+        chain = bank.read_bank(path)
+        bank.check_chain(chain, study, seed, Spec.from_json(spec))
+        runs += bank.summaries(chain, rounds)
     return {"accuracy": accuracy(runs), "curves": training_curves(runs)}
 
 

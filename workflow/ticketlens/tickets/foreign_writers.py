@@ -34,14 +34,14 @@ def _arrays(ticket: Checkpoint | Layers, names: Sequence[str]) -> dict[str, npt.
 
 def _identity(ticket: Checkpoint | Layers, names: Sequence[str]) -> str:
     """Return, as JSON, what makes the file a checkpoint again."""
-    own = [layer.name for layer in ticket.layers]
+    layer_names = [layer.name for layer in ticket.layers]
     if not isinstance(ticket, Checkpoint):
-        return json.dumps({"state": ticket.state, "names": own, "order": list(names)})
+        return json.dumps({"state": ticket.state, "names": layer_names, "order": list(names)})
     return json.dumps(
         {
             "kind": ticket.kind, "study": ticket.study, "seed": ticket.seed, "round": ticket.round,
             "arm": ticket.arm, "spec": ticket.spec.to_json(), "extra": dict(ticket.extra),
-            "names": own, "order": list(names),
+            "names": layer_names, "order": list(names),
         }
     )  # fmt: skip
 

@@ -46,7 +46,7 @@ def case_rows(study: str, claim: str, case: Case) -> list[Row]:
         finite = number.values[np.isfinite(number.values)]
         interval = number.interval or (t_interval(finite) if len(finite) else None)
         complete = interval is not None and len(finite) == len(number.values)
-        own = verdict([judgement])
+        of_number = verdict([judgement])
         remarks = [judgement.remark]
         if complete and cast(Interval, interval).lower == cast(Interval, interval).upper:
             remarks.append("no spread between seeds, so no width")
@@ -62,9 +62,9 @@ def case_rows(study: str, claim: str, case: Case) -> list[Row]:
                 figure=f"{case.figure}.png",
                 case=case.name,
                 quantity=number.quantity,
-                own_verdict=own,
+                own_verdict=of_number,
                 null=number.null,
-                n_needed=number.n_needed() if own == INCONCLUSIVE else None,
+                n_needed=number.n_needed() if of_number == INCONCLUSIVE else None,
                 remark="; ".join(filter(None, remarks)),
                 planned=PLANNED[number.planned],
                 covers=ACCURACY_COVERS if "accuracy" in number.quantity else COVERS,

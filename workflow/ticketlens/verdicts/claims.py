@@ -126,15 +126,17 @@ def std_grows(study: Study, plan: Plan) -> Iterator[Case]:
         ratio = sparse / dense
         return np.log(ratio.where(ratio > 0)).mean(axis=1, skipna=False)
 
-    own, null = growth("std_scaled"), growth("selection_std_scaled")
+    observed, null = growth("std_scaled"), growth("selection_std_scaled")
     text, absent = f"log std(round {plan.std})/std(round 0)", study.absence(plan.std)
-    number = Number(text, own, above(0), absent, null=float(null.mean()))
+    number = Number(text, observed, above(0), absent, null=float(null.mean()))
     yield Case("", "weight_std", [number])
     absent = (
-        absent if own.isna().all() else "the initial weights are not Gaussian: no selection null"
+        absent
+        if observed.isna().all()
+        else "the initial weights are not Gaussian: no selection null"
     )
     text = f"{text}, minus the selection null's"
-    number = Number(text, minus(own, null), above(0), absent)
+    number = Number(text, minus(observed, null), above(0), absent)
     yield Case("beyond selection", "weight_std", [number])
 
 
@@ -317,8 +319,8 @@ def judge_claims(
     rows: list[Row] = []
     left_out = []
     for name in studies:
-        own = {table: rows_[rows_["study"] == name] for table, rows_ in tables.items()}
-        study = Study(name, own)
+        of_study = {table: rows_[rows_["study"] == name] for table, rows_ in tables.items()}
+        study = Study(name, of_study)
         for claim, entry in CLAIMS.items():
             try:
                 cases = list(entry.cases(study, plan))

@@ -79,8 +79,8 @@ def judged(
     for arm in arms:
         differences(study, runs, arm, quantity)  # raises for seeds that do not pair
     values = {
-        arm: {int(seed): 100 * value for seed, value in own.set_index("seed")[quantity].items()}
-        for arm, own in runs.groupby("arm", sort=False)
+        arm: {int(seed): 100 * value for seed, value in of_arm.set_index("seed")[quantity].items()}
+        for arm, of_arm in runs.groupby("arm", sort=False)
     }
     model = fit(values)
     equal = holm({arm: _above(model, arm, -margin) for arm in family}) if family else {}

@@ -51,8 +51,10 @@ def equal_fit(curves: pd.DataFrame, round_: int, levels: Sequence[float] = LEVEL
     }
     rows = []
     for study in curves["study"].unique():
-        own = curves[curves["study"] == study]
-        arms = own.loc[(own["round"] == round_) & (own["arm"] != "imp"), "arm"].unique()
+        of_study = curves[curves["study"] == study]
+        arms = of_study.loc[
+            (of_study["round"] == round_) & (of_study["arm"] != "imp"), "arm"
+        ].unique()
         for name, arm, number in [("dense", "imp", 0), *((arm, arm, round_) for arm in arms)]:
             for level in levels:
                 leads = [

@@ -63,7 +63,9 @@ def fit(runs: Mapping[str, Mapping[int, float]], control: str = "imp") -> Fit:
         gone = sorted(set(runs[arm]) - set(runs[control]))
         if gone:
             raise ValueError(f"arm {arm} against {control}: seeds only in {arm}: {gone}")
-    points = [(arm, seed, value) for arm, own in runs.items() for seed, value in own.items()]
+    points = [
+        (arm, seed, value) for arm, by_seed in runs.items() for seed, value in by_seed.items()
+    ]
     counts: dict[int, int] = {}
     for _, seed, _ in points:
         counts[seed] = counts.get(seed, 0) + 1
@@ -100,8 +102,8 @@ def _equal_spreads(points: list[tuple[str, int, float]], residuals: Floats) -> f
     groups: dict[str, list[float]] = {}
     for (arm, _, _), residual in zip(points, residuals, strict=True):
         groups.setdefault(arm, []).append(float(residual))
-    kept = [own for own in groups.values() if len(own) >= MIN_SEEDS_TO_TEST]
-    if len(kept) < 2 or not any(np.ptp(own) for own in kept):
+    kept = [group for group in groups.values() if len(group) >= MIN_SEEDS_TO_TEST]
+    if len(kept) < 2 or not any(np.ptp(group) for group in kept):
         return nan
     from scipy.stats import levene  # slow to import
 

@@ -58,9 +58,9 @@ def reference(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         ["study", "seed", "round", "arm"], list(QUANTITIES), "quantity", "value"
     )
     parts = [runs] + [
-        values(tables[own.table], own).assign(quantity=name)
-        for name, own in MEASURED.items()
-        if own.table in tables
+        values(tables[measured.table], measured).assign(quantity=name)
+        for name, measured in MEASURED.items()
+        if measured.table in tables
     ]
     groups = pd.concat(parts).groupby(KEY, sort=True)
     summary = groups["value"].agg(n="count", mean="mean", sd="std")

@@ -102,7 +102,7 @@ def backward_wins(study: Study, plan: Plan) -> Iterator[Case]:
     from scipy.stats import kendalltau  # 0.6 s to import
 
     round_, table = plan.backward, study.tables["gradients"]
-    own = table[
+    gradients = table[
         (table["round"] == round_) & (table["network"] == "ticket")
         & (table["layer"] == 1) & (table["state"] == "init")
     ]  # fmt: skip
@@ -112,7 +112,7 @@ def backward_wins(study: Study, plan: Plan) -> Iterator[Case]:
     for weights, column in WEIGHTS.items():
         runs = study.tables["accuracy"]
         both = runs[runs["round"] == round_].merge(
-            own[["seed", "arm", "log_loss"]], on=["seed", "arm"]
+            gradients[["seed", "arm", "log_loss"]], on=["seed", "arm"]
         )
         taus = {
             seed: float(kendalltau(group["log_loss"], group[column]).statistic)

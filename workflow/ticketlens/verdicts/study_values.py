@@ -54,8 +54,8 @@ class Study:
 
     def against_imp(self, column: str, round_: int, arm: str) -> pd.Series:
         """Return accuracies of an arm minus IMP's, in points, for the seeds that the arm has."""
-        own, imp = self.accuracy(column, round_, arm), self.accuracy(column, round_)
-        return minus(own, imp[imp.index.isin(own.index)])
+        of_arm, imp = self.accuracy(column, round_, arm), self.accuracy(column, round_)
+        return minus(of_arm, imp[imp.index.isin(of_arm.index)])
 
     @property
     def last(self) -> int:

@@ -283,5 +283,5 @@ def entry(figure: str) -> Figure:
 
 def labels(figure: str, study: str = ALL) -> dict[str, str]:
     """Return the labels that the report sorts a figure by; they may hold wildcards in braces."""
-    own = entry(figure)
-    return {"figure": own.title, "study": study, "arm": own.arm, "density": own.density}
+    listed = entry(figure)
+    return {"figure": listed.title, "study": study, "arm": listed.arm, "density": listed.density}

@@ -181,5 +181,5 @@ def made_as(table: str) -> str:
 
 def about_table(name: str) -> str:
     """Return what the front page says of a table, nothing of one that is not listed."""
-    own = tables().get(name)
-    return own.about if own else ""
+    listed = tables().get(name)
+    return listed.about if listed else ""
