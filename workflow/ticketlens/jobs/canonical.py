@@ -25,6 +25,7 @@ from ticketlens.jobs.names import (
     parameters,
     stored,
 )
+from ticketlens.jobs.written import text_of
 
 BLANK = "§"
 REFUSED = frozenset(("__import__", "eval", "exec", "globals", "__doc__"))
@@ -63,7 +64,7 @@ def canonical(
     form = _Form(known, package, origin)
     kept = [kept for statement in statements for kept in form.visited(statement)]
     module = ast.fix_missing_locations(ast.Module(body=kept, type_ignores=[]))
-    return ast.unparse(module), form.facts
+    return text_of(module), form.facts
 
 
 def is_text(statement: ast.stmt) -> bool:

@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-from ticketlens.jobs import canonical, definitions, names
+from ticketlens.jobs import canonical, definitions, names, written
 from ticketlens.jobs.definitions import Parsed
 from ticketlens.jobs.names import DefinitionError
 
@@ -98,7 +98,7 @@ def store() -> Store:
 def _parser() -> str:
     """Return a digest of what takes modules apart: Python, and the code that does it."""
     digest = hashlib.sha256(f"{sys.version_info[:2]}".encode())
-    for module in (canonical, definitions, names):
+    for module in (canonical, definitions, names, written):
         digest.update(Path(cast(str, module.__file__)).read_bytes())
     return digest.hexdigest()
 
