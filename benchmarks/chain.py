@@ -3,7 +3,7 @@ takes on this machine by `snakemake cost`.
 
 Steps and evaluations of a few levels take turns with those of the older build, in processes of
 their own; the chain is their sum over the levels, evaluations of every epoch and the final ones in
-float32 included, which bfloat16 leaves to the dense network and float32 runs to their own layers.
+float32 included, which take sparse layers in both precisions where the network is sparse.
 Masks are those of pruning by the magnitude of theta_0.
 """
 
@@ -29,7 +29,8 @@ from ticketlens.study import cost, speeds
 from ticketlens.study.config import checked
 from ticketlens.training import ways
 
-BATCH, ROUNDS = 32, 15
+BATCH, EVALUATION, ROUNDS = 128, 125, 15
+"""Images of a timed step, as trainings take them, and of a timed evaluation, as one takes them."""
 LEVELS = (0, 3, 5, 7, 10, 15)
 """Measured rounds: 0 for those that train dense, the others sparse, in density order."""
 KEPT = 0.8
@@ -61,7 +62,7 @@ for layer, stride in zip(model.layers, {strides}):  # the older build's config h
 model = sparse.compressed(model, masks, network, spec)
 run = _Run(ticket, spec, model, torch.device("cpu"))
 images, labels = next(training_step.batches())
-few = Batches(images, labels)
+few = Batches(images[:{evaluation}], labels[:{evaluation}])
 try:
     evaluate = run.evaluate
 except AttributeError:
@@ -85,15 +86,24 @@ BFLOAT16: dict[str, Any] = {"precision": "bfloat16", "bfloat16_kernel": 1}
 
 def measure_chain(name: str, quick: bool) -> tuple[dict[str, dict[str, float]], str]:
     """Chain over that of the older build, by precision and CPU, and a table of the parts."""
-    size: dict[str, Any] = {"batch": BATCH, **NETWORKS[name]}
+    size: dict[str, Any] = {"batch": BATCH, "evaluation": EVALUATION, **NETWORKS[name]}
     if quick:
-        size |= {"batch": 4, "width": 8, "layers": 3, "strides": size["strides"][:3]}
+        size |= {
+            "batch": 4,
+            "evaluation": 4,
+            "width": 8,
+            "layers": 3,
+            "strides": size["strides"][:3],
+        }
     kinds = [way for way in ways.available() if way not in ("plain", "avx2")]
     levels = LEVELS[::4] if quick else LEVELS
     with tempfile.TemporaryDirectory() as folder, old_build(Path(folder)) as older:
         workers = {
             name: Worker(
-                root, SETUP.format(round=level, training=training, **size), {ways.VARIABLE: way}
+                root,
+                SETUP.format(round=level, training=training, **size),
+                {ways.VARIABLE: way},
+                warm=False,
             )
             for name, root, training, level, way in [
                 ("old", older, OLD, 0, ""),
@@ -102,17 +112,23 @@ def measure_chain(name: str, quick: bool) -> tuple[dict[str, dict[str, float]], 
             ]
         }
         times = in_turns(workers, ("step", "image"), 1 if quick else 3, 1)
+        times = {
+            job: [one / size["batch" if job.endswith("step") else "evaluation"] for one in found]
+            for job, found in times.items()
+        }
         for worker in workers.values():
             worker.close()
-    old = _chain(times, {0: "old"})
+    float32 = {number: f"float32 {number}" for number in levels}
+    old = _chain(times, {0: "old"}, {0: "old"})
     capability = "amx" if "amx" in kinds else kinds[0] if kinds else "plain"
     found = {
-        "float32": {capability: median(_chain(times, {n: f"float32 {n}" for n in levels}) / old)},
-        "bfloat16": {way: median(_chain(times, {0: f"bfloat16 {way}"}) / old) for way in kinds},
+        "float32": {capability: median(_chain(times, float32, float32) / old)},
+        "bfloat16": {
+            way: median(_chain(times, {0: f"bfloat16 {way}"}, float32) / old) for way in kinds
+        },
     }
-    batch = size["batch"]
     rows = [
-        {"job": name, "ms an image": 1000 * median(seconds) / batch,
+        {"job": name, "ms an image": 1000 * median(seconds),
          "over old": median(
              one / other
              for one, other in zip(seconds, times[f"old:{name.split(':')[1]}"], strict=True)
@@ -122,34 +138,35 @@ def measure_chain(name: str, quick: bool) -> tuple[dict[str, dict[str, float]], 
     return found, f"{name}\n\n{table(rows)}"
 
 
-def _chain(times: Times, measured: Mapping[int, str]) -> np.ndarray:
-    """Relative seconds (groups,) of a chain's trainings.
+def _chain(times: Times, trained: Mapping[int, str], final: Mapping[int, str]) -> np.ndarray:
+    """Seconds (groups,) of a chain's trainings, from those of an image.
 
-    `measured` has what was timed by round, 0 for all that trains dense: a sparse step and
-    evaluation take a time that is linear in the density, between the rounds that were timed. A
-    training in bfloat16 ends with a float32 evaluation by the dense layers of the older build, one
-    in float32 with an evaluation by its own layers.
+    What trains, and what evaluates at a training's end, by the round at which it was timed.
     """
-    final = FINAL * np.array(times["old: image"])
-    seconds = {
+    steps = {
         number: STEPS * np.array(times[f"{name}: step"])
         + EVALUATED * np.array(times[f"{name}: image"])
-        + (FINAL * np.array(times[f"{name}: image"]) if name.startswith("float32") else final)
-        for number, name in measured.items()
+        for number, name in trained.items()
     }
+    ends = {number: FINAL * np.array(times[f"{name}: image"]) for number, name in final.items()}
+    return np.sum([_by_round(one, number) for one in (steps, ends) for number in range(ROUNDS + 1)],
+                  axis=0)  # fmt: skip
+
+
+def _by_round(measured: Mapping[int, np.ndarray], number: int) -> np.ndarray:
+    """Seconds of a round, from those that were timed: 0 for all that trains dense.
+
+    What is sparse takes a time that is linear in the density, between the rounds that were timed.
+    """
     dense, *sparse = sorted(measured)
-    total = np.zeros_like(final)
-    for number in range(ROUNDS + 1):
-        if not sparse or number < sparse[0]:
-            total = total + seconds[dense]
-            continue
-        above = max(level for level in sparse if level <= number)
-        below = min((level for level in sparse if level >= number), default=above)
-        share = (
-            0.0 if above == below else (KEPT**above - KEPT**number) / (KEPT**above - KEPT**below)
-        )
-        total = total + (1 - share) * seconds[above] + share * seconds[below]
-    return total
+    if not sparse or number < sparse[0]:
+        return measured[dense]
+    above = max(level for level in sparse if level <= number)
+    below = min((level for level in sparse if level >= number), default=above)
+    if above == below:
+        return measured[above]
+    share = (KEPT**above - KEPT**number) / (KEPT**above - KEPT**below)
+    return (1 - share) * measured[above] + share * measured[below]
 
 
 def core_hours() -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,11 +16,12 @@ from torch.nn import functional
 import bfloat16_tools as plain
 from core_tools import same_bits
 from ticketlens.checkpoint import read, write
-from ticketlens.networks import Convolutional, ResidualConvolutional
+from ticketlens.networks import Convolutional, ResidualConvolutional, build
 from ticketlens.spec import NetworkSpec, TrainingSpec
 from ticketlens.training import bfloat16, bfloat16_convnet, ways
 from ticketlens.training.bfloat16_library import KINDS, at, library
 from ticketlens.training.bfloat16_optimizer import optimizer
+from ticketlens.training.evaluation import load
 from ticketlens.training.loop import evaluate, train
 
 WAYS = [
@@ -337,6 +339,37 @@ def test_final_accuracies_are_those_of_float32(make_ticket, prepared, monkeypatc
     network = {"family": "convolutional", "width": 4}
     train(make_ticket(network=network, training={"precision": "bfloat16"}), prepared)
     assert len(seen) == 6  # three parts, for the last and for the best weights; no epoch
+
+
+@pytest.mark.parametrize(("density", "activation", "is_sparse"), [
+    (0.3, "tanh", True), (0.3, "erf", False), (0.8, "tanh", False),
+])  # fmt: skip
+def test_final_accuracies_of_sparse_convolutions_are_those_of_the_dense_network(
+    make_ticket, prepared, monkeypatch, density, activation, is_sparse
+):
+    kinds = set()
+
+    def noted(model, data):
+        kinds.add(type(model).__name__)
+        return evaluate(model, data)
+
+    monkeypatch.setattr("ticketlens.training.loop.evaluate", noted)
+    network = {"family": "convolutional", "width": 6, "activation": activation}
+    ticket = make_ticket(density, network=network, training={"precision": "bfloat16"})
+    trained, _ = train(ticket, prepared)
+    assert kinds == {"SparseConvolutional" if is_sparse else "Convolutional"}
+    weights = [(layer.weight, layer.bias) for layer in trained.layers]
+    for suffix, values in (("", weights), ("_best_validation", trained.best_validation)):
+        layers = tuple(
+            replace(layer, weight=weight, bias=bias)
+            for layer, (weight, bias) in zip(trained.layers, values, strict=True)
+        )
+        loss, accuracy = evaluate(
+            build(replace(ticket, layers=layers), "onednn"),
+            load(prepared, "test", torch.device("cpu")),
+        )
+        assert trained.history[f"final_test_loss{suffix}"] == pytest.approx(loss, rel=1e-5)
+        assert trained.history[f"final_test_accuracy{suffix}"] == accuracy
 
 
 def test_a_family_that_the_page_does_not_define_is_refused():

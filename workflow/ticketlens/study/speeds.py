@@ -73,6 +73,9 @@ CONVOLUTIONS = {
 """Float32, by kernel; networks with skips have one of their own. Evaluation is that of `onednn`."""
 SPARSE = {"linear": Speed(2.5, 45, 45), "conv": Speed(1.5, 500, 220)}
 """The same for each weight that is kept."""
+FINAL_SPARSE_BELOW = 0.55
+"""Density of convolutions below which a bfloat16 training's final evaluations are sparse; that of
+`training.loop`, which reads torch."""
 BFLOAT16_LINEAR = {
     "amx": Speed(0.12, 150, 300),
     "avx512": Speed(1.1, 600, 400),
@@ -182,7 +185,8 @@ def _speed(
     hidden = works(spec)[:-1]
     weights = sum(layer.weights for layer in hidden)
     kept = sum(layer.weights * d for layer, d in zip(hidden, densities, strict=False)) / weights
-    if kept < training.sparse_below and work.pixels > 1:
+    below = FINAL_SPARSE_BELOW if training.precision == "bfloat16" else training.sparse_below
+    if kept < below and work.pixels > 1:
         return SPARSE["conv"], density
     if spec.network.family == "resnet-conv":
         return CONVOLUTIONS["skips"], 1.0
