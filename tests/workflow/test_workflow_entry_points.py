@@ -14,18 +14,18 @@ from snakemake.utils import update_config
 from ticketlens.study.catalogue.figures import FIGURES
 from ticketlens.study.config import checked
 from ticketlens.study.studies import rounds
-from workflow_tools import REPOSITORY, clone, rules, run, tiny_clone
+from workflow_tools import REPOSITORY, clone, environment, rules, run, tiny_clone
 
 pytestmark = pytest.mark.workflow
 SNAKEFILES = ("Snakefile", "workflow/Snakefile")
-# What a user's own workflow writes, and snakedeploy for him.
+# What a user's own workflow writes, and snakedeploy (0.17.1) for him: with `github(...)`.
 MODULE = """
 configfile: "config/config.yaml"
 
 
 module lens:
     snakefile:
-        "{clone}/workflow/Snakefile"
+        {snakefile}
     config:
         config
 
@@ -98,7 +98,7 @@ def test_all_entry_points_plan_the_same_jobs(fresh: Path, tmp_path: Path) -> Non
     assert everything.pop("everything") == 1
     assert {**everything, "all": 1} == wanted
     (module / "config").mkdir(parents=True)
-    (module / "Snakefile").write_text(MODULE.format(clone=fresh))
+    (module / "Snakefile").write_text(MODULE.format(snakefile=repr(snakefile)))
     config = yaml.safe_load((fresh / "config/config.yaml").read_text(encoding="utf-8"))
     update_config(config, yaml.safe_load((fresh / "config/quick.yaml").read_text(encoding="utf-8")))
     (module / "config/config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
@@ -110,18 +110,51 @@ def test_without_a_config_of_its_own_a_folder_gets_the_study_s(fresh: Path, tmp_
     assert counts(plan(tmp_path, "-s", snakefile)) == counts(plan(fresh, "all"))
 
 
-def test_a_module_trains_with_the_library_beside_its_snakefile(tmp_path: Path) -> None:
-    """From a folder that has neither the library nor the images, up to a trained network."""
-    here, module = tiny_clone(tmp_path / "clone"), tmp_path / "module"
-    (module / "config").mkdir(parents=True)
-    (module / "Snakefile").write_text(MODULE.format(clone=here))
+TICKET = "results/checkpoints/fcnet-normal/seed0/round00/imp/ticket.h5"
+
+
+def importer(folder: Path, here: Path, snakefile: str) -> Path:
+    """A folder of a Snakefile that imports the workflow of `here`, and of the tiny config."""
+    (folder / "config").mkdir(parents=True)
+    (folder / "Snakefile").write_text(MODULE.format(snakefile=snakefile))
     config = yaml.safe_load((here / "config/config.yaml").read_text(encoding="utf-8"))
     update_config(config, yaml.safe_load((here / "tiny.yaml").read_text(encoding="utf-8")))
-    (module / "config/config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    trained = "results/checkpoints/fcnet-normal/seed0/round00/imp/trained.h5"
-    snakemake(module, trained, "--cores", "1")
+    (folder / "config/config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    return folder
+
+
+def test_a_module_trains_with_the_library_beside_its_snakefile(tmp_path: Path) -> None:
+    """From a folder that has neither the library nor the images, up to a trained network."""
+    here = tiny_clone(tmp_path / "clone")
+    module = importer(tmp_path / "module", here, f'"{here}/workflow/Snakefile"')
+    trained = TICKET.replace("ticket.h5", "trained.h5")
+    said = snakemake(module, trained, "--cores", "1")
     assert (module / trained).is_file()
     assert not (here / "results").exists()
+    # What a run does at its start, which Snakemake leaves out for modules.
+    assert "config files of this run: config/config.yaml" in said
+
+
+def test_a_workflow_fetched_from_a_git_host_brings_its_library(tmp_path: Path) -> None:
+    """As snakedeploy writes it; git is told that the host is a folder."""
+    here = tiny_clone(tmp_path / "clone")
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org"]
+    for arguments in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "all"]):
+        assert run(here, [*git, *arguments]).returncode == 0
+    source = 'github("someone/lens", path="workflow/Snakefile", branch="main")'
+    module = importer(tmp_path / "module", here, source)
+    env = environment() | {
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{here}.insteadOf",
+        "GIT_CONFIG_VALUE_0": "https://github.com/someone/lens",
+    }
+    command = [sys.executable, "-m", "snakemake", TICKET, "--cores", "1"]
+    result = run(module, command, env)
+    assert result.returncode == 0, result.stdout
+    assert (module / TICKET).is_file()
+    (whole,) = (module / ".snakemake/ticketlens").iterdir()
+    assert (whole / "workflow/ticketlens/spec.py").is_file()
 
 
 def test_a_figure_is_a_target_and_needs_no_further_option(fresh: Path) -> None:

@@ -1,4 +1,4 @@
-# Needs: config.
+# Needs: config, WORKFLOW.
 # Makes: the checked config, the plan of what it makes, the wildcards; what several rules share.
 
 import json
@@ -6,14 +6,12 @@ import os.path
 import sys
 from pathlib import Path
 
-# The folder `workflow`, wherever the entry point stands: a root Snakefile, a module's importer.
-WORKFLOW = os.path.dirname(str(workflow.current_basedir))
 sys.path.insert(0, WORKFLOW)
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger as snakemake_logger
 
-from ticketlens.jobs import pace, plugins, preflight, warm
+from ticketlens.jobs import beginning, pace, plugins, preflight, warm
 from ticketlens.jobs.fingerprint import Fingerprints
 from ticketlens.jobs.job_graph import plan_quickly
 from ticketlens.jobs.once import work_out_once
@@ -64,8 +62,8 @@ PLACE = "{study}/seed{seed}/round{round}/{arm}"
 code = Code(PLAN, Fingerprints(Path(WORKFLOW) / "scripts", plugins=own))
 
 
-def ready():
-    """Stop a run that cannot write its results, or train on the images that there are."""
+def begin():
+    """Before the first job: stop a run that cannot write its results, or has too few images."""
     # Of two `--configfile` flags Snakemake (9.27) drops the first without a word.
     files = ", ".join(os.path.relpath(file) for file in workflow.configfiles)
     print(f"config files of this run: {files}", file=sys.stderr)
@@ -76,16 +74,13 @@ def ready():
             print(line, file=sys.stderr)
     except (preflight.PreflightError, ConfigError) as error:
         raise WorkflowError(str(error)) from None
+    beginning.without_rate_limit(workflow)
+    pace.take_what_is_there(workflow, sys.argv[1:])
+    warm.use(workflow)
+    pace.follow(workflow, snakemake_logger, f"{config['results']}/logs/run.txt")
 
 
-def without_rate_limit():
-    """Start local jobs without Snakemake's limit of so many a second.
-
-    Its limiter (as of Snakemake 9.27) has the scheduler look at all ready jobs once a second, and
-    once more for every job that has finished: after some hundred jobs that takes a whole core.
-    """
-    if workflow.local_exec:
-        workflow.scheduler.job_rate_limiter = None
+beginning.of_a_module(workflow, begin)
 
 
 def of_workflow(path):
@@ -114,8 +109,4 @@ wildcard_constraints:
 
 
 onstart:
-    ready()
-    without_rate_limit()
-    pace.take_what_is_there(workflow, sys.argv[1:])
-    warm.use(workflow)
-    pace.follow(workflow, snakemake_logger, f"{config['results']}/logs/run.txt")
+    begin()
