@@ -19,7 +19,11 @@ from ticketlens.verdicts.contrasts import QUANTITIES
 from ticketlens.verdicts.predictors import values
 from ticketlens.verdicts.reference import MEASURED
 
-FLOAT32, BFLOAT16, OTHER = "narrow-float32", "narrow-bfloat16", "narrow-float32-last"
+FLOAT32, BFLOAT16, OTHER = "narrow-float32", "narrow-bfloat16", "narrow-float32-other"
+PLANNED = {FLOAT32: range(6), BFLOAT16: range(6), OTHER: range(2)}
+"""Seeds."""
+LAST = 7
+"""Round."""
 
 
 def quantities(folder: Path) -> pd.DataFrame:
@@ -46,10 +50,25 @@ def masks(folder: Path, study: str, other: str) -> pd.DataFrame:
             shared, chance = precision.agreement(one.mask, two.mask)
             rows.append({"round": path.parts[-3], "layer": one.name, "shared": shared,
                          "chance": chance})  # fmt: skip
-    return pd.DataFrame(rows).groupby("round")[["shared", "chance"]].mean()
+    found = pd.DataFrame(rows, columns=["round", "layer", "shared", "chance"])
+    return found.groupby("round")[["shared", "chance"]].mean()
+
+
+def finished(folder: Path, study: str) -> list[int]:
+    """Seeds of a study whose chain is trained to its last round."""
+    place = f"round{LAST:02d}/imp/trained.h5"
+    own = folder / "checkpoints" / study
+    return [seed for seed in PLANNED[study] if (own / f"seed{seed}" / place).is_file()]
 
 
 def main(folder: Path) -> None:
+    done = {study: finished(folder, study) for study in PLANNED}
+    if any(done[study] != list(seeds) for study, seeds in PLANNED.items()):
+        print(f"interim, nothing is judged; finished seeds: {done}")
+        for name in (BFLOAT16, OTHER):
+            shared = masks(folder, FLOAT32, name)
+            print(f"masks of {name} and {FLOAT32}, kept by both, and chance:\n{shared}")
+        return
     table = quantities(folder)
     by_study = dict(iter(table.groupby("study")))
     reference = by_study[FLOAT32]
