@@ -79,6 +79,45 @@ def test_missing_values_are_empty(tmp_path):
     assert (tmp_path / "rows.csv").read_text() == "seed,q,chi\n0,,\n1,,2.0\n"
 
 
+@pytest.fixture
+def measured(tmp_path):
+    """Two files of a measurement in their places; the numbers have many digits."""
+    paths = [tmp_path / f"qmap/tiny/seed{seed}/round00/imp/init.csv" for seed in (0, 1)]
+    for seed, path in enumerate(paths):
+        path.parent.mkdir(parents=True)
+        keys = {"study": "tiny", "seed": seed, "round": 0, "arm": "imp", "state": "init"}
+        write_rows(path, [{**keys, "layer": n, "q": n / 7, "error": n / 70} for n in (1, 2, 3)])
+    return paths
+
+
+def test_a_table_that_is_cut_short_within_a_line_is_never_read_as_another(measured):
+    content = measured[1].read_bytes()
+    for size in range(len(content)):
+        measured[1].write_bytes(content[:size])
+        if content[:size].count(b"\n") > 1 and content[:size].endswith(b"\n"):
+            continue  # whole rows are missing: that nothing in a table of its own can tell
+        with pytest.raises(ValueError, match=r"seed1/.*/init\.csv: not the table that was written"):
+            concatenated(measured)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (",", ";", "rows without study, seed, round, arm"),
+        ("0.1428", '"0,1428"', "q holds '0,1428"),
+        ("0.0142", "1e5x", "error holds '1e5x"),
+        ("tiny", "\0\xff", "not the table"),
+    ],
+    ids=["semicolons", "decimal commas", "no number", "no text"],
+)
+def test_a_table_that_another_program_has_saved_is_refused_by_name(measured, old, new, said):
+    text = measured[0].read_text().replace(old, new, 1 if old != "," else -1)
+    measured[0].write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError, match=r"seed0/.*/init\.csv: not the table") as caught:
+        concatenated(measured)
+    assert said in str(caught.value) and "copied or moved" not in str(caught.value)
+
+
 def test_a_failed_write_leaves_the_older_table(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError("no space left on device")

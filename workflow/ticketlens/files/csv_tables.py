@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 KEYS = ("study", "seed", "round", "density", "arm", "state", "layer")
+PLACE = ("study", "seed", "round", "arm")
 TEXT = dict.fromkeys(("study", "arm", "state"), str)
 # What else tells the rows of a table apart, where it has such columns.
 OTHER_KEYS = (
@@ -60,31 +61,74 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
 
     pandas takes `nan`, `null`, `NA` and some more for missing values, a column of `true` for
     truth values and one of `inf` for numbers; a study or an arm may be called so.
+    Raises ValueError, naming the file, if it is no table.
     """
     import pandas as pd
 
-    return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=TEXT)
+    with open(path, "rb") as file:  # a number that is cut short is a number, too
+        if file.seek(0, os.SEEK_END) and (file.seek(-1, os.SEEK_END), file.read())[1] != b"\n":
+            raise _not_written(path, "its last line does not end")
+    try:
+        return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=TEXT)
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise _not_written(path, str(error)) from error
 
 
 def concatenated(rows: Sequence[str | os.PathLike[str]]) -> pd.DataFrame:
     """Return the rows of all files, which `write_rows` wrote.
 
-    Raises ValueError for a file whose rows are not those of its place (see `places`).
+    Raises ValueError for a file whose rows are not those of its place (see `places`), and for one
+    that was cut short or that another program has written anew (other separators, decimal commas).
     """
     import pandas as pd
 
     frames = [read_table(path) for path in rows]
     for path, frame in zip(rows, frames, strict=True):
         check_place(path, frame)
+    _check_numbers(rows, frames)
     return pd.concat(frames, ignore_index=True)
 
 
 def check_place(path: str | os.PathLike[str], rows: pd.DataFrame) -> None:
-    """Raise ValueError, naming the file, if its rows are about another checkpoint than its path."""
+    """Raise ValueError, naming the file, if its rows are about another checkpoint than its path.
+
+    Also if they do not say which: of a file in such a place the writer always says it.
+    """
+    if places.place_of(path) is not None:
+        lacking = [key for key in PLACE if key not in rows.columns or rows[key].isna().any()]
+        if lacking or rows.empty:
+            raise _not_written(path, f"rows without {', '.join(lacking)}" if lacking else "no rows")
     columns = [key for key in KEYS if key in rows.columns and key not in ("density", "layer")]
     for content in rows[columns].drop_duplicates().to_dict("records"):
         if wrong := places.differences(path, content):
             raise ValueError(wrong)
+
+
+def _check_numbers(rows: Sequence[str | os.PathLike[str]], frames: Sequence[pd.DataFrame]) -> None:
+    """Raise ValueError, naming the file, if a column of numbers is text in one of the files."""
+    import pandas as pd
+
+    numeric = {
+        column
+        for frame in frames
+        for column in frame.select_dtypes("number").columns
+        if frame[column].notna().any()
+    }
+    for path, frame in zip(rows, frames, strict=True):
+        for name in numeric.intersection(frame.select_dtypes(exclude="number").columns):
+            is_text = pd.to_numeric(frame[name], errors="coerce").isna() & frame[name].notna()
+            if is_text.any():
+                value = frame.loc[is_text, name].iloc[0]
+                raise _not_written(path, f"{name} holds {value!r}, not numbers")
+
+
+def _not_written(path: str | os.PathLike[str], what: str) -> ValueError:
+    from ticketlens.files.hdf5 import remake  # h5py's import takes longer than a table
+
+    return ValueError(
+        f"{path}: not the table that was written here ({what}): cut short, or saved by another "
+        f"program; {remake(path)}"
+    )
 
 
 def check_unique(path: str | os.PathLike[str], table: pd.DataFrame) -> None:
