@@ -70,7 +70,7 @@ COLUMNS = {
         *["mean", "mean_standard_error", "std", "std_scaled", "second_moment_all"],
         "selection_std_scaled",
     ],
-    "histograms": ["density_weight"],
+    "histograms": ["density_weight", "count"],
     "degrees": ["mean", "variance_ratio", "dead", "units"],
     "spectral_densities": ["density_eigenvalue", "density_null", "density_marchenko_pastur"],
     "qmap": ["q"],
@@ -208,6 +208,23 @@ def test_histograms_have_one_panel_per_layer(state: str, sigma_w: float | None) 
     assert "ConvNet, 2\u00a0seeds" in figure.get_suptitle()
     with pytest.raises(ValueError, match="in state 'init'"):
         figures_weights.histograms(rows[rows["state"] == "trained"], "fc", "", "init")
+
+
+@pytest.mark.parametrize(("weights", "bins"), [(100_000, 121), (1_000, 31), (50, 31)])
+def test_histograms_of_few_weights_have_wide_bins(weights: int, bins: int) -> None:
+    """Of 121 bins those of 1,000 weights hold eight each; zero stays the middle of one."""
+    centres = np.linspace(-3, 3, 121)
+    values = np.random.default_rng(0).uniform(-3.025, 3.025, weights)
+    counts, _ = np.histogram(values, np.linspace(-3.025, 3.025, 122))
+    rows = pd.DataFrame({"weight_scaled": centres, "count": counts}).assign(
+        density_weight=counts / (weights * 0.05), study="fc", seed=0, round=0, layer=1,
+        name="hidden1", density=1.0, state="init", arm="imp",
+    )  # fmt: skip
+    (axis, *_) = figures_weights.histograms(rows, "fc", "", "init").axes
+    x, y = axis.lines[0].get_data()
+    assert len(x) <= bins
+    assert np.min(np.abs(x)) == pytest.approx(0, abs=1e-12)
+    assert np.mean(y) == pytest.approx(1 / 6.05, rel=0.05)
 
 
 def test_a_saved_figure_fits_the_report(tmp_path: Path) -> None:

@@ -249,7 +249,7 @@ def test_run_times_are_grouped_by_rule_and_study(tmp_path: Path) -> None:
 def test_a_table_that_is_not_claims_is_refused(tmp_path: Path) -> None:
     (tmp_path / "claims.csv").write_text("study,claim\nfc,x\n")
     with pytest.raises(ValueError, match=r"claims\.csv.*lower"):
-        frontpage_data.claims(tmp_path / "claims.csv")
+        frontpage_data.claims(tmp_path / "claims.csv", {})
 
 
 def test_what_is_no_png_is_refused(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from scipy import stats
 
 import photograph
 from ticketlens.files.csv_tables import check_unique, read_table
+from ticketlens.pages import arm_titles
 from ticketlens.pages.claims_page import page as claims_page
 from ticketlens.pages.results_page import CAPTIONS, Numbers, render
 from ticketlens.study.claim_plan import Plan
@@ -67,7 +68,7 @@ def test_a_figure_comes_with_the_caption_of_the_report_or_is_an_error(tmp_path: 
 
 def test_intervals_have_signs_where_differences_do_and_no_minus_zero() -> None:
     write = Numbers(Path()).interval
-    assert write(1.24, -0.04, 2.5, signed=True) == "+1.2 [+0.0, +2.5]"
+    assert write(1.24, -0.04, 2.5, signed=True) == "+1.2 [−0.0, +2.5]"
     assert write(-1.24, np.nan, np.nan) == "−1.2"
 
 
@@ -200,9 +201,27 @@ def test_the_claims_of_the_reduced_convnet_are_judged_by_todays_rules() -> None:
         planned=contrasts["arms"],
         planned_round=contrasts["round"],
     )
-    text = claims_page(*judge_claims(tables, plan, titles), plan, titles)
+    arms = arm_titles.of_config(config)
+    text = claims_page(*judge_claims(tables, plan, titles), plan, titles, arms)
     rules = text.split("## At a glance")[1].split("\n## ConvNet")[0]
     assert rules in (folder / "claims.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["README.md", "claims.md", "details.md"])
+def test_claims_about_arms_name_them_by_their_titles(name: str) -> None:
+    """The code names stand in one table of details.md alone, which says what each arm is."""
+    arms = yaml.safe_load((PUBLISHED / "config.yaml").read_text(encoding="utf-8"))["arms"]
+    page = (PUBLISHED / name).read_text(encoding="utf-8")
+    lines = [line for line in page.splitlines() if "property X suffices" in line]
+    found = [arm for arm, own in arms.items() if "title" in own for line in lines if arm in line]
+    assert found == [] and bool(lines) == (name != "README.md")
+
+
+def test_a_title_takes_the_place_of_whole_names_alone() -> None:
+    titles = {"imp": "IMP ticket", "imp-matched": "IMP mask, own std", "plain": "plain"}
+    text = "imp-matched-too − imp-matched − imp, plain, impossible"
+    expected = "imp-matched-too − “IMP mask, own std” − “IMP ticket”, plain, impossible"
+    assert arm_titles.by_title(text, titles) == expected
 
 
 @pytest.mark.parametrize("name", ["README.md", "details.md", "claims.md"])

@@ -8,14 +8,17 @@ import importlib
 import json
 import os
 import re
+from pathlib import PurePath
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config_tools import CONFIG, merged
 from ticketlens import spec
+from ticketlens.study import texts
 from ticketlens.study.arms import (
     arm_rounds,
     arm_seeds,
@@ -451,6 +454,16 @@ def test_a_study_is_not_called_as_a_folder_of_results(name: str) -> None:
     assert found == [
         f"studies.{name}: the name is that of a folder of results; allowed: another name"
     ]
+
+
+def test_the_folders_of_all_shipped_configs_are_no_names_of_studies() -> None:
+    """results/quick/chi.png is the quick run's, and would be a study's that is called quick."""
+    loaded = [yaml.safe_load(file.read_text()) for file in CONFIG.rglob("*.yaml")]
+    paths = [PurePath(config["results"]) for config in loaded if "results" in config]
+    folders = {path.parts[1] for path in paths if len(path.parts) > 1}
+    assert len(folders) > 15
+    assert folders - texts.RESERVED == set()
+    assert not texts.RESERVED & {name for config in loaded for name in config.get("studies") or ()}
 
 
 def test_a_key_that_stands_twice_in_one_mapping_is_refused(tmp_path) -> None:

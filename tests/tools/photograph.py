@@ -15,7 +15,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from browser import DESKTOP, PHONE, browser
-from ticketlens.pages import frontpage_data, one_minute
+from ticketlens.pages import arm_titles, frontpage_data, one_minute
 from ticketlens.pages.frontpage import Page, render, tally
 from ticketlens.pages.pictures import picture
 
@@ -26,7 +26,7 @@ GAP = 30
 
 def shown(folder: Path) -> str:
     """Return what a photograph of a folder's front page shows: verdicts, answers and numbers."""
-    claims = frontpage_data.claims(folder / "tables/claims.csv")
+    claims = frontpage_data.claims(folder / "tables/claims.csv", {})
     rows = one_minute.of_page((folder / "README.md").read_text(encoding="utf-8"))
     answers = [f"{row.question} {row.answer} {row.number} {row.seeds}" for row in rows]
     return "\n".join([tally(claims), *answers])
@@ -35,11 +35,12 @@ def shown(folder: Path) -> str:
 def page(folder: Path) -> str:
     """Return the front page of published results, without tables and run times."""
     figures = sorted((folder / "figures").glob("*.png"), key=lambda path: path.stem != "accuracy")
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     found = Page(
-        config=yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")),
+        config=config,
         pictures=[picture(path.stem, path) for path in figures[:1]],
         tables=[],
-        claims=frontpage_data.claims(folder / "tables/claims.csv"),
+        claims=frontpage_data.claims(folder / "tables/claims.csv", arm_titles.of_config(config)),
         minute=one_minute.of_page((folder / "README.md").read_text(encoding="utf-8")),
     )
     texts = [(REPORT / name).read_text(encoding="utf-8") for name in ("index.html.j2", "index.js")]

@@ -21,6 +21,7 @@ rule tabulate_claims:
     params:
         code=code("tabulate_claims"),
         titles=study_titles(PLAN, config["studies"]),
+        arms=arm_titles.of_config(config),
         rounds=dict(sorted(config.get("claims", {}).items())),
         planned=PLAN.contrasts["arms"],
         margin=PLAN.contrasts["margin"],

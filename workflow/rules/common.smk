@@ -15,7 +15,7 @@ from ticketlens.jobs import beginning, pace, plugins, preflight, warm
 from ticketlens.jobs.fingerprint import Fingerprints
 from ticketlens.jobs.job_graph import plan_quickly
 from ticketlens.jobs.once import work_out_once
-from ticketlens.pages import one_minute
+from ticketlens.pages import arm_titles, one_minute
 from ticketlens.study import foreign_files, image_counts, material, packing, so_far
 from ticketlens.study.arms import not_applicable
 from ticketlens.study.catalogue import figures as pictures

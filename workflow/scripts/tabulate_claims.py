@@ -25,7 +25,7 @@ def main(snakemake: Any) -> None:
         planned_round=params.planned_round,
     )
     rows, left_out = judge_claims(tables, plan, titles)
-    write_claims(snakemake.output, rows, page(rows, left_out, plan, titles))
+    write_claims(snakemake.output, rows, page(rows, left_out, plan, titles, params.arms))
 
 
 if __name__ == "__main__":

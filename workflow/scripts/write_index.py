@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ticketlens.files.atomic import write_text
 from ticketlens.jobs.joblog import job_log, log
-from ticketlens.pages import completeness, frontpage_data, one_minute
+from ticketlens.pages import arm_titles, completeness, frontpage_data, one_minute
 from ticketlens.pages.frontpage import Page, after_reference, pictures_of, render
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def main(snakemake: Any) -> None:
     config, given = json.loads(snakemake.params.config), snakemake.input
-    claims = frontpage_data.claims(given.claims)
+    claims = frontpage_data.claims(given.claims, arm_titles.of_config(config))
     missing = completeness.missing_files(snakemake.params.foundations, config["results"])
     if missing:
         log.warning("%s", completeness.message(missing))

@@ -30,6 +30,7 @@ from ticketlens.theory import selection_null
 
 SPECTRUM_POINTS = 30  # across the spectrum: a layer has only a few hundred eigenvalues
 LOWEST = 1e-3  # probability density where logarithmic axes of histograms begin
+PER_BIN, FEWEST_BINS = 60, 24  # weights in a bin of a histogram, and its bins
 GREY = "0.35"
 DASHED: dict[str, Any] = {"ls": "--", "lw": 0.9}
 
@@ -128,7 +129,7 @@ def histograms(
         axis.set_axis_off()
     shown = plotting.spread(rows["round"], 3)
     for axis, layer in zip(axes.flat, layers, strict=False):
-        of_layer = rows[rows["layer"] == layer]
+        of_layer = _in_wider_bins(rows[rows["layer"] == layer])
         peak = _draw_histograms(axis, of_layer, shown if sigma_w else [], sigma_w, scale)
         name = of_layer["name"].iloc[0]
         axis.set_title("readout" if name == READOUT else f"hidden layer {layer}", pad=3)
@@ -154,6 +155,25 @@ def histograms(
         labels = ["kept weights", r"selection by $|\theta_0|$ alone"]
         figure.legend(entries, labels, loc="outside lower center", ncols=2)
     return figure
+
+
+def _in_wider_bins(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the histograms of one layer with bins merged until few weights fill them, too.
+
+    As many for all rounds: the one with the fewest weights has `PER_BIN` in a bin then, on average
+    over its range, but `FEWEST_BINS` of the range stay.
+    """
+    kept = rows.groupby("round")["count"].sum()
+    sparsest = rows[rows["round"] == kept.idxmin()].groupby("weight_scaled")["count"].sum()
+    filled = np.flatnonzero(sparsest)
+    span = int(np.ptp(filled)) + 1 if filled.size else 1
+    wide = max(1, int(min(PER_BIN * span / max(1, kept.min()), span / FEWEST_BINS)))
+    wide += 1 - wide % 2  # odd: zero stays the middle of a bin
+    places = np.sort(rows["weight_scaled"].unique())
+    bins = (np.arange(len(places)) - len(places) // 2 + wide // 2) // wide
+    merged = rows.assign(bin=rows["weight_scaled"].map(dict(zip(places, bins, strict=True))))
+    keys = ["study", "seed", "round", "layer", "name", "density", "bin"]
+    return merged.groupby(keys, as_index=False)[["weight_scaled", "density_weight"]].mean()
 
 
 def _draw_histograms(

@@ -6,12 +6,14 @@ import html
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ticketlens.files.atomic import replacing, write_text
+from ticketlens.pages import arm_titles
 from ticketlens.study.claim_plan import Plan
 from ticketlens.verdicts.claims import CLAIMS
 
@@ -47,8 +49,19 @@ rough. Quantities without a margin fixed beforehand have no such number, and one
 """
 
 
-def page(rows: pd.DataFrame, left_out: pd.DataFrame, plan: Plan, titles: Mapping[str, str]) -> str:
-    """Return the page. `rows` and `left_out` are those of `claims.judge_claims`."""
+def page(
+    rows: pd.DataFrame,
+    left_out: pd.DataFrame,
+    plan: Plan,
+    titles: Mapping[str, str],
+    arms: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """Return the page. `rows` and `left_out` are those of `claims.judge_claims`.
+
+    `titles` are those of the studies, `arms` those of the arms, by name.
+    """
+    arms = {name: as_markdown(title) for name, title in arms.items()}
+    rows, left_out = (_by_title(table, arms) for table in (rows, left_out))
     studies = [study for study in titles if study in {*rows["study"], *left_out["study"]}]
     titles = {study: as_markdown(title) for study, title in titles.items()}
     parts = [
@@ -69,6 +82,13 @@ def page(rows: pd.DataFrame, left_out: pd.DataFrame, plan: Plan, titles: Mapping
         parts += [_numbers(of_study)] if len(of_study) else []
         parts += [_left_out(missing)] if len(missing) else []
     return "\n".join(parts)
+
+
+def _by_title(rows: pd.DataFrame, arms: Mapping[str, str]) -> pd.DataFrame:
+    shown = [name for name in arm_titles.COLUMNS if name in rows]
+    return rows.assign(
+        **{name: [arm_titles.by_title(text, arms) for text in rows[name]] for name in shown}
+    )
 
 
 def _glance(

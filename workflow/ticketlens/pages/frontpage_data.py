@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ticketlens import checkpoint
+from ticketlens.pages import arm_titles
 from ticketlens.pages.numbers import ranges
 from ticketlens.spec import NetworkSpec
 from ticketlens.study.arms import arm_rounds, arm_seeds, arms_of_all
@@ -59,8 +60,11 @@ def run_times(folder: str | Path) -> list[RunTime]:
     ]
 
 
-def claims(path: str | Path) -> list[dict[str, str]]:
-    """Return the rows of claims.csv as text, column by name. Raises ValueError on other tables."""
+def claims(path: str | Path, arms: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return the rows of claims.csv as text, column by name, with the titles of `arms` by name.
+
+    Raises ValueError on other tables.
+    """
     with open(path, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     missing = {"study", "claim", "number", "lower", "upper", "n", "verdict"} - set(
@@ -68,7 +72,11 @@ def claims(path: str | Path) -> list[dict[str, str]]:
     )
     if rows and missing:
         raise ValueError(f"{path}: not a table of claims, it lacks {', '.join(sorted(missing))}")
-    return rows
+    shown = arm_titles.COLUMNS
+    return [
+        row | {name: arm_titles.by_title(row[name], arms) for name in shown if row.get(name)}
+        for row in rows
+    ]
 
 
 def machine() -> dict[str, str | int | float]:

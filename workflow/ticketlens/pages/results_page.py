@@ -9,6 +9,7 @@ their intervals.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from jinja2 import Environment, StrictUndefined
 from ticketlens.files.atomic import write_text
 from ticketlens.files.csv_tables import read_table
 from ticketlens.ladder import RUNGS
+from ticketlens.pages import arm_titles
 from ticketlens.pages.frontpage import caption
 from ticketlens.study.catalogue import figures
 from ticketlens.verdicts import ladder_steps
@@ -66,6 +68,12 @@ class Numbers:
             dict[str, Any],
             yaml.safe_load((self.folder / "config.yaml").read_text(encoding="utf-8")),
         )
+
+    def by_title(self, text: str) -> str:
+        """Return `text` with the titles of arms for their names, without marks of formulas."""
+        found = arm_titles.of_config(self.config)
+        plain = {name: re.sub(r"[$\\]", "", title) for name, title in found.items()}
+        return arm_titles.by_title(text, plain)
 
     def part(self, name: str) -> Numbers:
         """Return the numbers of another run, published in a folder below this one."""
@@ -243,10 +251,17 @@ class Numbers:
         self, mean: float, lower: float = np.nan, upper: float = np.nan, digits: int = 1,
         signed: bool = False,
     ) -> str:  # fmt: skip
-        """Return "mean [lower, upper]"; no bounds where there are none."""
-        sign = "+" if signed else ""
-        rounded = [round(float(value), digits) + 0.0 for value in (mean, lower, upper)]  # no −0
-        texts = [f"{value:{sign}.{digits}f}".replace("-", MINUS) for value in rounded]
+        """Return "mean [lower, upper]"; no bounds where there are none.
+
+        With `signed` a number that rounds to zero has its own sign: on which side of no difference
+        a bound lies is what a verdict asks.
+        """
+        numbers = [float(value) for value in (mean, lower, upper)]
+        if signed:
+            texts = [f"{value + 0.0:+.{digits}f}" for value in numbers]
+        else:
+            texts = [f"{round(value, digits) + 0.0:.{digits}f}" for value in numbers]  # no −0
+        texts = [text.replace("-", MINUS) for text in texts]
         return texts[0] if np.isnan(lower) else f"{texts[0]} [{texts[1]}, {texts[2]}]"
 
 

@@ -65,7 +65,7 @@ PROPERTIES: dict[str, Property] = {
     "slope": Property("chi", "slope", "slope of the C-map"),
     "correlation": Property("cmap", "c", r"$c$, correlation of images"),
     "weight_std": Property(
-        "weight_statistics", "std_scaled", r"weights' std $\cdot\sqrt{fan\_in}$"
+        "weight_statistics", "std_scaled", r"weights' std $\cdot\sqrt{N_\mathrm{in}}$"
     ),
     "bimodality": Property("weight_statistics", "bimodality_coefficient", "bimodality of weights"),
     "in_degree_cv": Property(
