@@ -124,9 +124,14 @@ def importer(folder: Path, here: Path, snakefile: str) -> Path:
 
 
 def test_a_module_trains_with_the_library_beside_its_snakefile(tmp_path: Path) -> None:
-    """From a folder that has neither the library nor the images, up to a trained network."""
+    """From a folder that has neither the library nor the images, up to a trained network.
+
+    The importer gives the rules names of its own, as who imports two workflows does.
+    """
     here = tiny_clone(tmp_path / "clone")
     module = importer(tmp_path / "module", here, f'"{here}/workflow/Snakefile"')
+    snakefile = (module / "Snakefile").read_text()
+    (module / "Snakefile").write_text(f"{snakefile.rstrip()} as lens_*\n")
     trained = TICKET.replace("ticket.h5", "trained.h5")
     said = snakemake(module, trained, "--cores", "1")
     assert (module / trained).is_file()

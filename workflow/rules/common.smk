@@ -95,7 +95,7 @@ def has_caption(key):
 
 def documented(name, text):
     """Give a rule that is made in a loop its docstring, which `snakemake --list` shows."""
-    workflow.get_rule(name).docstring = text
+    workflow.get_rule(workflow.modifier.modify_rulename(name)).docstring = text
 
 
 wildcard_constraints:
