@@ -75,7 +75,7 @@ SPARSE = {"linear": Speed(2.5, 45, 45), "conv": Speed(1.5, 500, 220)}
 """The same for each weight that is kept."""
 FINAL_SPARSE_BELOW = 0.55
 """Density of convolutions below which a bfloat16 training's final evaluations are sparse; that of
-`training.loop`, which reads torch."""
+`training.evaluation`, which reads torch."""
 BFLOAT16_LINEAR = {
     "amx": Speed(0.12, 150, 300),
     "avx512": Speed(1.1, 600, 400),

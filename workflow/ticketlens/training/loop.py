@@ -28,16 +28,14 @@ from ticketlens.networks import build
 from ticketlens.seeds import stream
 from ticketlens.spec import TrainingSpec
 from ticketlens.tickets.pruning import InvariantError
-from ticketlens.training import cpu, resume, sparse, sparse_conv
-from ticketlens.training.evaluation import Batches, evaluate, load
+from ticketlens.training import cpu, resume, sparse
+from ticketlens.training.evaluation import Batches, evaluate, load, sparse_if_faster
 from ticketlens.training.memory import keep_freed_memory
 from ticketlens.training.optimization import learning_rate, prepare_device
 from ticketlens.training.step import Captured, Step
 
 log = logging.getLogger(__name__)
 LOG_SECONDS = 20.0
-FINAL_SPARSE_BELOW = 0.55
-"""Density of convolutions below which those of a bfloat16 run are sparse in the final tests."""
 
 
 class DivergedError(ArithmeticError):
@@ -264,7 +262,9 @@ class _Run:
         history: dict[str, np.ndarray] = {k: np.asarray(v) for k, v in self.history.items()}
         for suffix, values in (("", last), ("_best_validation", self.best)):
             self.set_parameters(values)
-            model = self.in_float32()
+            # What trains in bfloat16 is dense, in float32 as well.
+            masks = [layer.mask for layer in self.ticket.layers] if self.descent.network else []
+            model = sparse_if_faster(self.model, masks, self.ticket.spec.network.activation)
             for part, batches in parts.items():
                 loss, accuracy = evaluate(model, batches)
                 history[f"final_{part}_loss{suffix}"] = np.asarray(loss)
@@ -279,19 +279,6 @@ class _Run:
             history=history,
             extra=_how(self.ticket, self),
         )
-
-    def in_float32(self) -> nn.Module:
-        """Return the model with its weights of now, as final accuracies are taken.
-
-        What trains in bfloat16 is dense; its sparse convolutions are evaluated as such, which is
-        faster. Another network is returned as it is.
-        """
-        masks = [layer.mask for layer in self.ticket.layers]
-        is_chosen = self.descent.network and masks[0].ndim == 4
-        if not is_chosen or self.model.activation not in sparse_conv.KINDS:
-            return self.model
-        name = self.ticket.spec.network.activation
-        return sparse_conv.compressed(self.model, masks, FINAL_SPARSE_BELOW, name)
 
     def theta_k(self) -> Checkpoint | None:
         """Return the network after `rewind_epoch` epochs, for late rewinding."""
