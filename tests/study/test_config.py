@@ -391,6 +391,14 @@ def test_problems_of_form_hide_none_of_sense() -> None:
     assert any("which leaves none of the 65,536 weights of layer hidden2" in line for line in found)
 
 
+@pytest.mark.parametrize("folder", ["taken", "taken/x"])
+def test_results_where_a_file_stands_are_refused(folder, tmp_path, monkeypatch) -> None:
+    (tmp_path / "taken").write_text("")
+    monkeypatch.chdir(tmp_path)
+    (line,) = problems(merged(f"results: {folder}"))
+    assert line.startswith(f"results is '{folder}', but taken is a file; allowed: a folder")
+
+
 def test_a_home_folder_and_an_absolute_one_may_hold_results(monkeypatch) -> None:
     monkeypatch.setenv("HOME", "/home/user")
     assert checked(merged("results: ~/runs"))["results"] == "/home/user/runs"

@@ -62,8 +62,22 @@ def checked(config: Mapping[str, Any]) -> dict[str, Any]:
     is allowed, and for an unknown key the nearest known one.
     """
     pruned = _without_removed(config)
-    refuse(_problems(pruned))
+    found = list(_problems(pruned))
+    if not any(line.startswith("results is") for line in found):
+        found += _results_in_a_file(pruned.get("results"))
+    refuse(found)
     return {**pruned, "results": os.path.expanduser(pruned["results"])}
+
+
+def _results_in_a_file(results: object) -> list[str]:
+    """Return what is wrong if a file stands where `results`, or a folder above it, is to be."""
+    if not isinstance(results, str) or "\0" in results:
+        return []
+    folder = Path(os.path.expanduser(results))
+    there = next((path for path in (folder, *folder.parents) if os.path.exists(path)), None)
+    if there is None or there.is_dir():
+        return []
+    return [f"results is {results!r}, but {there} is a file; allowed: a folder, or a new name"]
 
 
 def refuse(problems: Collection[str]) -> None:
