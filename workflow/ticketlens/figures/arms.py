@@ -40,7 +40,10 @@ def zero_shot(
     ]
     rounds = sorted(set(table["round"]))
     scale = density_scale(table)
-    heights = [0.3 * len(set(group.loc[group["study"] == s, "arm"])) + 0.75 for s, group in blocks]
+    pitch = max(0.3, 0.11 * len(rounds))  # inches: markers do not hide each other
+    heights = [
+        pitch * len(set(group.loc[group["study"] == s, "arm"])) + 0.75 for s, group in blocks
+    ]
     figure, axes = plt.subplots(
         len(blocks), len(ACCURACIES), figsize=(8.6, sum(heights) + 0.6), squeeze=False,
         gridspec_kw={"height_ratios": heights}, layout="constrained",
