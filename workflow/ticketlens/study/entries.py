@@ -37,6 +37,7 @@ def entries(
         "WRITTEN_OUT": _names([*map(_chain, own_specs), *map(_compressed, own_specs)]),
         "COMPRESSED": _names(map(_compressed, own_specs)),
         "GATHER": _names(map(_compressed, own_specs)),
+        "FINAL_NETWORK": _names(map(_compressed, own_specs)),
         "FAMILIES": _names(network.family for network in networks),
         "ACTIVATIONS": _names(network.activation for network in networks),
         "SCHEMES": _names(spec.init.scheme for spec in own_specs),

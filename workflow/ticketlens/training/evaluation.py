@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ticketlens.files.dataset import PreparedDataset, normalise, read_pixels
-from ticketlens.training import sparse_conv
+from ticketlens.training import sparse, sparse_conv
 
 EVALUATION_BATCH = 1000
 """Images whose losses are summed in float32."""
@@ -49,9 +49,28 @@ def sparse_if_faster(model: nn.Module, masks: Sequence[np.ndarray], activation: 
     Convolutions of a density below FINAL_SPARSE_BELOW are sparse, with their weights of now. Any
     other network, and one without masks, is returned as it is.
     """
-    if not masks or masks[0].ndim != 4 or cast(Any, model).activation not in sparse_conv.KINDS:
+    if not masks:
+        return model
+    return FINAL_NETWORK[sparse.COMPRESSIBLE[masks[0].ndim == 4]](model, masks, activation)
+
+
+def _as_it_is(model: nn.Module, masks: Sequence[np.ndarray], activation: str) -> nn.Module:
+    return model
+
+
+def _sparse_convolutions(
+    model: nn.Module, masks: Sequence[np.ndarray], activation: str
+) -> nn.Module:
+    if cast(Any, model).activation not in sparse_conv.KINDS:
         return model
     return sparse_conv.compressed(model, masks, FINAL_SPARSE_BELOW, activation)
+
+
+# `study.entries` has the same names, so that no fully connected training reaches a convolution.
+FINAL_NETWORK: dict[str, Callable[..., nn.Module]] = {
+    "sparse-linear-layers": _as_it_is,
+    "sparse-convolutions": _sparse_convolutions,
+}
 
 
 def _logits(model: nn.Module, images: Tensor) -> Tensor:
