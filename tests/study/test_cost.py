@@ -30,7 +30,7 @@ from ticketlens.study.plan import Plan
 from ticketlens.study.selection import Selection
 from ticketlens.study.speeds import REFERENCE, Machine
 from ticketlens.study.trainings import trainings
-from ticketlens.training import ways
+from ticketlens.training import evaluation, ways
 from workflow_tools import overlay, plan, tiny_clone
 
 CONFIG_FOLDER = Path(__file__).resolve().parents[2] / "config"
@@ -249,6 +249,11 @@ def test_convolutions_in_bfloat16_cost_what_their_way_takes(stride: int | tuple[
     # The last evaluation of all images is float32.
     assert 0.1 < by_way["amx"] < 0.2
     assert by_way["amx"] < by_way["avx512"] < 1 < by_way["avx2"] < by_way["plain"]
+
+
+def test_final_tests_are_counted_sparse_below_the_density_where_they_are() -> None:
+    """Two constants, as the one of the training would import torch."""
+    assert speeds.FINAL_SPARSE_BELOW == evaluation.FINAL_SPARSE_BELOW
 
 
 def test_fully_connected_networks_in_bfloat16_cost_what_their_way_takes() -> None:
