@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import snakemake.api  # noqa: F401  first: the modules below import each other
@@ -19,6 +21,28 @@ def test_this_snakemake_has_the_functions_whose_answers_are_kept() -> None:
     assert {"script", "notebook"} == {
         processor.script_type for processor in (dag.ScriptProcessor, dag.NotebookProcessor)
     }
+
+
+def test_the_collector_rests_while_jobs_are_planned_and_when_the_process_ends() -> None:
+    # What is registered first runs last: it is asked after the freeze.
+    code = """
+import atexit, gc
+atexit.register(lambda: print(gc.get_freeze_count()))
+from ticketlens.jobs import once
+def collections_of_a_graph():
+    before = gc.get_stats()[0]["collections"]
+    graphs.append([[] for _ in range(500_000)])
+    return gc.get_stats()[0]["collections"] - before
+graphs = []
+once.plan_without_collecting()
+print(collections_of_a_graph())
+once.jobs_begin()
+print(collections_of_a_graph())
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    planning, running, frozen = map(int, said.stdout.split())
+    assert planning == 0 and running >= 4
+    assert frozen > 1_000_000
 
 
 def test_an_answer_is_kept_where_the_argument_can_be_a_key() -> None:

@@ -14,7 +14,7 @@ from snakemake.logging import logger as snakemake_logger
 from ticketlens.jobs import beginning, pace, plugins, preflight, warm
 from ticketlens.jobs.fingerprint import Fingerprints
 from ticketlens.jobs.job_graph import plan_quickly
-from ticketlens.jobs.once import work_out_once
+from ticketlens.jobs.once import jobs_begin, work_out_once
 from ticketlens.pages import arm_titles, one_minute
 from ticketlens.study import foreign_files, image_counts, material, packing, so_far
 from ticketlens.study.arms import not_applicable
@@ -74,6 +74,7 @@ def begin():
             print(line, file=sys.stderr)
     except (preflight.PreflightError, ConfigError) as error:
         raise WorkflowError(str(error)) from None
+    jobs_begin()
     beginning.without_rate_limit(workflow)
     pace.take_what_is_there(workflow, sys.argv[1:])
     warm.use(workflow)

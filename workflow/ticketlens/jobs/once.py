@@ -4,10 +4,15 @@ A dry run of the full study plans nine thousand jobs, and Snakemake (9.27) asks 
 what is the same for all: which arguments an input function takes, where its script stands, and
 whether that can be read. Nothing in a run changes these answers. What depends on a job, or on a
 file of the results, is asked as ever.
+
+A graph of that many jobs is also one heap of living objects. Python's garbage collector walks it
+again and again and finds nothing, and once more, all of it, when the process ends: a fifth of a dry
+run. So it rests while jobs are planned, and lets what is there at the end go with the process.
 """
 
 from __future__ import annotations
 
+import atexit
 import gc
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,14 +20,17 @@ from functools import cache, wraps
 from typing import Any
 
 
-def work_out_once() -> None:
-    """Keep these answers, and have Python's garbage collector look less often.
+WHILE_PLANNING = (2_000_000, 50, 100)
+"""Thresholds of Python's garbage collector: more new objects than a dry run keeps."""
+WHILE_RUNNING = (100_000, 50, 100)
 
-    A graph of thousands of jobs is one heap of living objects: at its default pace the collector
-    walks it again and again and finds nothing, a quarter of a dry run. A Snakemake that lacks one
-    of these functions keeps its own way there, which costs time alone.
+
+def work_out_once() -> None:
+    """Keep these answers, and let the garbage collector rest.
+
+    A Snakemake that lacks one of these functions keeps its own way there, which costs time alone.
     """
-    gc.set_threshold(100_000, 50, 100)
+    plan_without_collecting()
     with suppress(ImportError, AttributeError):
         from snakemake import sourcecache
 
@@ -36,6 +44,17 @@ def work_out_once() -> None:
         from snakemake.dag import ScriptProcessor
 
         ScriptProcessor.process_job = once_a_script(ScriptProcessor.process_job)
+
+
+def plan_without_collecting() -> None:
+    """Let the garbage collector rest until `jobs_begin`, and when the process ends."""
+    gc.set_threshold(*WHILE_PLANNING)
+    atexit.register(gc.freeze)
+
+
+def jobs_begin() -> None:
+    """Collect what planning left, if anything, at a pace for a run of hours."""
+    gc.set_threshold(*WHILE_RUNNING)
 
 
 def kept(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
