@@ -128,7 +128,7 @@ test-install: setup
 	@echo "=== $(NAME) versions: $(or $(PINS),what pip takes)"
 	$(PYTHON) -m venv $(HERE)
 	@test "$(TORCH)" = "" || $(INSTALL) --index-url $(CPU_INDEX) --retries 1 --timeout 20 --no-deps \
-	  $(or $(filter torch==% torchvision==%,$(PINS)),torch torchvision) \
+	  $(or $(filter torch==% torchvision==%,$(PINS)),torch torchvision) > $(HERE)/torch-cpu.log 2>&1 \
 	  || echo "$(CPU_INDEX) does not give the CPU build of PyTorch: taking the usual one"
 	$(INSTALL) $(PINS) build/test-install/*.whl
 	cd $(HERE) && bin/ticketlens look ../m.npz --out look && test -s look/index.html
@@ -177,8 +177,9 @@ setup:
 	@test "$(TORCH)" = "" -o "$(TORCH)" = cpu || { echo "TORCH is '$(TORCH)'; allowed: cpu, or nothing"; exit 1; }
 	$(PYTHON) -m venv "$$(readlink -f .venv || echo .venv)"  # venv refuses a link itself
 	@test "$(TORCH)" = "" || { $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --retries 1 \
-	  --timeout 20 --index-url $(CPU_INDEX) $$(grep -E '^torch(vision)?==' requirements.lock) && touch .venv/torch-cpu; } \
-	  || { echo "$(CPU_INDEX) does not give the CPU build of PyTorch: taking the usual one"; touch .venv/torch-cpu; }
+	  --timeout 20 --index-url $(CPU_INDEX) $$(grep -E '^torch(vision)?==' requirements.lock) > .venv/torch-cpu.log 2>&1 \
+	  || echo "$(CPU_INDEX) does not give the CPU build of PyTorch: taking the usual one (why: .venv/torch-cpu.log)"; \
+	  touch .venv/torch-cpu; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.hashes
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock  # the rest: PyTorch's
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .

@@ -16,7 +16,7 @@ from workflow_tools import REPOSITORY
 # A Python that notes what it is called for, and for which PyTorch's index is open or not.
 FAKE = """#!/bin/sh
 echo "$@" >> calls
-case "$*" in *--index-url*) exit {index} ;; esac
+case "$*" in *--index-url*) test {index} = 0 || echo "ERROR: ResolutionImpossible" >&2; exit {index} ;; esac
 mkdir -p .venv
 """
 LOCKED = dict(
@@ -39,7 +39,7 @@ def make(folder: Path, *arguments: str, index: int = 0) -> tuple[str, list[str]]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == (2 if "gpu" in str(arguments) else 0), done.stderr
     calls = (folder / "calls").read_text(encoding="utf-8").splitlines()
-    return done.stdout, [call for call in calls if "pip install" in call]
+    return done.stdout + done.stderr, [call for call in calls if "pip install" in call]
 
 
 def test_one_word_takes_the_cpu_build_from_pytorch_s_own_index_once(tmp_path: Path) -> None:
@@ -54,7 +54,9 @@ def test_where_the_index_cannot_be_reached_it_says_so_and_takes_the_usual_build(
     tmp_path: Path,
 ) -> None:
     said, calls = make(tmp_path, "TORCH=cpu", index=1)
-    assert "does not give the CPU build of PyTorch: taking the usual one" in said
+    sentence = "does not give the CPU build of PyTorch: taking the usual one (why: .venv/torch-cpu.log)"
+    assert said.count(sentence) == 1 and "ERROR" not in said
+    assert "ResolutionImpossible" in (tmp_path / ".venv/torch-cpu.log").read_text(encoding="utf-8")
     assert len(calls) == 4 and "requirements.lock" in calls[2]
 
 

@@ -9,13 +9,14 @@ the last jobs' slowness, and with the number of jobs that ran at once lately.
 
 from __future__ import annotations
 
+import heapq
 import logging
 import math
 import os
 import sys
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -28,6 +29,8 @@ Key = tuple[str, str]
 FEWEST = 0.02
 """Share of the work, of all jobs as guessed, that must be done before the end is said."""
 FEWEST_JOBS = 20
+FAMILIARITY = 5
+"""Jobs of a family that must be done before they say as much of the others as the first guess."""
 LATELY = 0.1
 """Share of the work over which the machine's speed is averaged."""
 STEADY = 0.1
@@ -49,16 +52,71 @@ def guess(key: Key, trainings: Mapping[str, float] | None = None) -> float:
     return 0.8
 
 
+def family(rule: str) -> str:
+    """Return the first word of a rule's name, which jobs of about the same libraries share."""
+    return rule.partition("_")[0]
+
+
+def finished(
+    left: Mapping[int, float],
+    running: Iterable[int],
+    needs: Mapping[int, Collection[int]],
+    slots: int,
+) -> float:
+    """Return when the last job is done: a job starts once what it needs is done and a slot is free.
+
+    `left` are the seconds of each job that is not done, `running` those that have slots already.
+    Of those that could start, the one that could first does.
+    """
+    ends = [(left[job], job) for job in running]
+    heapq.heapify(ends)
+    missing = {job: sum(one in left for one in needs.get(job, ())) for job in left}
+    unlocks = inverse({job: needs.get(job, ()) for job in left})
+    started = {job for _, job in ends}
+    ready = deque(job for job in left if not missing[job] and job not in started)
+    now = 0.0
+    while ends or ready:
+        while ready and len(ends) < max(slots, 1):
+            job = ready.popleft()
+            heapq.heappush(ends, (now + left[job], job))
+        now, job = heapq.heappop(ends)
+        for other in unlocks.get(job, ()):
+            missing[other] -= 1
+            if not missing[other]:
+                ready.append(other)
+    return now
+
+
+def inverse(needs: Mapping[int, Collection[int]]) -> dict[int, list[int]]:
+    """Return the jobs that need each job."""
+    needed_by: dict[int, list[int]] = defaultdict(list)
+    for job, needed in needs.items():
+        for one in needed:
+            needed_by[one].append(job)
+    return needed_by
+
+
+def grouped(jobs: Iterable[int], of: Callable[[int], Any]) -> dict[Any, list[int]]:
+    """Return the jobs by what `of` says of them."""
+    groups: dict[Any, list[int]] = defaultdict(list)
+    for job in jobs:
+        groups[of(job)].append(job)
+    return groups
+
+
 @dataclass
 class Pace:
     """What a run has to do, and what it has done: `jobs` by id, times in seconds since any moment.
 
-    `trainings` are guessed seconds by study. The run began at `start`.
+    `needs` are the jobs that a job waits for, `trainings` guessed seconds by study. The run began
+    at `start` and has at most `most` jobs at once.
     """
 
     jobs: Mapping[int, Key]
     start: float
     trainings: Mapping[str, float] = field(default_factory=dict)
+    needs: Mapping[int, frozenset[int]] = field(default_factory=dict)
+    most: float = math.inf
     begun: dict[int, float] = field(default_factory=dict)
     took: dict[int, float] = field(default_factory=dict)
 
@@ -88,24 +146,42 @@ class Pace:
         for _ in range(3):
             work = self._work(done, self._slowness(done, work))
         slow = self._slowness_after(done, work)[-1]
-        left = sum(
-            max(work[job] * slow - (now - self.begun[job] if job in self.begun else 0.0), 0.0)
+        at_once = min(self._at_once(done, work, now), self.most)
+        slots = math.ceil(at_once - 1e-6) if math.isfinite(at_once) else len(self.jobs)
+        pause = slots / at_once if math.isfinite(at_once) else 1.0
+        left = {
+            job: max(work[job] * slow - (now - self.begun[job]), 0.0)
+            if job in self.begun
+            else work[job] * slow * pause
             for job in self.jobs
             if job not in self.took
-        )
-        return left / max(self._at_once(done, work, now), 0.25)
+        }
+        return finished(left, set(self.running), self.needs, slots)
 
     def _work(self, done: list[int], slowness: Mapping[int, float]) -> dict[int, float]:
-        """Return the work of every job: the mean of its kind, the first guess as one job more."""
-        sums: dict[Key, float] = defaultdict(float)
-        counts: dict[Key, int] = defaultdict(int)
-        for job in done:
-            sums[self.jobs[job]] += self.took[job] / slowness[job]
-            counts[self.jobs[job]] += 1
-        return {
-            job: (sums[key] + guess(key, self.trainings)) / (counts[key] + 1)
-            for job, key in self.jobs.items()
-        }
+        """Return the work of every job: the mean of its kind, what its rule suggests as one more.
+
+        A rule's mean counts as one job of each of its studies, its first guess, times how the
+        guesses of its family turned out, as one job of the rule.
+        """
+        guesses = {job: guess(key, self.trainings) for job, key in self.jobs.items()}
+        units = {job: self.took[job] / slowness[job] for job in done}
+        ratio: dict[str, float] = {}
+        for name, members in grouped(done, lambda job: family(self.jobs[job][0])).items():
+            guessed = sum(guesses[job] for job in members)
+            usual = sum(guesses.values()) / len(guesses) * FAMILIARITY
+            ratio[name] = (sum(units[job] for job in members) + usual) / (guessed + usual)
+        of_rule: dict[str, float] = {}
+        for rule, members in grouped(done, lambda job: self.jobs[job][0]).items():
+            turned_out = sum(units[job] / guesses[job] for job in members)
+            of_rule[rule] = (turned_out + ratio[family(rule)]) / (len(members) + 1)
+        of_kind = grouped(done, lambda job: self.jobs[job])
+        work = {}
+        for job, key in self.jobs.items():
+            expected = guesses[job] * of_rule.get(key[0], ratio.get(family(key[0]), 1.0))
+            same = of_kind.get(key, [])
+            work[job] = (sum(units[one] for one in same) + expected) / (len(same) + 1)
+        return work
 
     def _slowness(self, done: list[int], work: Mapping[int, float]) -> dict[int, float]:
         """Return seconds for a unit of work around each job that is done."""
@@ -128,17 +204,39 @@ class Pace:
         return slowness
 
     def _at_once(self, done: list[int], work: Mapping[int, float], now: float) -> float:
-        """Return the mean number of jobs at once, while the last share of the work was done."""
-        window, since = LATELY * sum(work.values()), now
-        for job in reversed(done):
-            since = min(since, self.begun[job])
-            window -= work[job]
-            if window < 0:
+        """Return how many jobs run at once while others could: the mean over the last such times.
+
+        Pauses between jobs lower it. `inf` while no job has had to wait.
+        """
+        wanted = LATELY * sum(self.took[job] for job in done) * len(self.jobs) / len(done)
+        busy = seconds = 0.0
+        for begin, end, running, waiting in reversed(self._spans(now)):
+            if waiting:
+                busy += running * (end - begin)
+                seconds += end - begin
+            if busy >= wanted:
                 break
-        spans = [(self.begun[job], self.begun[job] + self.took[job]) for job in done]
-        spans += [(self.begun[job], now) for job in self.running]
-        busy = sum(max(end - max(begin, since), 0.0) for begin, end in spans)
-        return busy / (now - since) if now > since else 1.0
+        return max(busy / seconds, 0.25) if seconds > 0 else math.inf
+
+    def _spans(self, now: float) -> list[tuple[float, float, int, bool]]:
+        """Return the times between events: begin, end, jobs that run, whether a job waits."""
+        events = [(when, 1, job) for job, when in self.begun.items()]
+        events += [(self.begun[job] + took, 0, job) for job, took in self.took.items()]
+        missing = {job: len(self.needs.get(job, ())) for job in self.jobs}
+        unlocks = inverse(self.needs)
+        ready = sum(not count for count in missing.values())
+        spans, last, running = [], self.start, 0
+        for when, is_begin, job in sorted(events):
+            spans.append((last, when, running, ready > 0))
+            last = max(last, when)
+            running += 1 if is_begin else -1
+            if is_begin:
+                ready -= 1
+                continue
+            for other in unlocks.get(job, ()):
+                missing[other] -= 1
+                ready += not missing[other]
+        return [*spans, (last, now, running, ready > 0)]
 
     def line(self, now: float, clock: datetime) -> str:
         """Return the state of the run in one line; `clock` is the time of day of `now`."""
