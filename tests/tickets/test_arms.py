@@ -30,7 +30,6 @@ from ticketlens.spec import InitSpec, NetworkSpec, PruningSpec
 from ticketlens.study.arms import arm_rounds
 from ticketlens.study.config import checked
 from ticketlens.tickets import construction
-from ticketlens.tickets import mask_sources as arm_masks
 from ticketlens.tickets import weight_sources as arm_weights
 from ticketlens.tickets.construction import construct, needs
 from ticketlens.tickets.mask_sources import (
@@ -486,9 +485,8 @@ def example(monkeypatch) -> dict:
     _, example = page.split("## Worked example", 1)
     code = re.search(r"```python\n(.*?)```", example, flags=re.DOTALL)[1]
     monkeypatch.setitem(MASKS, "block", None)  # taken back after the test
-    exec(compile(code, "docs/extending.md", "exec"), vars(arm_masks))
-    yield yaml.safe_load(re.search(r"```yaml\n(.*?)```", example, flags=re.DOTALL)[1])
-    del arm_masks.block
+    exec(compile(code, "docs/extending.md", "exec"), {})
+    return yaml.safe_load(re.search(r"```yaml\n(.*?)```", example, flags=re.DOTALL)[1])
 
 
 def test_the_worked_example_adds_an_arm(example: dict) -> None:
