@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +17,8 @@ from typing import Any
 
 import pytest
 import snakemake.api
-from snakemake import dag, io, iocontainers, jobs, output_index
+from snakemake import dag, io, iocontainers, jobs, output_index, path_modifier
+from snakemake.persistence.file import FilePersistence
 from snakemake.rules import Rule as SnakemakeRule
 
 from ticketlens.jobs import job_graph
@@ -52,7 +55,19 @@ def test_this_snakemake_is_one_that_the_ways_were_compared_with() -> None:
     assert arguments(dag.DAG.update) == ["self", *names]
     assert arguments(dag.DAG.check_directory_outputs) == ["self"]
     assert arguments(jobs.Job.is_valid) == ["self"]
+    assert arguments(jobs.Job.missing_output) == ["self", "requested"]
+    assert arguments(jobs.Job.check_protected_output) == ["self"]
+    assert isinstance(jobs.Job.output_mintime, property)
+    assert arguments(io.IOCache.mtime_inventory) == ["self", "jobs", "n_workers"]
+    assert arguments(FilePersistence._filter_incomplete_keys) == ["self", "keys"]
+    modified = ["self", "item", "path_modifier", "property"]
+    assert arguments(SnakemakeRule.apply_path_modifier) == modified
     assert arguments(io.is_flagged) == ["value", "flag"]
+    assert arguments(io.get_flag_value) == ["value", "flag_type"]
+    assert arguments(io.is_callable) == ["value"]
+    assert arguments(io._IOFile.__new__) == ["cls", "file", "rule"]
+    assert arguments(io._IOFile.apply_wildcards) == ["self", "wildcards"]
+    assert arguments(iocontainers.Namedlist._set_name) == ["self", "name", "index", "end"]
     assert isinstance(jobs.Job.conda_env_spec, property)
     assert isinstance(io._IOFile.is_storage, property)
     assert arguments(io._IOFile.check) == arguments(io._IOFile.exists) == ["self"]
@@ -65,7 +80,9 @@ def test_this_snakemake_is_one_that_the_ways_were_compared_with() -> None:
 
 def test_another_release_keeps_its_own_ways(monkeypatch: pytest.MonkeyPatch) -> None:
     """All that `plan_quickly` puts in places of Snakemake stays as it is."""
-    places = (dag.DAG, dag, jobs.Job, io, jobs, iocontainers.Namedlist, io._IOFile)
+    modules = (dag, io, jobs, path_modifier)
+    files = (io._IOFile, io.IOCache, FilePersistence, iocontainers.Namedlist)
+    places = (dag.DAG, jobs.Job, SnakemakeRule, *modules, *files)
     before = [dict(vars(place)) for place in places]
     monkeypatch.setattr(snakemake, "__version__", "9.99.0")
     job_graph.plan_quickly()
@@ -76,10 +93,19 @@ def test_the_same_rules_can_make_a_file() -> None:
     rules = [Rule(pattern) for pattern in PATTERNS]
     usual = output_index.OutputIndex(rules)
     quick = job_graph.by_suffix(output_index.OutputIndex)(rules)
+    empty = job_graph.by_suffix(output_index.OutputIndex)([])
+    assert empty.match("a.csv") == empty.match_producers("a.csv") == set()
     names = ("chi.png", "ticket.h5", "trained.h5", "tables/q.csv", "chi-init.png", "aba")
     for folder, name in product(("", "results/", "results/checkpoints/a/", "resources/"), names):
         assert quick.match(folder + name) == usual.match(folder + name), folder + name
         assert quick.match_producers(folder + name) == usual.match_producers(folder + name)
+
+
+def test_a_pattern_that_is_no_regular_expression_is_left_to_snakemake() -> None:
+    rules = [Rule("results/{study,(}.png")]
+    index = job_graph.by_suffix(output_index.OutputIndex)(rules)
+    with pytest.raises((ValueError, re.error)):
+        index.match_producers("results/a.png")
 
 
 def test_a_producer_is_noted_once_it_is_found() -> None:
@@ -138,89 +164,118 @@ def test_params_are_needed_where_an_environment_may_depend_on_them(
     assert spec(a_job(environment, dryrun)) == said
 
 
-def test_flags_are_seen_on_texts_files_and_functions() -> None:
-    is_flagged = job_graph.flagged(io.is_flagged, io.AnnotatedString, io._IOFile)
-    temp, function = io.temp("a.csv"), io.unpack(lambda wildcards: [])
-    values = ["a.csv", temp, function, io.IOFile("a.csv"), io.IOFile(temp), io.IOFile(function)]
-    values += [io.flag("a.csv", "temp", False), lambda wildcards: "", None, 1]
-    for value, flag in product(values, ("temp", "unpack", "directory")):
-        assert is_flagged(value, flag) == io.is_flagged(value, flag), (value, flag)
+class File(str):
+    """A file as jobs ask it: when it was made, None if it is not there."""
+
+    is_storage = False
+
+    def __new__(cls, name: str, time: float | None = None, protected: bool = False) -> File:
+        made = super().__new__(cls, name)
+        made.time, made.is_protected, made.asked = time, protected, 0
+        return made
+
+    time: float | None
+    is_protected: bool
+    asked: int
+
+    async def exists(self) -> bool:
+        return self.time is not None
+
+    async def mtime(self) -> Any:
+        self.asked += 1
+        return SimpleNamespace(local_or_storage=lambda: self.time)
+
+    async def protected(self) -> bool:
+        return self.is_protected
 
 
-def test_files_are_what_their_paths_are() -> None:
-    is_storage = job_graph.stored(lambda file: True, io.AnnotatedString)
-    asked: list[Any] = []
-    check = job_graph.if_strange(asked.append)
-    plain = ["a.csv", io.temp("results/a-b/seed0/c_1.csv"), "resources/x+y=1.h5"]
-    strange = ["./a", "a//b", " a", "a ", "a\nb", "{a.b}", "/a/b", ""]
-    for text in [*plain, *strange]:
-        file = io.IOFile(text)
-        assert hash(file) == hash(str(text)) == file._file.__hash__() and file == text
-        assert is_storage(file) == bool(file.flags)
-        check(file)
-    assert asked == [io.IOFile(text) for text in strange]
+def job_of(*output: File, input: tuple[File, ...] = (), benchmark: File | None = None) -> Any:
+    by_path = {str(file): file for file in output}
+    return SimpleNamespace(input=input, output=output, benchmark=benchmark, output_by_path=by_path)
 
 
-def test_wildcards_are_applied_as_ever() -> None:
-    apply_wildcards = job_graph.in_parts(io.WILDCARD_REGEX, io.WildcardError)
-    wildcards = {"study": "a-b", "seed": 1}
-    patterns = (
-        "a.csv",
-        r"{study,a-b|c}/seed{seed,0|[1-9]\d{0,3}}.h5",
-        "{study}{study}",
-        "{}",
-        "{ seed }",
-    )
-    for pattern in (*patterns, io.temp("{seed}.h5")):
-        assert apply_wildcards(pattern, wildcards) == io.apply_wildcards(pattern, wildcards)
-    with pytest.raises(io.WildcardError, match="arm"):
-        apply_wildcards("{study}/{arm}.h5", wildcards)
+def test_the_oldest_output_counts_and_the_benchmark_is_one() -> None:
+    def oldest(*arguments: Any, **more: Any) -> float | None:
+        return asyncio.run(job_graph.oldest_output(job_of(*arguments, **more)))  # type: ignore[arg-type]
+
+    assert oldest(File("a", 3), File("b", 2), File("c")) == 2
+    assert oldest(File("a", 3), benchmark=File("b", 1)) == 1
+    assert oldest(File("a"), benchmark=File("b")) is None
+    assert oldest() is None
 
 
-def test_lists_of_names_are_made_as_ever() -> None:
-    class Quick(iocontainers.Namedlist):  # type: ignore[type-arg]
-        __init__ = job_graph.guarded(iocontainers.Namedlist.__init__, iocontainers.AttributeGuard)
+def test_missing_are_files_that_are_not_there_and_pipes() -> None:
+    piped = File("piped", 1)
+    missing = job_graph.missing(lambda file, flag: file is piped and flag == "pipe")
 
-    values = {"arm": "imp", "index": 7}
-    quick, usual = Quick(fromdict=values), iocontainers.Namedlist(fromdict=values)
-    assert list(quick) == list(usual) and quick.arm == "imp" and quick.index == usual.index == 7
-    assert quick.__dict__.keys() == usual.__dict__.keys() and quick._names == usual._names
-    assert dict(Quick(toclone=quick).items()) == values
-    for made in (quick, Quick(), Quick(["a"]), usual):
-        with pytest.raises(AttributeError, match=r"sort.. cannot be used"):
-            made.sort()
-    with pytest.raises(AttributeError, match="reserved"):
-        Quick(fromdict={"keys": 1})
+    async def found(requested: list[Any]) -> list[Any]:
+        job = job_of(File("there", 1), File("gone"), piped)
+        return [file async for file in missing(job, requested)]
 
-
-def test_a_file_is_there_as_its_folder_was_noted() -> None:
-    async def asks(file: Any) -> str:
-        return "asked"
-
-    exists = job_graph.known(asks)  # type: ignore[arg-type]
-    noted = io.ExistsDict(None)
-    noted["seen/a.csv"] = True
-    noted.has_inventory.add("seen")
-    cache = SimpleNamespace(active=True, exists_local=noted)
-    rule = SimpleNamespace(workflow=SimpleNamespace(iocache=cache))
-
-    def said(path: str) -> Any:
-        file = io.IOFile(path)
-        file.rule = rule
-        return asyncio.run(exists(file))  # type: ignore[arg-type]
-
-    assert [said(path) for path in ("seen/a.csv", "seen/b.csv", "new/a.csv", "a.csv")] == [
-        True,
-        False,
-        "asked",
-        "asked",
+    assert asyncio.run(found(["there", "gone", "piped", File("other")])) == [
+        "gone",
+        "piped",
+        "other",
     ]
-    cache.active = False
-    assert said("seen/a.csv") == "asked"
+
+
+def test_protected_outputs_are_named() -> None:
+    class Protected(Exception):
+        pass
+
+    check = job_graph.unprotected(Protected)
+    asyncio.run(check(job_of(File("a", 1), File("gone", None, protected=True))))  # type: ignore[arg-type]
+    with pytest.raises(Protected) as error:
+        asyncio.run(check(job_of(File("a", 1), File("b", 1, protected=True))))  # type: ignore[arg-type]
+    assert error.value.args[1] == ["b"]
+
+
+def test_the_time_of_each_file_is_asked_once() -> None:
+    asked: list[str] = []
+
+    async def collect(file: File) -> float | None:
+        asked.append(file)
+        return file.time
+
+    stored = File("stored", 1)
+    stored.is_storage = True
+    cache = SimpleNamespace(mtime={"known": 7}, collect_mtime=collect)
+    made = job_of(File("a", 1), input=(stored, File("known", 2), File("gone")))
+    jobs = [made, job_of(File("b", 2), input=made.output, benchmark=File("c", 3))]
+    asyncio.run(job_graph.note_times(cache, jobs))  # type: ignore[arg-type]
+    assert asked == ["a", "b", "c"] and cache.mtime == {"known": 7, "a": 1, "b": 2, "c": 3}
+
+
+def test_files_are_renamed_where_a_module_or_a_storage_does() -> None:
+    def renamed(**settings: Any) -> bool:
+        storage = SimpleNamespace(default_storage_provider=settings.pop("storage", None))
+        workflow = SimpleNamespace(storage_settings=storage)
+        modifier = path_modifier.PathModifier(workflow=workflow, **settings)
+        apply = job_graph.if_modified(lambda *_, **__: "renamed", path_modifier.PathModifier)
+        return bool(apply(None, "a.csv", modifier, property="input") == "renamed")
+
+    base: dict[str, Any] = {"replace_prefix": None, "prefix": None}
+    inner = path_modifier.PathModifier(
+        None, "inner/", SimpleNamespace(storage_settings=SimpleNamespace())
+    )
+    assert not renamed(**base)
+    assert renamed(**base | {"prefix": "in/"}) and renamed(**base | {"storage": "s3"})
+    assert renamed(**base | {"replace_prefix": {"a": "b"}})
+    assert renamed(**base, inner_modifier=inner)
+
+
+def test_incomplete_files_are_looked_for_unless_none_is_known() -> None:
+    incomplete = job_graph.if_any(lambda self, keys: {"asked"})
+    said = {
+        name: incomplete(SimpleNamespace(_incomplete_cache=cache), ["a"])
+        for name, cache in {"not read": None, "none": set(), "some": {"@a"}}.items()
+    }
+    assert said == {"not read": {"asked"}, "none": set(), "some": {"asked"}}
 
 
 @pytest.mark.workflow
 def test_the_plan_of_the_quick_study_is_the_same_to_the_letter(tmp_path: Path) -> None:
+    """With files of a run that was changed: tables are gone, some measurements are newer."""
     folder = clone(tmp_path / "clone")
 
     def planned(releases: tuple[str, ...]) -> list[tuple[Any, ...]]:
@@ -236,8 +291,22 @@ def test_the_plan_of_the_quick_study_is_the_same_to_the_letter(tmp_path: Path) -
             text=True,
             check=True,
         )
-        return sorted((job.rule, *job.inputs, *job.outputs) for job in jobs_of(said.stdout))
+        return sorted(
+            (job.rule, job.inputs, job.outputs, sorted(re.split("[;,:] ", job.reason)))
+            for job in jobs_of(said.stdout)
+        )
 
+    fresh = planned(job_graph.COMPARED)
+    assert len(fresh) > 300
+    for at, (rule, _, outputs, _) in enumerate(fresh):
+        time = 1e9 + (rule == "measure_weights" and at % 5)
+        for path in (
+            folder / name for name in outputs if at % 3 or not rule.startswith("tabulate")
+        ):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("made")
+            os.utime(path, (time, time))
     usual = planned(())
-    assert len(usual) > 300
+    assert 10 < len(usual) < len(fresh)
+    assert any("Updated input files" in word for *_, reason in usual for word in reason)
     assert planned(job_graph.COMPARED) == usual

@@ -7,8 +7,11 @@ What Snakemake (9.27) works out again for every job and file, although it knows 
 - whether a file lies in a folder that is the output of another job, by paths compared two by two;
 - benchmark and log files, once to note them and once to check that they can be named;
 - which rules can make a file: every rule whose files begin with `results/` is asked;
-- for each mention of a file, whether it has flags, lies in a storage, is there, has a strange name,
-  and where in its pattern the wildcards stand.
+- the time of every input of every job, and, for each output, a task of its own to ask for its time,
+  and another one to ask whether it is protected;
+- under which name a file would be marked as incomplete, where no file is marked;
+- how a module or a storage would rename a file, where there is neither;
+- all that `job_files` lists, for each mention of a file.
 
 Each of these has a shorter way here, put in the place of Snakemake's own. The bodies of its
 functions differ from release to release, so that only releases are touched that this was compared
@@ -19,41 +22,38 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from functools import cache, wraps
 from typing import Any
 
+from ticketlens.jobs import job_files
+
 COMPARED = ("9.27.",)
 """Releases of Snakemake, by how their versions begin."""
-PLAIN = re.compile(r"[\w+=-][\w.+=-]*(?:/[\w.+=-]+)*\Z")
-"""Relative paths in which there is nothing to warn of."""
 
 
 def plan_quickly() -> None:
     """Have Snakemake take the shorter ways, if this is a release that they were compared with."""
-    from snakemake import __version__, dag, io, iocontainers, jobs, rules
+    from snakemake import __version__, dag, io, jobs, path_modifier, rules
+    from snakemake.persistence.file import FilePersistence
 
     if not __version__.startswith(COMPARED):
         return
+    job_files.make_files_quickly()
     dag.DAG.update = noting_producers(dag.DAG.update)
     dag.DAG.check_directory_outputs = if_nested(dag.DAG.check_directory_outputs)
     dag.OutputIndex = by_suffix(dag.OutputIndex)
-    jobs.Job.conda_env_spec = property(of_rule(jobs.Job.conda_env_spec.fget))
-    jobs.Job.is_valid = named_once
-    is_flagged = flagged(io.is_flagged, io.AnnotatedString, io._IOFile)
-    for module in (io, jobs, dag, rules):
-        module.is_flagged = is_flagged
-    apply_wildcards = in_parts(io.WILDCARD_REGEX, io.WildcardError)
-    for module in (io, rules):
-        module.apply_wildcards = apply_wildcards
-    lists = iocontainers.Namedlist
-    lists.__init__ = guarded(lists.__init__, iocontainers.AttributeGuard)
-    files = io._IOFile
-    files.is_storage = property(stored(files.is_storage.fget, io.AnnotatedString))
-    files.exists = known(files.exists)
-    files.check = if_strange(files.check)
-    # The text of a file is that of its path, flagged or not.
-    files.__hash__, files.__eq__ = str.__hash__, str.__eq__
+    job = jobs.Job
+    job.conda_env_spec = property(of_rule(job.conda_env_spec.fget))
+    job.is_valid = named_once
+    job.output_mintime = property(oldest_output)
+    job.missing_output = missing(io.is_flagged)
+    job.check_protected_output = unprotected(jobs.ProtectedOutputException)
+    io.IOCache.mtime_inventory = note_times
+    rules.Rule.apply_path_modifier = if_modified(
+        rules.Rule.apply_path_modifier, path_modifier.PathModifier
+    )
+    FilePersistence._filter_incomplete_keys = if_any(FilePersistence._filter_incomplete_keys)
 
 
 def noting_producers(update: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
@@ -86,14 +86,16 @@ def if_nested(check: Callable[[Any], None]) -> Callable[[Any], None]:
 
     @wraps(check)
     def checked(self: Any) -> None:
-        if _is_nested(os.path.abspath(file) for job in self.jobs for file in job.output):
+        files = [str(file) for job in self.jobs for file in job.output]
+        is_plain = all(map(job_files.PLAIN.match, files))
+        if _is_nested(files if is_plain else map(os.path.abspath, files)):
             check(self)
 
     return checked
 
 
 def _is_nested(paths: Iterable[str]) -> bool:
-    """Whether one of these absolute paths is a folder that another one lies in."""
+    """Whether one of these paths, all absolute or all plain, is a folder that another lies in."""
     files = set(paths)
     folders, new = set(), {os.path.dirname(file) for file in files}
     while new:
@@ -105,34 +107,52 @@ def _is_nested(paths: Iterable[str]) -> bool:
 def by_suffix(usual: type[Any]) -> type[Any]:
     """Return `OutputIndex`, which looks up how a file begins, and compares its end with all rules'.
 
-    Rules of one file each, such as figures, are looked up by its path.
+    Only patterns that begin and end so are matched. Those of one file each, such as figures, are
+    looked up by its path.
     """
 
     class OutputIndex(usual):  # type: ignore[misc]
         def __init__(self, rules: list[Any]) -> None:
             self._of_file: dict[str, set[Any]] = {}
-            self._of_prefix: dict[str, dict[str, set[Any]]] = {}
+            self._of_prefix: dict[str, dict[str, list[tuple[Any, Any]]]] = {}
             for rule in rules:
                 for product in rule.products():
                     if product.contains_wildcard():
                         prefix, suffix = product.constant_prefix(), product.constant_suffix()
                         of_suffix = self._of_prefix.setdefault(str(prefix), {})
-                        of_suffix.setdefault(str(suffix), set()).add(rule)
+                        of_suffix.setdefault(str(suffix), []).append((rule, product))
                     else:
                         self._of_file.setdefault(str(product), set()).add(rule)
-            self._suffixes = {prefix: tuple(rules) for prefix, rules in self._of_prefix.items()}
-            self._lengths = sorted({len(prefix) for prefix in self._of_prefix})
+            self._length = max(map(len, self._of_prefix), default=0)
+            self._beginning = cache(self._begins)
+
+        def _begins(self, text: str) -> list[tuple[tuple[str, ...], dict[str, Any]]]:
+            """Return the ends of the patterns that begin as the text does, and the patterns."""
+            prefixes = self._of_prefix.items()
+            return [(tuple(ends), ends) for prefix, ends in prefixes if text.startswith(prefix)]
+
+        def _candidates(self, text: str) -> Iterator[tuple[Any, Any]]:
+            """Yield rules and their patterns that begin and end as the text does."""
+            for suffixes, of_suffix in self._beginning(text[: self._length]):
+                if text.endswith(suffixes):
+                    for end in suffixes:
+                        if text.endswith(end):
+                            yield from of_suffix[end]
 
         def match(self, targetfile: str) -> set[Any]:
             text = str(targetfile)
-            rules_of_file = set(self._of_file.get(text, ()))
-            for length in self._lengths:
-                prefix = text[:length]
-                suffixes = self._suffixes.get(prefix)
-                if suffixes and text.endswith(suffixes):
-                    rules = self._of_prefix[prefix]
-                    rules_of_file.update(*(rules[end] for end in suffixes if text.endswith(end)))
-            return rules_of_file
+            return {*self._of_file.get(text, ()), *(rule for rule, _ in self._candidates(text))}
+
+        def match_producers(self, targetfile: str) -> set[Any]:
+            text = str(targetfile)
+            producers = set(self._of_file.get(text, ()))
+            try:
+                producers.update(
+                    rule for rule, product in self._candidates(text) if product.match(text)
+                )
+            except (re.error, ValueError):  # a pattern is none: the usual way says which
+                return set(super().match_producers(targetfile))
+            return producers
 
     return OutputIndex
 
@@ -158,106 +178,87 @@ def named_once(job: Any) -> None:
     _ = job.benchmark, job.log
 
 
-def flagged(
-    usual: Callable[[Any, str], bool], annotated: type[Any], file: type[Any]
-) -> Callable[[Any, str], bool]:
-    """Return `io.is_flagged`, which need not ask what a text is that nobody can have flagged."""
+async def oldest_output(job: Any) -> float | None:
+    """Return when the oldest file was made that the job makes, None if there is none of them."""
+    benchmark = [job.benchmark] if job.benchmark else []
+    times = [
+        (await file.mtime()).local_or_storage()
+        for file in (*job.output, *benchmark)
+        if await file.exists()
+    ]
+    return min((time for time in times if time is not None), default=None)
+
+
+def missing(is_flagged: Callable[[Any, str], bool]) -> Callable[..., AsyncIterator[Any]]:
+    """Return `Job.missing_output`, without a generator of its own for each file."""
+
+    async def missing_output(job: Any, requested: Iterable[Any]) -> AsyncIterator[Any]:
+        for file in requested:
+            output = job.output_by_path.get(str(file), file)
+            is_stream = is_flagged(output, "pipe") or is_flagged(output, "service")
+            if is_stream or not await output.exists():
+                yield output
+
+    return missing_output
+
+
+def unprotected(error: type[Exception]) -> Callable[[Any], Awaitable[None]]:
+    """Return `Job.check_protected_output`, which asks only of files that are there."""
+
+    async def check_protected_output(job: Any) -> None:
+        protected = [
+            file
+            for file in job.output
+            if (file.is_storage or await file.exists()) and await file.protected()
+        ]
+        if protected:
+            raise error(job, protected)
+
+    return check_protected_output
+
+
+async def note_times(cache: Any, jobs: Iterable[Any], n_workers: int = 8) -> None:
+    """Note when the files of the jobs that are there were made, and ask each of them once."""
+    seen: set[Any] = set()
+    for job in jobs:
+        for file in (*job.input, *job.output, *([job.benchmark] if job.benchmark else [])):
+            if file in seen or file.is_storage:
+                continue
+            seen.add(file)
+            if file not in cache.mtime and await file.exists():
+                cache.mtime[file] = await cache.collect_mtime(file)
+
+
+def if_modified(usual: Callable[..., Any], modifier: type[Any]) -> Callable[..., Any]:
+    """Return `Rule.apply_path_modifier`, asked only where a module or storage renames."""
+
+    def is_idle(path_modifier: Any) -> bool:
+        inner = path_modifier.inner_modifier
+        return (
+            type(path_modifier) is modifier
+            and path_modifier.prefix is None
+            and path_modifier._prefix_replacements is None
+            and path_modifier.workflow.storage_settings.default_storage_provider is None
+            and (inner is None or is_idle(inner))
+        )
 
     @wraps(usual)
-    def is_flagged(value: Any, flag: str) -> bool:
-        text = value._file if type(value) is file else value
-        kind = type(text)
-        if kind is str:
-            return False
-        if kind is annotated:
-            return bool(text._flags.get(flag))
-        return usual(value, flag)
+    def apply_path_modifier(
+        self: Any, item: Any, path_modifier: Any, property: str | None = None
+    ) -> Any:
+        if isinstance(item, str) and is_idle(path_modifier):
+            return item
+        return usual(self, item, path_modifier, property=property)
 
-    return is_flagged
+    return apply_path_modifier
 
 
-def stored(usual: Callable[[Any], bool], annotated: type[Any]) -> Callable[[Any], bool]:
-    """Return `_IOFile.is_storage`: no if nothing is flagged."""
-
-    def is_storage(self: Any) -> bool:
-        text = self._file
-        if type(text) is str or (type(text) is annotated and not text._flags):
-            return False
-        return usual(self)
-
-    return is_storage
-
-
-def known(usual: Callable[[Any], Awaitable[bool]]) -> Callable[[Any], Awaitable[bool]]:
-    """Return `_IOFile.exists`, which looks first at what Snakemake has noted."""
+def if_any(usual: Callable[..., set[str]]) -> Callable[..., set[str]]:
+    """Return what `FilePersistence` says is incomplete of some files: nothing, if nothing is."""
 
     @wraps(usual)
-    async def exists(self: Any) -> bool:
-        if not self.is_storage and self.rule.workflow.iocache.active:
-            noted = self.rule.workflow.iocache.exists_local
-            there = noted.get(self)
-            if there is not None:
-                return bool(there)
-            if os.path.dirname(self) in noted.has_inventory:
-                return False
-        return await usual(self)
+    def _filter_incomplete_keys(self: Any, keys: Iterable[str]) -> set[str]:
+        is_known = self._incomplete_cache is not None
+        return usual(self, keys) if self._incomplete_cache or not is_known else set()
 
-    return exists
-
-
-def if_strange(usual: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Return `_IOFile.check`, which warns of strange paths, and finds nothing in plain ones."""
-
-    @wraps(usual)
-    def check(self: Any) -> None:
-        if not PLAIN.match(self):
-            usual(self)
-
-    return check
-
-
-def in_parts(wildcard: re.Pattern[str], error: type[Exception]) -> Callable[[str, Any], str]:
-    """Return `io.apply_wildcards`, which takes a pattern apart once: `wildcard` matches in it."""
-
-    @cache
-    def parts(pattern: str) -> tuple[list[str], list[tuple[int, str]]]:
-        texts, names, end = [], [], 0
-        for match in wildcard.finditer(pattern):
-            texts += [pattern[end : match.start()], ""]
-            names.append((len(texts) - 1, match["name"]))
-            end = match.end()
-        return [*texts, pattern[end:]], names
-
-    def apply_wildcards(pattern: str, wildcards: Any) -> str:
-        if "{" not in pattern:
-            return pattern
-        texts, names = parts(str(pattern))
-        texts = texts.copy()
-        try:
-            for place, name in names:
-                texts[place] = str(wildcards[name])
-        except KeyError as missing:
-            raise error(str(missing)) from None
-        return "".join(texts)
-
-    return apply_wildcards
-
-
-def guarded(usual: Callable[..., None], guard: Callable[[str], Any]) -> Callable[..., None]:
-    """Return `Namedlist.__init__`: lists of names and values share the guards of two names."""
-    guards = {name: guard(name) for name in ("index", "sort")}
-
-    @wraps(usual)
-    def __init__(self: Any, toclone: Any = None, fromdict: Any = None, **more: Any) -> None:
-        if toclone is not None or more:
-            usual(self, toclone, fromdict, **more)
-            return
-        list.__init__(self)
-        self._names = {}
-        self._allowed_overrides = ["index", "sort"]
-        self.__dict__.update(guards)
-        for name, value in (fromdict or {}).items():
-            self.append(value)
-            self._add_name(name)
-
-    return __init__
+    return _filter_incomplete_keys

@@ -19,7 +19,6 @@ from contextlib import suppress
 from functools import cache, wraps
 from typing import Any
 
-
 WHILE_PLANNING = (2_000_000, 50, 100)
 """Thresholds of Python's garbage collector: more new objects than a dry run keeps."""
 WHILE_RUNNING = (100_000, 50, 100)
