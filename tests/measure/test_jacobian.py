@@ -382,6 +382,41 @@ def test_singular_values_are_those_of_jacobis_method(decades):
     np.testing.assert_allclose(product_svd.singular_values(factors), jacobi(factors), rtol=1e-9)
 
 
+@pytest.mark.parametrize("decades", [0, 1, 2, 3, 5])
+@pytest.mark.parametrize("count", [2, 5, 6])
+def test_factors_that_are_multiplied_in_pairs_leave_nine_digits(decades, count, monkeypatch):
+    """As large ones are; where the product of two loses more, it is not taken."""
+    rng = np.random.default_rng(decades)
+    factors = [
+        rng.standard_normal((60, 60)) * 10.0 ** -rng.uniform(0, decades, 60) for _ in range(count)
+    ]
+    one_by_one = product_svd.singular_values(factors)
+    monkeypatch.setattr(product_svd, "LARGE", 59)
+    products = []
+    times = product_svd._times
+    monkeypatch.setattr(
+        product_svd, "_times", lambda *given: products.append(given[0]) or times(*given)
+    )
+    in_pairs = product_svd.singular_values(factors)
+    np.testing.assert_allclose(in_pairs, one_by_one, rtol=1e-9)
+    if decades < 2:
+        assert len(products) == -(-count // 2)
+    if decades == 5:
+        assert len(products) > count, "pairs were tried, and left"
+
+
+def test_pairs_without_rank_are_taken_one_by_one(monkeypatch):
+    monkeypatch.setattr(product_svd, "LARGE", 3)
+    rng = np.random.default_rng(0)
+    factors = [rng.standard_normal((5, 5)) for _ in range(4)]
+    factors[1][2] = 0  # a dead neuron
+    factors[3][:, 4] = factors[3][:, 3]  # dependent columns
+    found = product_svd.singular_values(factors)
+    assert found[4] < 1e-13 * found[0] < 1e-10 * found[3]
+    product = np.linalg.multi_dot(factors[::-1])
+    np.testing.assert_allclose(found[:4], np.linalg.svd(product, compute_uv=False)[:4], rtol=1e-9)
+
+
 def test_masks_whose_matchings_are_paths_have_no_structural_zeros(monkeypatch):
     rng = np.random.default_rng(0)
     masks = [rng.random(shape) < 0.5 for shape in ((30, 50), (30, 30), (10, 30))]
