@@ -324,13 +324,30 @@ def _() -> bool:
     return round(t_quantile(1, 0.975), 1) == 12.7
 
 
-@conclusion("At the last epoch every rival made from the same density is worse.")
+@conclusion("At the last epoch every planned rival is worse.")
 def _() -> bool:
     rows = NORMAL.table("contrasts").query("round == 7 and quantity == @LAST")
-    return set(rows["verdict"]) == {"worse"} and len(rows) > 15
+    return set(rows["verdict"]) == {"worse"} and rows["planned"].sum() == 6
 
 
-@conclusion("with the ticket's values shuffled, is better than the ticket.")
+@conclusion("Random masks with SynFlow's layer densities, found later, are not.")
+def _() -> bool:
+    zero = NORMAL.part("zero-shot")
+    pair = [zero.by_seed("accuracy", LAST, 7, arm=arm) for arm in ("synflow-shuffled", "imp")]
+    return zero.equivalence(*pair).equivalent
+
+
+@conclusion("All others end below the ticket by then.")
+def _() -> bool:
+    zero = NORMAL.part("zero-shot")
+    rows = zero.table("contrasts").query("round == 7 and quantity == @LAST")
+    above = rows[rows["mean"] >= 0]
+    return list(zip(above["study"], above["arm"], strict=True)) == [
+        ("fcnet-normal", "synflow-shuffled")
+    ]
+
+
+@conclusion("with its values shuffled, is better than the ticket.")
 def _() -> bool:
     row = NORMAL.row("contrasts", arm="shuffle-layer", round=7, quantity=BEST)
     return bool(row["verdict"] == "better" and row["planned"])

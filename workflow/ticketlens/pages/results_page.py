@@ -29,7 +29,13 @@ from ticketlens.pages import arm_titles
 from ticketlens.pages.frontpage import caption
 from ticketlens.study.catalogue import figures
 from ticketlens.verdicts import ladder_steps
-from ticketlens.verdicts.inference import Interval, t_interval, t_quantile
+from ticketlens.verdicts.inference import (
+    Equivalence,
+    Interval,
+    equivalence,
+    t_interval,
+    t_quantile,
+)
 from ticketlens.verdicts.reference import CONFIDENCE
 from ticketlens.verdicts.selection import deep
 
@@ -223,6 +229,17 @@ class Numbers:
         Of a table with layers, the mean over the deep ones, or over those of `layer`; measured
         before training unless `state` says otherwise.
         """
+        values = self.by_seed(table, column, round, study, arm, **where)
+        if minus is not None:
+            other = (arm, minus) if not isinstance(minus, str) else (minus, round)
+            values = values - self.by_seed(table, column, other[1], study, other[0], **where)
+        return t_interval(values.dropna())  # paired: the seeds that both have
+
+    def by_seed(
+        self, table: str, column: str, round: int, study: str = "fcnet-normal", arm: str = "imp",
+        **where: Any,
+    ) -> pd.Series:  # fmt: skip
+        """Return what `estimate` averages, by seed. Raises LookupError if there is no such row."""
         rows = self.table(table)
         rows = rows[rows["study"] == study]
         if "state" in rows.columns:
@@ -232,11 +249,22 @@ class Numbers:
         if "layer" in rows.columns and "layer" not in where:
             rows = deep(rows)
         by_seed = rows.groupby(["arm", "round", "seed"])[column].mean()
-        values = by_seed[arm, round]
-        if minus is not None:
-            other = by_seed[(minus, round) if isinstance(minus, str) else (arm, minus)]
-            values = (values - other).dropna()  # paired: the seeds that both have
-        return t_interval(values)
+        return cast(pd.Series, by_seed[arm, round])
+
+    def difference(self, one: pd.Series, other: pd.Series, digits: int = 1) -> str:
+        """Return the mean difference of two accuracies `by_seed`, in points: "mean [lower, upper]".
+
+        Pairs are the seeds that both have.
+        """
+        found = t_interval(100 * (one - other).dropna())
+        return self.interval(found.mean, found.lower, found.upper, digits, signed=True)
+
+    def equivalence(self, one: pd.Series, other: pd.Series) -> Equivalence:
+        """Return the test that two accuracies `by_seed` differ by less than the margin, in points.
+
+        The margin is that of `inference.equivalence`. Pairs are the seeds that both have.
+        """
+        return equivalence(100 * (one - other).dropna())
 
     def best_epochs(self, round: int, study: str = "fcnet-normal") -> str:
         """Return the epochs of best validation accuracy of the IMP tickets of a round, sorted."""
