@@ -161,6 +161,8 @@ PROSE = [
     "results/details.md",
     "results/zero-shot/README.md",
     "results/isometry/README.md",
+    "results/gpu-variants/README.md",
+    "results/stability/README.md",
     "theory.md",
 ]
 

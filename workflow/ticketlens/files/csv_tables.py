@@ -22,7 +22,7 @@ TEXT = dict.fromkeys(("study", "arm", "state"), str)
 OTHER_KEYS = (
     "rung", "mode", "direction", "jacobian", "network", "draw", "epoch", "block", "part", "mask",
     "weights", "quantity", "property", "claim", "case", "weight_scaled", "log10_s2", "eigenvalue",
-    "matrix", "rank",
+    "matrix", "rank", "along",
 )  # fmt: skip
 
 

@@ -232,8 +232,9 @@ class Numbers:
         values = self.by_seed(table, column, round, study, arm, **where)
         if minus is not None:
             other = (arm, minus) if not isinstance(minus, str) else (minus, round)
-            values = values - self.by_seed(table, column, other[1], study, other[0], **where)
-        return t_interval(values.dropna())  # paired: the seeds that both have
+            less = self.by_seed(table, column, other[1], study, other[0], **where)
+            values = (values - less).dropna()  # paired: the seeds that both have
+        return t_interval(values)
 
     def by_seed(
         self, table: str, column: str, round: int, study: str = "fcnet-normal", arm: str = "imp",
@@ -248,8 +249,10 @@ class Numbers:
             rows = rows[rows[name] == value]
         if "layer" in rows.columns and "layer" not in where:
             rows = deep(rows)
-        by_seed = rows.groupby(["arm", "round", "seed"])[column].mean()
-        return cast(pd.Series, by_seed[arm, round])
+        if "arm" in rows.columns:
+            rows = rows[rows["arm"] == arm]
+        by_seed = rows.groupby(["round", "seed"])[column].mean()
+        return cast(pd.Series, by_seed[round])
 
     def difference(self, one: pd.Series, other: pd.Series, digits: int = 1) -> str:
         """Return the mean difference of two accuracies `by_seed`, in points: "mean [lower, upper]".
@@ -295,7 +298,8 @@ class Numbers:
 
 def _scale(column: str) -> int:
     """Return what a number is multiplied by on the page: shares are in percent."""
-    return 100 if "accuracy" in column or "fraction" in column else 1
+    is_share = "accuracy" in column or "fraction" in column or column == "barrier"
+    return 100 if is_share else 1
 
 
 @cache

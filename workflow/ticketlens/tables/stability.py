@@ -28,10 +28,11 @@ def rows(
 ) -> list[Row]:
     """Return a row per part of the data and point of the line: error, barrier, distances.
 
-    `error` is the share of images classified wrong, `barrier` the same in every row of a part;
-    `distance` is ‖one − other‖/‖one‖, `distance_to_pruned` that of `one` to `before` on its mask
-    (NaN without it). Fully connected networks only. Raises ValueError for files that are not two
-    trainings of one ticket by two orders.
+    `along` is the place on the line, 0 at `one` and 1 at `other`, `error` the share of images
+    classified wrong there, `barrier` the same in every row of a part; `distance` is
+    ‖one − other‖/‖one‖, `distance_to_pruned` that of `one` to `before` on its mask (NaN without
+    it). Fully connected networks only. Raises ValueError for files that are not two trainings of
+    one ticket by two orders.
     """
     chain = [(c.study, c.seed, c.round) for c in (one, other)]
     orders = [c.spec.training.data_order for c in (one, other)]
@@ -48,16 +49,16 @@ def rows(
     points: list[Row] = []
     for part in PARTS:
         error = partial(_error, activation=one.spec.network.activation, data=read_part(data, part))
-        along = connectivity.errors(one.layers, other.layers, error)
-        shares = np.linspace(0, 1, len(along))
+        errors = connectivity.errors(one.layers, other.layers, error)
+        places = np.linspace(0, 1, len(errors)).round(6)
         points += [
             {
                 "study": one.study, "seed": one.seed, "round": one.round, "density": one.density,
-                "part": part, "order": orders[0], "other_order": orders[1], "share": float(share),
-                "error": float(wrong), "barrier": connectivity.barrier(along),
+                "part": part, "order": orders[0], "other_order": orders[1], "along": float(along),
+                "error": float(wrong), "barrier": connectivity.barrier(errors),
                 "distance": apart, "distance_to_pruned": to_pruned,
             }
-            for share, wrong in zip(shares, along, strict=True)
+            for along, wrong in zip(places, errors, strict=True)
         ]  # fmt: skip
     return points
 

@@ -1,0 +1,134 @@
+"""Figures of the variants that were trained on a GPU, and of the stability to the data's order.
+
+    python -m ticketlens.figures.variants docs/results
+
+They join studies, or tables of two runs, which no config makes a figure of.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ticketlens.figures import style as plotting
+from ticketlens.figures.density import density_axis
+from ticketlens.figures.experiments import COLOURS, MARKERS
+from ticketlens.figures.saving import mark_cut_intervals
+from ticketlens.files.csv_tables import read_table
+
+REWINDING = {
+    "fcnet-normal": "rewound to $\\theta_0$",
+    "fcnet-rewind-1": "rewound to epoch 1",
+    "fcnet-rewind-2": "rewound to epoch 2",
+    "fcnet-rewind-none": "not rewound",
+}
+DISTANCES = {
+    "distance": "between the two orders",
+    "distance_to_pruned": "to the network it was pruned from",
+}
+"""Columns of the table of stability: distances of trained tickets, relative to their weights."""
+
+
+def rewinding(accuracy: pd.DataFrame, titles: Mapping[str, str] = REWINDING) -> Figure:
+    """Test accuracy against density by what tickets are rewound to, of the seeds that all have.
+
+    `accuracy` is accuracy.csv. A panel for the weights of the last epoch and one for those of the
+    best validation epoch; mean over seeds with 95 % t-interval.
+    """
+    rows, studies = plotting.selected(accuracy, titles)
+    seeds = set.intersection(*(set(rows.loc[rows["study"] == s, "seed"]) for s in studies))
+    rows = rows[rows["seed"].isin(seeds)]
+    number = plotting.seed_range([len(seeds)])
+    figure, axes = plotting.panels([f"{label}, {number}" for _, label, *_ in plotting.WEIGHTS])
+    for axis, (suffix, *_) in zip(axes[0], plotting.WEIGHTS, strict=True):
+        for place, study in enumerate(studies):
+            points = plotting.seed_intervals(
+                rows[rows["study"] == study], "round", f"test_accuracy{suffix}"
+            )
+            percent = points[["mean", "lower", "upper"]] * 100
+            plotting.draw_intervals(
+                axis, points["density"], percent, COLOURS[place], 0.97 + 0.02 * place,
+                marker=MARKERS[place], ms=4, label=titles[study],
+            )  # fmt: skip
+        density_axis(axis, rows["density"])
+    plotting.same_y(axes[0])
+    plotting.label_rows(axes, "test accuracy (%)")
+    plotting.legend(figure, *plotting.entries(axes[0]))
+    return figure
+
+
+def stability(tables: Mapping[str, pd.DataFrame]) -> Figure:
+    """Error barrier between two orders of the data, and distances, against density.
+
+    `tables` are tables of `tables.stability` by what their run is called. Panels: barrier on
+    training and on test images, each on its own axis, and distances relative to the length of the
+    trained ticket. Mean over seeds with 95 % t-interval, single seeds faint.
+    """
+    figure, axes = plotting.panels(["training images", "test images", "trained ticket"])
+    density: list[float] = []
+    for place, (run, table) in enumerate(tables.items()):
+        density += list(table["density"])
+        style: dict[str, Any] = {
+            "marker": MARKERS[place],
+            "ms": 4,
+            "ls": "-" if place == 0 else ":",
+        }
+        for axis, part in zip(axes[0][:2], ("train", "test"), strict=True):
+            rows = table[table["part"] == part]
+            _draw(
+                axis,
+                rows.assign(barrier=100 * rows["barrier"]),
+                "barrier",
+                place,
+                f"barrier, {run}",
+                style,
+            )
+        for number, (column, label) in enumerate(DISTANCES.items()):
+            rows = table[table["part"] == "test"].dropna(subset=[column])
+            if not rows.empty:
+                _draw(axes[0][2], rows, column, 2 + number, f"{label}, {run}", style)
+    for axis in axes[0]:
+        density_axis(axis, density)
+        axis.set_ylim(bottom=min(0, axis.get_ylim()[0]))
+    for axis in axes[0][:2]:
+        axis.axhline(0, color="0.5", lw=0.8, ls="--", zorder=0)
+        axis.set_ylabel("error barrier (points)")
+    axes[0][2].set_ylabel("relative distance")
+    plotting.legend(figure, *plotting.entries(axes[0]))
+    return figure
+
+
+def _draw(
+    axis: Axes, rows: pd.DataFrame, column: str, place: int, label: str,
+    style: Mapping[str, Any],
+) -> None:  # fmt: skip
+    """Draw mean and interval of a column against density, its seeds as faint points."""
+    colour = COLOURS[place]
+    axis.plot(rows["density"], rows[column], ".", color=colour, alpha=0.3, ms=4)
+    points = plotting.seed_intervals(rows, "round", column)
+    plotting.draw_intervals(axis, points["density"], points, colour, label=label, **style)
+
+
+def main(folder: str) -> None:
+    """Draw both figures into the folders of their tables."""
+    variants, orders = Path(folder, "gpu-variants"), Path(folder, "stability")
+    runs = {"GPU chains": "stability_gpu", "bank, CPU": "stability"}
+    paths = {run: orders / "tables" / f"{name}.csv" for run, name in runs.items()}
+    tables = {run: read_table(path) for run, path in paths.items() if path.exists()}
+    for place, name, figure in (
+        (variants, "rewinding", rewinding(read_table(variants / "tables" / "accuracy.csv"))),
+        (orders, "stability", stability(tables)),
+    ):
+        mark_cut_intervals(figure)
+        (place / "figures").mkdir(exist_ok=True)
+        figure.savefig(place / "figures" / f"{name}.png", dpi=140)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
