@@ -85,3 +85,10 @@ def test_the_figure_draws_the_barriers_of_the_table() -> None:
     means = [100 * barriers(number, "train").mean() for number in (0, 1, 2, 3, 5)]
     shown = np.asarray(lines[0].lines[0].get_ydata(), dtype=float)
     np.testing.assert_allclose(shown, means, atol=1e-9)
+
+
+def test_what_the_bank_has_in_two_orders_has_no_barrier_on_training_images() -> None:
+    table = NUMBERS.table("stability")
+    assert set(table["round"]) <= {7, 10, 15}
+    assert (table.loc[table["part"] == "train", "barrier"] == 0).all()
+    assert table["distance_to_pruned"].isna().all()
