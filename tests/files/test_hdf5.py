@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ticketlens.files import hdf5
+from ticketlens.files.damaged import DamagedError
 
 
 class OwnError(ValueError):
@@ -50,7 +51,7 @@ def test_a_bit_flip_anywhere_is_seen_before_hdf5_is_asked(sealed, data):
     damaged = sealed.with_name("damaged.h5")
     damaged.write_bytes(raw)
     if position // 8 < len(raw) - hdf5.SEAL_BYTES:
-        with pytest.raises(hdf5.DamagedError, match="not those that were written"):
+        with pytest.raises(DamagedError, match="not those that were written"):
             hdf5.check_seal(damaged)
 
 
@@ -264,10 +265,10 @@ def test_links_and_outside_data_are_not_followed(sealed, tmp_path):
         file.create_virtual_dataset("virtual", layout)
         assert hdf5.array(file, "real", "float64", 3).tolist() == [0, 0, 0]
         for key in ("soft", "away", "missing"):
-            with pytest.raises(hdf5.DamagedError, match=f"{key} is missing or a link"):
+            with pytest.raises(DamagedError, match=f"{key} is missing or a link"):
                 hdf5.array(file, key, "float64", 100)
         for key in ("outside", "virtual"):
-            with pytest.raises(hdf5.DamagedError, match="in another file"):
+            with pytest.raises(DamagedError, match="in another file"):
                 hdf5.array(file, key, "float64", 100)
 
 
@@ -278,9 +279,9 @@ def test_absurd_arrays_are_refused_before_memory_is_taken(tmp_path):
         file.create_dataset("empty", data=h5py.Empty("f4"))
         file.create_group("group")
         for key in ("huge", "text", "empty"):
-            with pytest.raises(hdf5.DamagedError, match=f"{key} has .* expected at most 100"):
+            with pytest.raises(DamagedError, match=f"{key} has .* expected at most 100"):
                 hdf5.array(file, key, "float32", 100)
-        with pytest.raises(hdf5.DamagedError, match="group is not a Dataset"):
+        with pytest.raises(DamagedError, match="group is not a Dataset"):
             hdf5.array(file, "group", "float32", 100)
 
 
@@ -290,9 +291,9 @@ def test_attributes_are_checked_for_their_type(tmp_path):
         assert hdf5.attribute(file, "number", int) == 3
         assert hdf5.attribute(file, "text", str) == "three"
         for name, kind in (("number", str), ("text", int), ("real", int)):
-            with pytest.raises(hdf5.DamagedError, match=f"{name!r} is not of type {kind.__name__}"):
+            with pytest.raises(DamagedError, match=f"{name!r} is not of type {kind.__name__}"):
                 hdf5.attribute(file, name, kind)
-        with pytest.raises(hdf5.DamagedError, match="'missing' is missing"):
+        with pytest.raises(DamagedError, match="'missing' is missing"):
             hdf5.attribute(file, "missing", str)
 
 
@@ -303,5 +304,5 @@ def test_thousands_of_chunks_are_refused_and_as_many_as_allowed_are_not(tmp_path
         file.create_dataset("square", (2**9, 2**8), "u1", chunks=(1, 1))
         assert hdf5.dataset(file, "allowed", "uint8", 2**20).size == 2**16
         for name in ("many", "square"):
-            with pytest.raises(hdf5.DamagedError, match=r"chunks; expected at most 65536"):
+            with pytest.raises(DamagedError, match=r"chunks; expected at most 65536"):
                 hdf5.dataset(file, name, "uint8", 2**20)

@@ -38,6 +38,7 @@ from ticketlens.files.content import (
     RunSummary,
     _content_sha256,
 )
+from ticketlens.files.damaged import DamagedError, remake
 from ticketlens.spec import Spec
 
 __all__ = [
@@ -122,7 +123,7 @@ def read(path: str | os.PathLike[str], kind: str | None = None) -> Checkpoint:
     check(checkpoint, path)
     if stored_sha256 is not None and stored_sha256 != _content_sha256(checkpoint, attrs):
         raise CheckpointError(
-            f"{path}: content does not match its SHA-256 (damaged or edited); {hdf5.remake(path)}"
+            f"{path}: content does not match its SHA-256 (damaged or edited); {remake(path)}"
         )
     return checkpoint
 
@@ -154,7 +155,7 @@ def read_summary(path: str | os.PathLike[str]) -> RunSummary:
             size = prod(_mask_shape(group))
             density = hdf5.attribute(group, "density", float)
             if not 0 <= density <= 1:
-                raise hdf5.DamagedError(f"layer {name}: density is {density}")
+                raise DamagedError(f"layer {name}: density is {density}")
             kept[name] = (round(density * size), size)
         kind = hdf5.attribute(file, "kind", str)
         summary = RunSummary(**identity, kept=kept, history=_read_history(file))
@@ -257,7 +258,7 @@ def _numbered(checkpoint: Checkpoint) -> list[tuple[str, Layer]]:
 @contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     """Open for reading; what goes wrong is a CheckpointError that names `path`."""
-    with hdf5.reading(path, CheckpointError, hdf5.remake(path)) as file:
+    with hdf5.reading(path, CheckpointError, remake(path)) as file:
         if hdf5.attribute(file, "format", str) != FORMAT:
             raise CheckpointError(f"{path}: not a ticketlens file")
         version = hdf5.attribute(file, "format_version", int)
@@ -274,9 +275,9 @@ def _identity(file: h5py.File) -> dict[str, Any]:
     try:
         spec = Spec.from_json(text)
     except ValueError as error:
-        raise hdf5.DamagedError(f"spec is not valid: {error}") from error
+        raise DamagedError(f"spec is not valid: {error}") from error
     if hashlib.sha256(text.encode()).hexdigest() != hdf5.attribute(file, "spec_sha256", str):
-        raise hdf5.DamagedError("spec does not match its SHA-256")
+        raise DamagedError("spec does not match its SHA-256")
     extra = {
         key: value
         for key, value in hdf5.scalars(file).items()
@@ -299,11 +300,11 @@ def _layer_groups(file: h5py.File) -> list[tuple[str, h5py.Group]]:
     for number, key in enumerate(hdf5.names(parent)):
         prefix, _, name = key.partition("-")
         if prefix != f"{number:02d}" or not name:
-            raise hdf5.DamagedError(f"layer group {key!r}, expected {number:02d}-name")
+            raise DamagedError(f"layer group {key!r}, expected {number:02d}-name")
         groups.append((name, hdf5.child(parent, key, h5py.Group)))
         size += prod(_mask_shape(groups[-1][1]))
     if size > MAX_WEIGHTS:
-        raise hdf5.DamagedError(f"{size} weights; expected at most {MAX_WEIGHTS}")
+        raise DamagedError(f"{size} weights; expected at most {MAX_WEIGHTS}")
     return groups
 
 
@@ -311,10 +312,10 @@ def _mask_shape(group: h5py.Group) -> tuple[int, ...]:
     mask = hdf5.dataset(group, "mask", "uint8", MAX_WEIGHTS)
     stored = hdf5.attribute(mask, "shape", np.ndarray)
     if stored.dtype.kind not in "iu" or stored.ndim != 1:
-        raise hdf5.DamagedError(f"{mask.name}: shape is {stored}; expected whole numbers")
+        raise DamagedError(f"{mask.name}: shape is {stored}; expected whole numbers")
     shape = tuple(int(size) for size in stored)
     if min(shape, default=0) < 1 or prod(shape) > MAX_WEIGHTS or mask.size != -(-prod(shape) // 8):
-        raise hdf5.DamagedError(f"{mask.name} has {mask.size} bytes for the shape {shape}")
+        raise DamagedError(f"{mask.name} has {mask.size} bytes for the shape {shape}")
     return shape
 
 
@@ -327,14 +328,14 @@ def _read_layers(file: h5py.File, kind: str) -> tuple[Layer, ...]:
         weight, bias = _parameters(group, shape) if kind != "mask" else cast(Any, (None, None))
         layer_kind = hdf5.attribute(group, "kind", str)
         if layer_kind not in LAYER_KINDS:
-            raise hdf5.DamagedError(
+            raise DamagedError(
                 f"layer {name}: kind is {layer_kind!r}; expected {' or '.join(LAYER_KINDS)}"
             )
         layer = Layer(name, layer_kind, weight, bias, mask)
         stored = (hdf5.attribute(group, "density", float), hdf5.attribute(group, "fan_in", int))
         for key, value in zip(("density", "fan_in"), stored, strict=True):
             if value != getattr(layer, key):
-                raise hdf5.DamagedError(f"layer {name}: stored {key} is not the mask's")
+                raise DamagedError(f"layer {name}: stored {key} is not the mask's")
         layers.append(layer)
     return tuple(layers)
 
@@ -352,7 +353,7 @@ def _read_best_validation(
     parent = hdf5.child(file, "best_validation", h5py.Group)
     groups = [hdf5.child(parent, key, h5py.Group) for key in hdf5.names(parent)]
     if len(groups) != len(layers):
-        raise hdf5.DamagedError("best-validation weights for another number of layers")
+        raise DamagedError("best-validation weights for another number of layers")
     return tuple(
         _parameters(group, layer.mask.shape) for group, layer in zip(groups, layers, strict=True)
     )

@@ -11,6 +11,7 @@ import numpy as np
 
 from ticketlens.files import places
 from ticketlens.files.atomic import replacing
+from ticketlens.files.damaged import remake
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,8 +124,6 @@ def _check_numbers(rows: Sequence[str | os.PathLike[str]], frames: Sequence[pd.D
 
 
 def _not_written(path: str | os.PathLike[str], what: str) -> ValueError:
-    from ticketlens.files.hdf5 import remake  # h5py's import takes longer than a table
-
     return ValueError(
         f"{path}: not the table that was written here ({what}): cut short, or saved by another "
         f"program; {remake(path)}"

@@ -23,6 +23,7 @@ import h5py
 import numpy as np
 
 from ticketlens.files import hdf5, places
+from ticketlens.files.damaged import DamagedError, damage, remake
 from ticketlens.files.image_folder import HOW_TO_GET, DatasetError
 from ticketlens.files.sources import SOURCES, RawImages
 from ticketlens.seeds import stream
@@ -165,7 +166,7 @@ def _reading(path: Path) -> Iterator[h5py.File]:
     """Open a prepared data set. Raises DatasetError if it is missing or damaged."""
     if not path.is_file():
         raise DatasetError(f"{path}: no such prepared data set. {HOW_TO_GET}")
-    with hdf5.reading(path, DatasetError, hdf5.remake(path)) as file:
+    with hdf5.reading(path, DatasetError, remake(path)) as file:
         yield file
 
 
@@ -175,10 +176,10 @@ def _identity(file: h5py.File, path: Path) -> PreparedDataset:
     images = {part: _images(file, part, path) for part in PARTS}
     shape = images["train"].shape[1:]
     if any(found.shape[1:] != shape for found in images.values()):
-        raise hdf5.DamagedError("images of several sizes")
+        raise DamagedError("images of several sizes")
     mean, std = (hdf5.attribute(file, key, np.ndarray) for key in ("mean", "std"))
     if not mean.shape == std.shape == shape[-1:] or not (np.isfinite(mean) & (std > 0)).all():
-        raise hdf5.DamagedError(f"mean {mean} and std {std} for {shape[-1]} channels")
+        raise DamagedError(f"mean {mean} and std {std} for {shape[-1]} channels")
     name = hdf5.attribute(file, "name", str)
     if wrong := places.other_dataset(path, name):
         raise DatasetError(wrong)
@@ -222,10 +223,10 @@ def _pixels(
     """Return what `read_pixels` does, of an open file."""
     found = _images(file, part, data.path)
     stored = hdf5.dataset(file[part], "labels", "int64", len(found))
-    with hdf5.damage():
+    with damage():
         pixels, labels = found[:limit], stored[:limit]
     if stored.shape != found.shape[:1] or not _within(labels, len(data.classes)):
-        raise hdf5.DamagedError(f"{part}: labels that are not those of {len(found)} images")
+        raise DamagedError(f"{part}: labels that are not those of {len(found)} images")
     return pixels, labels
 
 
@@ -234,7 +235,7 @@ def _images(file: h5py.File, part: str, path: Path) -> h5py.Dataset:
     group = hdf5.child(file, part, h5py.Group)
     found = hdf5.dataset(group, "images", "uint8", path.stat().st_size)
     if found.ndim != 4 or min(found.shape) < 1:
-        raise hdf5.DamagedError(f"{found.name} has shape {found.shape}")
+        raise DamagedError(f"{found.name} has shape {found.shape}")
     return found
 
 

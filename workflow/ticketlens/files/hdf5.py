@@ -22,7 +22,6 @@ import io
 import mmap
 import os
 import re
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
@@ -33,6 +32,16 @@ import h5py
 import numpy as np
 
 from ticketlens.files.atomic import replacing
+from ticketlens.files.damaged import (
+    IN_LFS,
+    LFS,
+    DamagedError,
+    ElsewhereError,
+    InUseError,
+    NewerError,
+    damage,
+    printable,
+)
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 SEAL = b"\nticketlens-sha256:"
@@ -45,28 +54,9 @@ MAX_HEAP = 2**16  # bytes
 MAX_ARRAYS = 1000  # in one group
 LIBVER = ("v110", "v110")  # from HDF5 1.10 on, all versions read it
 NEWEST_SUPERBLOCK = 3
-LFS = b"version https://git-lfs"
-IN_LFS = "a pointer of Git LFS, not the file itself; `git lfs pull` fetches that"
 _HEAP = re.compile(rb"GCOL\x01")  # the signature of a heap of texts
-_NEWER = re.compile(r"\b(bad|wrong|unknown)\b.*\bversion\b")  # HDF5: "bad version number for …"
 _BLOCK = 2**20
 _FLAGS_AT, _OPEN_FOR_WRITING = 11, 0b101  # in the superblock: write access, and SWMR
-
-
-class DamagedError(ValueError):
-    """A file is not what was written, or holds what it should not; callers add the path."""
-
-
-class NewerError(DamagedError):
-    """A file holds what only a newer HDF5 reads; the file itself may be sound."""
-
-
-class InUseError(DamagedError):
-    """A file is open for writing, or was not closed; the file itself may be sound."""
-
-
-class ElsewhereError(DamagedError):
-    """A file only says where its content is; that may be sound."""
 
 
 @contextmanager
@@ -124,7 +114,7 @@ def reading(
 ) -> Iterator[h5py.File]:
     """Yield the file open for reading, its seal compared; `error` speaks for what is wrong in it.
 
-    What the functions of this module find wrong becomes an `error` that names `path` and gives
+    What these functions find wrong becomes an `error` that names `path` and gives
     `advice`, but for three: a file of a newer HDF5, one that is open for writing, and a pointer of
     Git LFS are not called damaged. All else passes as it is. Raises OSError if the file cannot be
     read (permission denied, a failing disk), which deleting it would not fix, and FileNotFoundError
@@ -160,17 +150,6 @@ def reading(
                 "`h5clear -s` of HDF5 marks the file as closed)"
             ) from InUseError(str(problem))
         raise error(f"{path}: damaged or foreign: {printable(problem)}; {advice}") from problem
-
-
-def remake(path: str | os.PathLike[str]) -> str:
-    """Return what to do about a damaged file that a job makes: it may be somebody else's file."""
-    return f"move it away and make it again: snakemake {shlex.quote(str(path))} all"
-
-
-def printable(text: object) -> str:
-    """Return text of a stranger as one short line without control characters."""
-    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
-    return line if len(line) <= 400 else f"{line[:400]}…"
 
 
 def is_sealed(path: str | os.PathLike[str]) -> bool:
@@ -405,20 +384,3 @@ def _check_heap(heap: bytes, size: int) -> None:
         if step < 16 or at + step > len(heap):
             raise DamagedError("the heap of texts is not sound")
         at += step
-
-
-@contextmanager
-def damage() -> Iterator[None]:
-    """Let what HDF5 says of a file's content become a DamagedError; errors of the system pass.
-
-    A version that this HDF5 does not know becomes a NewerError: checksums come before versions.
-    """
-    try:
-        yield
-    except DamagedError:
-        raise
-    except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        kind = NewerError if _NEWER.search(str(error)) else DamagedError
-        raise kind(f"{type(error).__name__}: {error}") from error

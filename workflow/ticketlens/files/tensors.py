@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ticketlens.files.hdf5 import IN_LFS, LFS, printable
+from ticketlens.files.damaged import IN_LFS, LFS, printable
 
 MAX_ENTRIES = 2**31  # of one tensor
 MAX_INFLATED = 2**31  # bytes of one tensor in a compressed .npz

@@ -10,6 +10,7 @@ import numpy as np
 
 from ticketlens.checkpoint import Checkpoint
 from ticketlens.files import csv_tables, hdf5
+from ticketlens.files.damaged import damage, remake
 from ticketlens.measure.weights import Histogram
 from ticketlens.tables.columns import keys
 
@@ -46,7 +47,7 @@ def histogram_table(histograms: Sequence[str | os.PathLike[str]]) -> pd.DataFram
 
     frames = []
     for path in histograms:
-        with hdf5.reading(path, ValueError, hdf5.remake(path)) as file, hdf5.damage():
+        with hdf5.reading(path, ValueError, remake(path)) as file, damage():
             edges = file["edges"][()]
             for group in file["layers"].values():
                 attributes = dict(group.attrs)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from ticketlens.architecture import layer_shapes
 from ticketlens.checkpoint import MAX_HISTORY, MAX_WEIGHTS, Layer
 from ticketlens.files import hdf5
+from ticketlens.files.damaged import DamagedError, printable
 from ticketlens.spec import Spec
 from ticketlens.tickets.initialization import SCHEMES, border
 from ticketlens.tickets.pruning import InvariantError, check_counts
@@ -89,23 +90,23 @@ def read_bank(path: str | os.PathLike[str]) -> Bank:
             raise BankError(f"{path}: not a ticket bank of version {FORMAT_VERSION}")
         rounds = hdf5.attribute(file, "rounds", int)
         if not 0 <= rounds <= MAX_ROUNDS:
-            raise hdf5.DamagedError(f"{rounds} rounds; expected at most {MAX_ROUNDS}")
+            raise DamagedError(f"{rounds} rounds; expected at most {MAX_ROUNDS}")
         text = hdf5.attribute(file, "spec", str)
         if hashlib.sha256(text.encode()).hexdigest() != hdf5.attribute(file, "spec_sha256", str):
-            raise hdf5.DamagedError("spec does not match its SHA-256")
+            raise DamagedError("spec does not match its SHA-256")
         try:
             spec = Spec.from_json(text)
             layer_shapes(spec)
         except ValueError as error:
-            raise hdf5.DamagedError(f"spec is not valid: {error}") from error
+            raise DamagedError(f"spec is not valid: {error}") from error
         if spec.init.scheme not in SCHEMES:
             raise BankError(
-                f"{path}: init scheme is {hdf5.printable(repr(spec.init.scheme))}, which this "
+                f"{path}: init scheme is {printable(repr(spec.init.scheme))}, which this "
                 f"ticketlens cannot draw; known: {sorted(SCHEMES)}"
             )
         seed = hdf5.attribute(file, "seed", int)
         if seed < 0:
-            raise hdf5.DamagedError(f"seed is {seed}; expected at least 0")
+            raise DamagedError(f"seed is {seed}; expected at least 0")
         found = Bank(
             study=hdf5.attribute(file, "study", str),
             seed=seed,
@@ -119,7 +120,7 @@ def read_bank(path: str | os.PathLike[str]) -> Bank:
         try:
             _check_rule(found)
         except InvariantError as error:
-            raise hdf5.DamagedError(str(error)) from error
+            raise DamagedError(str(error)) from error
         hdf5.check_seal(path, must_be_there=True)  # no digest of the content backs it up
         return found
 
@@ -180,16 +181,16 @@ def removed_in_of(file: h5py.File, spec: Spec, rounds: int) -> dict[str, npt.NDA
     shapes = layer_shapes(spec)
     names = [f"{number:02d}-{layer.name}" for number, layer in enumerate(shapes)]
     if hdf5.names(parent) != names:
-        raise hdf5.DamagedError(f"layers {hdf5.names(parent)}, the spec says {names}")
+        raise DamagedError(f"layers {hdf5.names(parent)}, the spec says {names}")
     size = sum(prod(layer.shape) for layer in shapes)
     if size > MAX_WEIGHTS or min(min(layer.shape) for layer in shapes) < 1:
-        raise hdf5.DamagedError(f"the spec says {size} weights; expected at most {MAX_WEIGHTS}")
+        raise DamagedError(f"the spec says {size} weights; expected at most {MAX_WEIGHTS}")
     removed_in = {}
     for name, layer in zip(names, shapes, strict=True):
         group = hdf5.child(parent, name, h5py.Group)
         removed = hdf5.array(group, "removed_in", "uint8", prod(layer.shape))
         if removed.shape != layer.shape or removed.max() > rounds:
-            raise hdf5.DamagedError(
+            raise DamagedError(
                 f"layer {layer.name} has shape {removed.shape} and rounds up to "
                 f"{removed.max(initial=0)}; expected {layer.shape} and at most {rounds}"
             )
@@ -215,7 +216,7 @@ def border_of_file(file: h5py.File, spec: Spec) -> dict[str, Border]:
             or (np.diff(index.astype(np.int64)) <= 0).any()
             or index.max(initial=0) >= prod(layer.shape)
         ):
-            raise hdf5.DamagedError(f"layer {layer.name}: border weights that are not its own")
+            raise DamagedError(f"layer {layer.name}: border weights that are not its own")
         found[layer.name] = (index, values)
     return found
 

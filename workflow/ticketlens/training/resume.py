@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from ticketlens.files import hdf5
+from ticketlens.files.damaged import InUseError, NewerError, damage
 
 log = logging.getLogger(__name__)
 LONGEST_SECONDS = 30.0
@@ -63,7 +64,7 @@ class Saver:
         try:
             return self._load(self.path)
         except StateError as error:
-            if isinstance(error.__cause__, (hdf5.NewerError, hdf5.InUseError)):
+            if isinstance(error.__cause__, (NewerError, InUseError)):
                 raise
             log.warning("%s is damaged (%s); starting anew", self.path, error.__cause__)
             return None
@@ -82,7 +83,7 @@ class Saver:
             if stored.get("key") != self.key:
                 log.info("%s belongs to another configuration; starting anew", path)
                 return None
-            with hdf5.damage():
+            with damage():
                 file.visititems(collect)
         for name, value in self.machine.items():
             earlier = tuple(stored.get(f"machine_{name}") or ())
