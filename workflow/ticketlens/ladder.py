@@ -65,12 +65,7 @@ from ticketlens.measure.propagation import (
     mean_square,
     scalar_q,
 )
-from ticketlens.measure.redraws import (
-    Law,
-    own_values,
-    random_signs,
-    redraw,
-)
+from ticketlens.measure.redraws import Law, own_values, random_signs, redraw
 from ticketlens.seeds import stream
 from ticketlens.spec import NetworkSpec
 
@@ -319,8 +314,7 @@ def degree(stack: HiddenStack, mode: str, redraws: int, seed: int) -> Prediction
             p = stack.images**2
         else:
             p = cast(
-                np.ndarray,
-                meanfield.gaussian_second_moment(*below, activation=stack.activation),
+                np.ndarray, meanfield.gaussian_second_moment(*below, activation=stack.activation)
             )
         bias = layer.bias.astype(float)
         variance = stack.apply(p, kernel(layer) ** 2, layer)
