@@ -31,6 +31,10 @@ from ticketlens.training import ways
 
 BATCH, EVALUATION, ROUNDS = 128, 125, 15
 """Images of a timed step, as trainings take them, and of a timed evaluation, as one takes them."""
+GROUPS = {"convnet-unstrided": 2}
+"""Turns of all jobs, where not OTHER_GROUPS: a step without strides takes ten times as long."""
+OTHER_GROUPS = 4
+AGAIN = "old again"
 LEVELS = (0, 3, 5, 7, 10, 15)
 """Measured rounds: 0 for those that train dense, the others sparse, in density order."""
 KEPT = 0.8
@@ -111,7 +115,12 @@ def measure_chain(name: str, quick: bool) -> tuple[dict[str, dict[str, float]], 
                 *((f"bfloat16 {way}", ROOT, BFLOAT16, 0, way) for way in kinds),
             ]
         }
-        times = in_turns(workers, ("step", "image"), 1 if quick else 3, 1)
+        # What all are compared with stands at both ends of each turn.
+        groups = 1 if quick else GROUPS.get(name, OTHER_GROUPS)
+        times = in_turns({**workers, AGAIN: workers["old"]}, ("step", "image"), groups, 1)
+        for job in ("step", "image"):
+            twice = zip(times[f"old: {job}"], times.pop(f"{AGAIN}: {job}"), strict=True)
+            times[f"old: {job}"] = [(one + two) / 2 for one, two in twice]
         times = {
             job: [one / size["batch" if job.endswith("step") else "evaluation"] for one in found]
             for job, found in times.items()
@@ -187,12 +196,14 @@ def core_hours() -> dict[str, float]:
 def measure(quick: bool = False) -> tuple[dict[str, Any], str]:
     """Values for latest.json, and a table."""
     os.environ.pop(ways.VARIABLE, None)
-    found = {name: measure_chain(name, quick) for name in NETWORKS}
+    found = {}
+    for name in NETWORKS:
+        found[name] = measure_chain(name, quick)
+        print(f"\n{found[name][1]}\n{found[name][0]}", flush=True)
     hours = core_hours()
     values = {
         "convnet_chain_over_1fb1ed6": found[UNSTRIDED][0],
         "small_maps_chain_over_1fb1ed6": {name: found[name][0] for name in OTHERS},
         "all_core_hours": hours,
     }
-    text = "\n\n".join(part for _, part in found.values())
-    return values, f"{text}\n\n`all`, core-hours: {hours}"
+    return values, f"`all`, core-hours: {hours}"

@@ -22,6 +22,7 @@ SECTIONS = {
     "bfloat16": "bfloat16_step",
     "chain": "chain",
     "cost": "check_cost",
+    "measurements": "check_measurements",
     "together": "side_by_side",
     "jobs": "jobs",
     "graph": "graph",

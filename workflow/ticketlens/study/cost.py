@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import isnan, nan, prod
 from pathlib import Path
@@ -30,19 +30,35 @@ Config = Mapping[str, Any]
 
 START_UP = {"training": 2.5, "analysis": 0.45}
 """Seconds until a job's own work starts: with PyTorch, and without."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one kind of measurement takes.
+
+    seconds: of a ticket of the reference network, 3072 → 256 × 8 → 10, at round 7, on the reference
+    machine. power: of its work, that they grow with (8 × 64 to 8 × 1024 neurons). trained: those of
+    a trained network, which has no nulls, over them. key, images: of `measure`, what they are in
+    proportion to, and its value there.
+    """
+
+    seconds: float
+    power: float
+    trained: float = 1.0
+    key: str | None = None
+    images: int = 1
+
+
 MEASUREMENTS = {
-    "signal": (0.3, 0.7, "images", 500),
-    "weights": (1.6, 0.9, None, 1),
-    "degrees": (0.1, 1.0, None, 1),
-    "ladder": (4.5, 0.9, "ladder_images", 200),
-    "jacobian": (7.0, 1.1, "isometry_images", 100),
-    "gradients": (7.0, 0.9, "isometry_images", 100),
-    "ntk": (4.5, 0.9, None, 1),
-    "change": (8.0, 0.9, None, 1),
+    "signal": Measured(0.25, 0.6, key="images", images=500),
+    "weights": Measured(1.3, 1.0),
+    "degrees": Measured(0.1, 1.0),
+    "ladder": Measured(2.7, 0.85, key="ladder_images", images=200),
+    "jacobian": Measured(3.3, 1.1, 0.07, "isometry_images", 100),
+    "gradients": Measured(2.8, 1.0, 0.03, "isometry_images", 100),
+    "ntk": Measured(2.0, 0.85, 0.17),
+    "change": Measured(3.4, 0.85),
 }
-"""Per kind: seconds of one checkpoint of the reference network on the reference machine, the power
-of its work that they grow with (8 × 64 to 8 × 1024 neurons), the key of `measure` that they are in
-proportion to, and its value there."""
 REFERENCE_WORK, REFERENCE_WEIGHTS = 1_247_744, 1_247_744
 """Multiply-adds per image and weights of the reference, 3072 → 256 × 8 → 10."""
 TABLES = {
@@ -165,25 +181,40 @@ def _measurements(plan: Plan, study: str, machine: Machine) -> Line:
         if study not in plan.studies_of(table):
             continue
         measured = plan.measured_on_imp(table, [study]) + plan.measured_on_arms(table, [study])
-        seconds += measurement_seconds(spec, kind, measure, machine) * len(measured)
+        trained = sum(Path(file).stem == "trained" for file in measured)
+        for state, count in (("init", len(measured) - trained), ("trained", trained)):
+            seconds += count * measurement_seconds(spec, kind, measure, machine, state)
         files += measured
     done = sum(Path(file).is_file() for file in files)
     return Line("measurements", study, len(files), done, seconds / max(1, len(files)), "rough")
 
 
 def measurement_seconds(
-    spec: Spec, kind: str, measure: Mapping[str, Any], machine: Machine = REFERENCE
+    spec: Spec,
+    kind: str,
+    measure: Mapping[str, Any],
+    machine: Machine = REFERENCE,
+    state: str = "init",
+    start_up: bool = True,
 ) -> float:
-    """Return the core-seconds of one measurement, scaled from the reference network (rough)."""
-    seconds, power, key, images = MEASUREMENTS[kind]
+    """Return the core-seconds of one measurement, scaled from the reference network (rough).
+
+    `state` is that of the measured network, where a kind measures tickets and trained ones. With
+    `start_up`, the job's start is part of it.
+    """
+    one = MEASUREMENTS[kind]
     with_torch = is_convolutional(spec) and kind in ("signal", "jacobian", "gradients")
-    if key is None:
+    if one.key is None:
         work = sum(prod(layer.shape) for layer in layer_shapes(spec)) / REFERENCE_WEIGHTS
-        scale = work**power
+        scale = work**one.power
     else:
-        scale = (sum(multiply_adds(spec)) / REFERENCE_WORK) ** power * measure[key] / images
+        work = sum(multiply_adds(spec)) / REFERENCE_WORK
+        scale = work**one.power * measure[one.key] / one.images
+    if state == "trained":
+        scale *= one.trained
     scale *= REFERENCE.product / machine.product
-    return cast(float, START_UP["training" if with_torch else "analysis"] + seconds * scale)
+    start = START_UP["training" if with_torch else "analysis"] if start_up else 0.0
+    return cast(float, start + one.seconds * scale)
 
 
 def _is_number(text: str | None) -> bool:
@@ -224,6 +255,7 @@ def report(config: Config, machine: Machine = REFERENCE) -> str:
         *text,
         "",
         *_how_counted(config, machine),
+        *_on_the_documents_machine(config, machine),
         "median: core-seconds of the study's own finished trainings, from",
         f"{config['results']}/benchmarks. rough: scaled from one FCNet. done: the file exists.",
         "Left out: preparing images, making masks, tables and figures (minutes).",
@@ -245,6 +277,18 @@ def _how_counted(config: Config, machine: Machine) -> list[str]:
         f"counted: multiply-adds and activations of {images.train} training images an epoch, by",
         f"those of a float32 product, {machine.product / 1e9:.0f}e9 a second on one CPU core",
         f"({whose}); bfloat16 by {machine.way}; a GPU is not considered.",
+    ]
+
+
+def _on_the_documents_machine(config: Config, machine: Machine) -> list[str]:
+    """Return what `all` has left there: the same whatever else this machine does meanwhile."""
+    if not machine.is_measured:
+        return []
+    lines = estimate(config, replace(REFERENCE, way=machine.way))
+    left = sum(line.core_hours for line in lines if line.stage != "factorial")
+    return [
+        f"A busy core is timed slower. At {REFERENCE.product / 1e9:.0f}e9 a second, as in the "
+        f"documents: {_or_unknown(left, '.1f')}.",
     ]
 
 
