@@ -23,7 +23,7 @@ from ticketlens.spec import NetworkSpec, Spec, TrainingSpec
 from ticketlens.study import cost, speeds
 from ticketlens.study.arms import arm_rounds, recipes
 from ticketlens.study.config import ConfigError, checked
-from ticketlens.study.cost import estimate, multiply_adds, report, training_seconds
+from ticketlens.study.cost import core_seconds, estimate, multiply_adds, report, training_seconds
 from ticketlens.study.factorial import cells
 from ticketlens.study.image_counts import Images, check, count_images, cut_measurements
 from ticketlens.study.plan import Plan
@@ -113,6 +113,23 @@ def test_a_study_from_the_bank_trains_its_arms_alone() -> None:
     assert stages["arms"] == 8 * places + 8, "one-shot needs round 0, trained"
 
 
+@pytest.mark.parametrize(
+    ("wall", "cpu_time", "took"),
+    [
+        (44.0, "7.5", 22.0),  # half of a core, read at 15 s for the last time
+        (45.0, "45.0", 45.0),
+        (3600.0, "3585.0", 3600.0),
+        (2.4, "2.0", 2.4),
+        (0.3, "0.0", 0.3),
+        (30.0, "NA", 30.0),
+        (30.0, None, 30.0),
+    ],
+)
+def test_cpu_time_is_that_of_the_whole_job(wall: float, cpu_time: str | None, took: float) -> None:
+    """Snakemake's is that of its last reading; findings/snakemake-benchmark-cpu-time.sh."""
+    assert core_seconds(wall, cpu_time) == pytest.approx(took, rel=1e-9)
+
+
 def test_done_trainings_are_not_counted_and_their_median_is_used(tmp_path: Path) -> None:
     table = config("quick.yaml")
     table["results"] = str(tmp_path)
@@ -123,7 +140,7 @@ def test_done_trainings_are_not_counted_and_their_median_is_used(tmp_path: Path)
         place = f"train/fcnet-normal/seed0/round{number:02d}"
         file = tmp_path / "benchmarks" / place / "imp.tsv"
         file.parent.mkdir(parents=True)
-        file.write_text(f"s\th:m:s\tcpu_time\n99\t0:01:39\t{seconds}\n")
+        file.write_text(f"s\th:m:s\tcpu_time\n75\t0:01:15\t{seconds}\n")
         done = tmp_path / "checkpoints" / place.removeprefix("train/") / "imp/trained.h5"
         done.parent.mkdir(parents=True)
         done.touch()
