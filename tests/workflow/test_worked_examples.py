@@ -33,6 +33,7 @@ CONFIGS = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", PAG
 STUDIES = ("narrow-normal", "fcnet-heavy", "fcnet-aligned")
 # Sizes that a test can train; everything else is the page's.
 SMALL = {
+    "results": "results",
     "plugins": [name for name, _ in CODE],
     "networks": {"narrow": {"hidden_layers": 3, "width": 16}},
     "studies": {

@@ -11,7 +11,7 @@ sys.path.insert(0, WORKFLOW)
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger as snakemake_logger
 
-from ticketlens.jobs import beginning, pace, plugins, preflight, warm
+from ticketlens.jobs import beginning, plugins, preflight, waiting, warm
 from ticketlens.jobs.fingerprint import Fingerprints
 from ticketlens.jobs.job_graph import plan_quickly
 from ticketlens.jobs.once import jobs_begin, work_out_once
@@ -76,9 +76,9 @@ def begin():
         raise WorkflowError(str(error)) from None
     jobs_begin()
     beginning.without_rate_limit(workflow)
-    pace.take_what_is_there(workflow, sys.argv[1:])
+    waiting.take_what_is_there(workflow, sys.argv[1:])
     warm.use(workflow)
-    pace.follow(workflow, snakemake_logger, f"{config['results']}/logs/run.txt")
+    waiting.follow(workflow, snakemake_logger, f"{config['results']}/logs/run.txt")
 
 
 beginning.of_a_module(workflow, begin)

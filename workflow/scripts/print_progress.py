@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ticketlens.jobs.joblog import job_log
-from ticketlens.pages.progress import chains, of_run, table
+from ticketlens.jobs.waiting import of_run
+from ticketlens.pages.progress import chains, table
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake

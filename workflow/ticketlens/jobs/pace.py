@@ -10,17 +10,10 @@ the last jobs' slowness, and with the number of jobs that ran at once lately.
 from __future__ import annotations
 
 import heapq
-import logging
 import math
-import os
-import sys
-import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 Key = tuple[str, str]
@@ -28,28 +21,35 @@ Key = tuple[str, str]
 
 FEWEST = 0.02
 """Share of the work, of all jobs as guessed, that must be done before the end is said."""
-FEWEST_JOBS = 20
-FAMILIARITY = 5
+FIRST_GUESSES = (
+    ("construct_with_saliency", 1.8),
+    ("measure_", 0.5),
+    ("plot_", 2.8),
+    ("tabulate", 0.6),
+    ("prepare_dataset", 1.5),
+    ("index", 1.2),
+)
+"""How the name of a rule begins, and seconds."""
+FAMILIARITY = 15
 """Jobs of a family that must be done before they say as much of the others as the first guess."""
 LATELY = 0.1
 """Share of the work over which the machine's speed is averaged."""
 STEADY = 0.1
 """Weight of the speed of the whole run so far in that average, in that share."""
-EVERY = 60.0
-"""Seconds between two lines of a run; ten times as many after an hour."""
 
 
 def guess(key: Key, trainings: Mapping[str, float] | None = None) -> float:
-    """Return seconds of a job before any of its kind is done; `trainings` are known by study."""
+    """Return seconds of a job before any of its kind is done; `trainings` are known by study.
+
+    They are CPU seconds of the quick study, where jobs start with their libraries imported.
+    """
     rule, study = key
     if rule == "train":
-        return (trainings or {}).get(study, 6.0)
-    if rule.endswith("_conv") or rule == "construct_with_saliency":
-        return 4.0
-    for start, seconds in (("measure_", 1.7), ("plot_", 6.5), ("tabulate", 1.3)):
+        return (trainings or {}).get(study, 1.9)
+    for start, seconds in FIRST_GUESSES:
         if rule.startswith(start):
-            return seconds
-    return 0.8
+            return 1.6 * seconds if rule.endswith("_conv") else seconds
+    return 0.2
 
 
 def family(rule: str) -> str:
@@ -161,25 +161,31 @@ class Pace:
     def _work(self, done: list[int], slowness: Mapping[int, float]) -> dict[int, float]:
         """Return the work of every job: the mean of its kind, what its rule suggests as one more.
 
-        A rule's mean counts as one job of each of its studies, its first guess, times how the
-        guesses of its family turned out, as one job of the rule.
+        A rule is what its jobs were of their guesses, its family as one more; a family what its
+        jobs were, the first guess as `FAMILIARITY` more.
         """
         guesses = {job: guess(key, self.trainings) for job, key in self.jobs.items()}
         units = {job: self.took[job] / slowness[job] for job in done}
-        ratio: dict[str, float] = {}
-        for name, members in grouped(done, lambda job: family(self.jobs[job][0])).items():
-            guessed = sum(guesses[job] for job in members)
-            usual = sum(guesses.values()) / len(guesses) * FAMILIARITY
-            ratio[name] = (sum(units[job] for job in members) + usual) / (guessed + usual)
-        of_rule: dict[str, float] = {}
-        for rule, members in grouped(done, lambda job: self.jobs[job][0]).items():
-            turned_out = sum(units[job] / guesses[job] for job in members)
-            of_rule[rule] = (turned_out + ratio[family(rule)]) / (len(members) + 1)
-        of_kind = grouped(done, lambda job: self.jobs[job])
+
+        def turned_out(jobs: list[int], before: float, count: int) -> float:
+            usual = count * sum(guesses[job] for job in jobs) / len(jobs)
+            return (sum(units[job] for job in jobs) + before * usual) / (
+                sum(guesses[job] for job in jobs) + usual
+            )
+
+        families = {
+            name: turned_out(jobs, 1.0, FAMILIARITY)
+            for name, jobs in grouped(done, lambda job: family(self.jobs[job][0])).items()
+        }
+        rules = {
+            rule: turned_out(jobs, families[family(rule)], 1)
+            for rule, jobs in grouped(done, lambda job: self.jobs[job][0]).items()
+        }
+        kinds = grouped(done, lambda job: self.jobs[job])
         work = {}
         for job, key in self.jobs.items():
-            expected = guesses[job] * of_rule.get(key[0], ratio.get(family(key[0]), 1.0))
-            same = of_kind.get(key, [])
+            expected = guesses[job] * rules.get(key[0], families.get(family(key[0]), 1.0))
+            same = kinds.get(key, [])
             work[job] = (sum(units[one] for one in same) + expected) / (len(same) + 1)
         return work
 
@@ -237,94 +243,3 @@ class Pace:
                 missing[other] -= 1
                 ready += not missing[other]
         return [*spans, (last, now, running, ready > 0)]
-
-    def line(self, now: float, clock: datetime) -> str:
-        """Return the state of the run in one line; `clock` is the time of day of `now`."""
-        text = f"{len(self.took)} of {len(self.jobs)} jobs done, {len(self.running)} running"
-        left = self.seconds_left(now)
-        if left is None:
-            return f"{text}; too early to say when it ends"
-        end = clock + timedelta(seconds=left)
-        form = "%H:%M" if end.date() == clock.date() else "%Y-%m-%d %H:%M"
-        return f"{text}; {rough_time(left)} left, ends about {end.strftime(form)}"
-
-
-def rough_time(seconds: float) -> str:
-    """Return a time to wait: '40 s', '2 min 20 s', '17 min', '2 h 10 min': within a tenth."""
-    if seconds < 90:
-        return f"{round(seconds)} s"
-    tens = round(seconds / 10)
-    if tens < 60:
-        return f"{tens // 6} min {tens % 6}0 s" if tens % 6 else f"{tens // 6} min"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-class Follower(logging.Handler):
-    """Follows a run by the events that Snakemake logs, and says now and then when it will end.
-
-    Snakemake (9.27) attaches `event` and `jobid` or `job_id` to the records of its logger, as it
-    does for its logger plugins; a handler needs no installation of its own. The line is also kept
-    in `file`, for `snakemake progress`.
-    """
-
-    def __init__(self, pace: Pace, file: Path, now: Callable[[], float] = time.monotonic) -> None:
-        super().__init__()
-        self.pace, self.file, self.now = pace, file, now
-        self.told = self.kept = pace.start
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Note what an event says; say the line if it is time."""
-        event = str(getattr(getattr(record, "event", None), "value", "")).lower()
-        now = self.now()
-        if event == "job_info":
-            self.pace.begin(int(getattr(record, "jobid", -1)), now)
-        elif event == "job_finished":
-            self.pace.finish(int(getattr(record, "job_id", -1)), now)
-            every = EVERY if now - self.pace.start < 3600 else 10 * EVERY
-            if now - self.told >= every:
-                self.told = now
-                print(self.pace.line(now, datetime.now()), file=sys.stderr, flush=True)
-            if now - self.kept >= EVERY / 12:
-                self.kept = now
-                self._keep(now)
-
-    def _keep(self, now: float) -> None:
-        clock = datetime.now()
-        text = f"{clock.isoformat(timespec='seconds')} {self.pace.line(now, clock)}\n"
-        with suppress(OSError):  # a line less is no reason to stop
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            other = self.file.with_suffix(".new")
-            other.write_text(text, encoding="utf-8")
-            other.replace(self.file)
-
-
-def follow(workflow: Any, logger: logging.Logger, file: str | Path) -> None:
-    """Follow a run of Snakemake from its start; one of a few jobs needs nobody to wait."""
-    dag = workflow.dag
-    jobs = {
-        dag.jobid(job): (job.rule.name, str(job.wildcards_dict.get("study", "")))
-        for job in dag.needrun_jobs()
-    }
-    if len(jobs) >= FEWEST_JOBS:
-        logger.addHandler(Follower(Pace(jobs, time.monotonic()), Path(file)))
-
-
-def take_what_is_there(workflow: Any, given: Iterable[str]) -> None:
-    """Use no more cores than this machine has, and say so, where a profile asks for more.
-
-    `given` is the command line: who names cores there knows better than a profile. A job of more
-    threads than that still runs.
-    """
-    flags = ("--cores", "--jobs")
-    said = any(text.partition("=")[0] in flags or text[:2] in ("-c", "-j") for text in given)
-    asked = workflow.scheduler.resources["_cores"]
-    there = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    if said or not workflow.local_exec or asked <= there:
-        return
-    threads = max((job.threads for job in workflow.dag.needrun_jobs()), default=1)
-    used = max(there, threads)
-    for resources in (workflow.scheduler.resources, workflow.scheduler.global_resources):
-        resources["_cores"] = used
-    text = f"this machine has {there} cores, the profile asks for {asked}: {used} are used"
-    print(text, file=sys.stderr)

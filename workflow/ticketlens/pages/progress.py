@@ -127,22 +127,6 @@ def table(found: Sequence[Chain], now: datetime) -> str:
     return "\n".join([*lines, "", closing])
 
 
-def of_run(text: str, now: datetime) -> str:
-    """Return the line that a run keeps (see `jobs.pace`), and when it was written if not just now.
-
-    Empty if there is none, or if it is older than an hour: that run is over.
-    """
-    stamp, _, line = text.strip().partition(" ")
-    try:
-        then = datetime.fromisoformat(stamp)
-    except ValueError:
-        return ""
-    age = (now - then).total_seconds()
-    if age > 3600:
-        return ""
-    return line if age < 60 else f"{line} (as of {_clock(then, now)})"
-
-
 def _chain(plan: Plan, results: Path, study: str, seed: int, last: int, now: datetime) -> Chain:
     """State of one chain up to round `last` (−1: none is trained), and of its arms."""
     trained, logs = (
