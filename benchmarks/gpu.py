@@ -1,13 +1,13 @@
-"""Check and time training on a GPU, in about ten minutes: python benchmarks/gpu.py
+"""Check and time training on a GPU, in a few minutes: python benchmarks/gpu.py
 
-**Not run on a GPU by us.** On a machine without one it says so and ends with status 2. `--cpu` does
-the same checks on the CPU, on small networks, where nothing is recorded: so they are tested.
+On a machine without one it says so and ends with status 2. `--cpu` does the same checks on the
+CPU, on small networks, where nothing is recorded: so they are tested.
 
 Checked: a recorded step repeats itself bit for bit; it has the losses of the plain step; the mask
-holds; nothing is read from the device within an epoch. Timed: the step, plain and recorded, of the
-full study's networks, float32 and with TF32; convolutions in bfloat16 with their channels last, and
-several networks of one shape by batched products, which the workflow does not offer yet, as bare
-products. Written: benchmarks/gpu.json.
+holds; nothing is read from the device within an epoch; networks that train together end where each
+ends alone. Timed: the step, plain and recorded, of the full study's networks, float32 and with
+TF32, and in bfloat16 by autocast, channels last; the step of stacks (`training.kernel: stacked`).
+Written: benchmarks/gpu.json.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from ticketlens.networks import build
 from ticketlens.spec import NetworkSpec, TrainingSpec
 from ticketlens.training.loop import _Run
 from ticketlens.training.optimization import prepare_device
+from ticketlens.training.stacked import Stack
 from ticketlens.training.step import Captured, Step
 from training_step import RATE, batches, ticket
 
@@ -46,13 +47,22 @@ SMALL = {
     "fcnet": NetworkSpec(hidden_layers=2, width=16),
     "convnet": NetworkSpec("convolutional", hidden_layers=2, width=8, stride=(2, 1)),
 }
-STACKED = (1, 2, 4, 8, 16)
+STACKED = (1, 4, 11, 27, 44)
+"""Networks of a stack."""
+CLOSE = 1e-3
+"""Largest difference between weights trained together and alone, of those that a step moves."""
 
 
-def run_of(network: NetworkSpec, device: torch.device, tf32: bool = False, rounds: int = 0) -> _Run:
+def run_of(
+    network: NetworkSpec,
+    device: torch.device,
+    tf32: bool = False,
+    rounds: int = 0,
+    precision: str = "float32",
+) -> _Run:
     """A training of `network` after some rounds, on the device, before its first step."""
     spec = TrainingSpec(device=device.type, kernel="onednn" if device.type == "cpu" else "aten",
-                        tf32=tf32)  # fmt: skip
+                        tf32=tf32, precision=precision)  # fmt: skip
     own = ticket(rounds, network)
     own = replace(own, spec=replace(own.spec, training=spec))
     prepare_device(spec)
@@ -125,43 +135,87 @@ def steps(network: NetworkSpec, device: torch.device, quick: bool) -> dict[str, 
     """Milliseconds of a step of 128 images, by how it is taken."""
     ((images, labels),) = some_batches(device, 1)
     found = {}
-    for tf32 in (False, True):
-        run = run_of(network, device, tf32)
+    ways = {
+        "float32": (False, "float32"),
+        "TF32": (True, "float32"),
+        "autocast": (True, "autocast"),
+    }
+    for way, (tf32, precision) in ways.items():
+        run = run_of(network, device, tf32, precision=precision)
         kinds: dict[str, Callable[..., None] | Step | Captured] = {"plain": run.descent}
         if device.type == "cuda":
             kinds["recorded"] = run.advance
         for name, step in kinds.items():
-            found[f"{name}, {'TF32' if tf32 else 'float32'}"] = milliseconds(
+            found[f"{name}, {way}"] = milliseconds(
                 lambda step=step: step(images, labels, RATE), device,
-                1 if quick else 20, 1 if quick else 7,
+                1 if quick else 20, 1 if quick else 5,
             )  # fmt: skip
     return found
 
 
-def prospects(device: torch.device, quick: bool) -> dict[str, Any]:
-    """Bare products: channels last in bfloat16 over float32, and stacked networks over one."""
-    side, groups = (8, 1) if quick else (128, 7)
-    found: dict[str, Any] = {"stacked": {}}
-    x = torch.randn(128, side, 16, 16, device=device)
-    weight = torch.randn(side, side, 3, 3, device=device)
-    own = {
-        "float32": (x, weight),
-        "bfloat16, channels last": tuple(
-            part.bfloat16().contiguous(memory_format=torch.channels_last) for part in (x, weight)
+def stack_of(
+    number: int, network: NetworkSpec, device: torch.device, tf32: bool, rounds: int = 0
+) -> tuple[Stack, Tensor]:
+    """A stack of FCNets before its first step, and the labels of its images."""
+    own = ticket(rounds, network)
+    spec = replace(own.spec.training, kernel="stacked", device=device.type, tf32=tf32)
+    own = replace(own, spec=replace(own.spec, training=spec))
+    prepare_device(spec)
+    images, labels = some_batches(device, 1)[0]
+    return Stack([replace(own, seed=seed) for seed in range(number)], images, device), labels
+
+
+def stacked_step(number: int, device: torch.device, tf32: bool, quick: bool) -> float:
+    """Milliseconds of a step of a stack, its batches gathered; FCNet of the full study."""
+    network = SMALL["fcnet"] if quick else NETWORKS["fcnet"]
+    stack, labels = stack_of(number, network, device, tf32)
+    chosen = torch.arange(128, device=device).expand(number, -1)
+    expected = labels.expand(number, -1)
+    return milliseconds(
+        lambda: stack.advance(chosen, expected, RATE), device, *((1, 1) if quick else (50, 5))
+    )
+
+
+def check_stack(network: NetworkSpec, device: torch.device) -> dict[str, bool]:
+    """Whether three networks that train together are those that train alone, and repeat."""
+    ends, moved = [], []
+    for _ in range(2):
+        stack, labels = stack_of(3, network, device, tf32=False, rounds=3)
+        before = [part.detach().clone() for part in stack.parameters]
+        for step in range(6):
+            chosen = torch.stack([(torch.arange(128) + 7 * step * at) % 128 for at in range(3)])
+            chosen = chosen.to(device)
+            stack.advance(chosen, labels[chosen], RATE / stack.spec.learning_rate)
+        ends.append([part.detach().clone() for part in stack.parameters])
+        pairs = zip(ends[-1], before, strict=True)
+        moved = [(one - other).abs().max().item() for one, other in pairs]
+    run = run_of(network, device, rounds=3)
+    images = stack.images.view(-1, 3, 32, 32)
+    for _ in range(6):
+        run.take_step(images, labels, RATE)  # the order of network 0
+    apart = [
+        (mine[0].reshape(-1) - (alone.T if alone.dim() == 2 else alone).reshape(-1)).abs().max()
+        for mine, alone in zip(ends[0], run.parameters, strict=True)
+    ]
+    return {
+        "two stacks have the same bits": all(map(torch.equal, *ends)),
+        "a network of a stack is the one that trains alone": all(
+            gap.item() <= CLOSE * way for gap, way in zip(apart, moved, strict=True)
         ),
     }
-    for name, (images, kernel) in own.items():
-        found[name] = milliseconds(
-            lambda images=images, kernel=kernel: torch.conv2d(images, kernel, padding=1), device,
-            1 if quick else 50, groups,
-        )  # fmt: skip
-    for number in STACKED:
-        inputs = torch.randn(number, 128, 2 * side, device=device)
-        weights = torch.randn(number, 2 * side, 2 * side, device=device)
-        found["stacked"][number] = milliseconds(
-            lambda a=inputs, b=weights: torch.bmm(a, b), device, 1 if quick else 200, groups
+
+
+def check_autocast(network: NetworkSpec, device: torch.device) -> dict[str, bool]:
+    """Whether gradients in bfloat16 point where those of float32 do, to 1.5 %."""
+    ((images, labels),) = some_batches(device, 1)
+    found = []
+    for precision in ("float32", "autocast"):
+        run = run_of(network, device, precision=precision)
+        found.append(
+            torch.cat([part.flatten() for part in run.descent.gradients(images, labels)[2]])
         )
-    return found
+    gap = (found[1] - found[0]).norm() / found[0].norm()
+    return {"gradients by autocast are within 1.5 % of float32": gap.item() < 0.015}
 
 
 def measure(device: torch.device, quick: bool = False) -> dict[str, Any]:
@@ -170,11 +224,21 @@ def measure(device: torch.device, quick: bool = False) -> dict[str, Any]:
     return {
         "device": torch.cuda.get_device_name(0) if device.type == "cuda" else "cpu",
         "versions": {**versions(), "cuda": torch.version.cuda},
-        "checks": {name: check(network, device) for name, network in networks.items()},
+        "checks": {
+            **{name: check(network, device) for name, network in networks.items()},
+            "stack": check_stack(networks["fcnet"], device),
+            "autocast": check_autocast(networks["convnet"], device),
+        },
         "step_milliseconds": {
             name: steps(network, device, quick) for name, network in networks.items()
         },
-        "product_milliseconds": prospects(device, quick),
+        "stacked_step_milliseconds": {
+            f"{number} networks, {'TF32' if tf32 else 'float32'}": stacked_step(
+                number, device, tf32, quick
+            )
+            for number in (STACKED[:2] if quick else STACKED)
+            for tf32 in (False, True)
+        },
     }
 
 
@@ -193,6 +257,8 @@ def main(arguments: list[str] | None = None) -> int:
         for claim, holds in checks.items():
             print(f"{'holds' if holds else 'FAILS'}: {name}: {claim}")
     print(table([{"network": name, **own} for name, own in found["step_milliseconds"].items()]))
+    for name, value in found["stacked_step_milliseconds"].items():
+        print(f"stack of {name}: {value:.3f} ms a step")
     return 0 if all(all(own.values()) for own in found["checks"].values()) else 1
 
 

@@ -16,7 +16,9 @@ from workflow_tools import REPOSITORY
 # A Python that notes what it is called for, and for which PyTorch's index is open or not.
 FAKE = """#!/bin/sh
 echo "$@" >> calls
-case "$*" in *--index-url*) test {index} = 0 || echo "ERROR: ResolutionImpossible" >&2; exit {index} ;; esac
+case "$*" in *--index-url*)
+    test {index} = 0 || echo "ERROR: ResolutionImpossible" >&2; exit {index} ;;
+esac
 mkdir -p .venv
 """
 LOCKED = dict(
@@ -54,7 +56,9 @@ def test_where_the_index_cannot_be_reached_it_says_so_and_takes_the_usual_build(
     tmp_path: Path,
 ) -> None:
     said, calls = make(tmp_path, "TORCH=cpu", index=1)
-    sentence = "does not give the CPU build of PyTorch: taking the usual one (why: .venv/torch-cpu.log)"
+    sentence = (
+        "does not give the CPU build of PyTorch: taking the usual one (why: .venv/torch-cpu.log)"
+    )
     assert said.count(sentence) == 1 and "ERROR" not in said
     assert "ResolutionImpossible" in (tmp_path / ".venv/torch-cpu.log").read_text(encoding="utf-8")
     assert len(calls) == 4 and "requirements.lock" in calls[2]

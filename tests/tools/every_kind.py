@@ -43,6 +43,8 @@ studies:
     seeds: [0]
     training: {device: cpu, sparse_below: 1.0, optimizer: adam, schedule: cosine}
     pruning: {criterion: magnitude-increase, scope: global, rewind_epoch: 1}
+  fcnet-stacked:
+    {network: fcnet, init: normal, seeds: [0, 1], training: {device: cpu, kernel: stacked}}
   convnet-normal: {seeds: [0], pruning: {rounds: 0}}
   resnet-fc-normal: {seeds: [0], pruning: {rounds: 0}, training: {epochs: 1}}
   resnet-conv-normal:

@@ -16,6 +16,7 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -24,6 +25,7 @@ from core_tools import write_images
 from ticketlens.study.catalogue.figures import FIGURES
 from ticketlens.study.catalogue.measurements import MEASUREMENTS
 from ticketlens.study.catalogue.tables import TABLES
+from ticketlens.study.config import checked
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CATALOGUE = {"MEASUREMENTS": MEASUREMENTS, "TABLES": TABLES, "FIGURES": FIGURES}
@@ -85,6 +87,22 @@ def tiny_clone(folder: Path) -> Path:
     write_images(folder / "images", train=20, test=5, size=(8, 8))
     (folder / "tiny.yaml").write_text(TINY, encoding="utf-8")
     return folder
+
+
+def merged(*overlays: str) -> dict[str, Any]:
+    """The full study's config with overlays of config/, as Snakemake merges them, checked."""
+
+    def merge(below: dict[str, Any], above: dict[str, Any]) -> None:
+        for key, value in above.items():
+            if isinstance(value, dict) and isinstance(below.get(key), dict):
+                merge(below[key], value)
+            else:
+                below[key] = value
+
+    config: dict[str, Any] = {}
+    for name in ("config", *overlays):
+        merge(config, yaml.safe_load((REPOSITORY / f"config/{name}.yaml").read_text("utf-8")))
+    return checked(config)
 
 
 def snakemake_command(*arguments: str, overlays: tuple[str, ...] = ()) -> list[str]:
@@ -228,6 +246,10 @@ LOOP = re.compile(
     r'f"(\w+)_\{key\}"\n.*?)(?=^    \S|\Z)',
     re.DOTALL | re.MULTILINE,
 )
+STACKS = re.compile(
+    r"^for stack in .*?^    rule:\n(        name:.*?)^    documented\(stack.name, f\"(.*?)\"\)",
+    re.DOTALL | re.MULTILINE,
+)
 
 
 def rules() -> list[Rule]:
@@ -240,6 +262,9 @@ def rules() -> list[Rule]:
         text = file.read_text(encoding="utf-8")
         for registry, body, verb in LOOP.findall(text):
             found += _of_entries(registry, textwrap.dedent(body), verb)
+        for body, about in STACKS.findall(text):
+            body = textwrap.indent(textwrap.dedent(body), "    ")
+            found.append(_rule("train_stacked", body, about, {}))
         for block in re.split(r"^(?=(?:rule|checkpoint|use rule) )", text, flags=re.MULTILINE)[1:]:
             block = re.split(r"\n(?=[a-z#])", block)[0]
             head = re.match(r"(?:rule|checkpoint|use rule (\w+) as) (\w+)", block)

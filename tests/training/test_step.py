@@ -367,3 +367,28 @@ def test_on_a_gpu_captured_runs_repeat_themselves_and_are_near_the_cpus(make_tic
     for a, b, c in zip(one.layers, other.layers, cpu.layers, strict=True):
         assert same_bits(a.weight, b.weight) and same_bits(a.bias, b.bias)
         assert np.allclose(a.weight, c.weight, atol=1e-4)
+
+
+@pytest.mark.parametrize("network", [{}, CONV, RESNET], ids=NETWORKS)
+def test_autocast_rounds_to_bfloat16_and_keeps_float32_masters(make_ticket, network):
+    options = {"kernel": "aten"}
+    images, labels = batch(3)
+    gradients_by = {}
+    for precision in ("float32", "autocast"):
+        run = new_run(
+            make_ticket(0.5, network=network, training={**options, "precision": precision})
+        )
+        loss, logits, found = run.descent.gradients(images, labels)
+        assert {part.dtype for part in (loss, logits, *found, *run.parameters)} == {torch.float32}
+        assert all(part.is_contiguous() for part in found)
+        gradients_by[precision] = torch.cat([part.flatten() for part in found])
+    exact, rounded = gradients_by["float32"], gradients_by["autocast"]
+    gap = ((rounded - exact).norm() / exact.norm()).item()
+    assert 1e-4 < gap < 0.03  # eight bits, and not float32 by another name
+
+
+def test_a_training_by_autocast_repeats_itself_and_holds_its_mask(make_ticket, prepared):
+    ticket = make_ticket(0.5, network=CONV, training={"kernel": "aten", "precision": "autocast"})
+    (one, _), (other, _) = (train(ticket, prepared) for _ in range(2))
+    for a, b in zip(one.layers, other.layers, strict=True):
+        assert same_bits(a.weight, b.weight) and not a.weight[~a.mask].any()

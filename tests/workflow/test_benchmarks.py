@@ -89,4 +89,5 @@ def test_the_checks_for_a_gpu_hold_on_the_cpu_and_say_where_there_is_none(tmp_pa
     assert result.returncode == 0, result.stdout + result.stderr
     found = json.loads(output.read_text(encoding="utf-8"))
     assert all(all(checks.values()) for checks in found["checks"].values())
-    assert found["device"] == "cpu" and found["product_milliseconds"]["stacked"]
+    assert found["device"] == "cpu" and len(found["stacked_step_milliseconds"]) == 4
+    assert len(found["checks"]["stack"]) == 2

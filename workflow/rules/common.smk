@@ -16,7 +16,7 @@ from ticketlens.jobs.fingerprint import Fingerprints
 from ticketlens.jobs.job_graph import plan_quickly
 from ticketlens.jobs.once import jobs_begin, work_out_once
 from ticketlens.pages import arm_titles, one_minute
-from ticketlens.study import foreign_files, image_counts, material, packing, so_far
+from ticketlens.study import foreign_files, image_counts, material, packing, so_far, stacks
 from ticketlens.study.arms import not_applicable
 from ticketlens.study.catalogue import figures as pictures
 from ticketlens.study.catalogue.figures import FIGURES
@@ -58,6 +58,7 @@ except (ConfigError, plugins.PluginError) as error:
 DATASET = f"resources/{config['dataset']['name']}.h5"
 # A trial's bank stays with the trial: only the study itself writes to resources/.
 BANK = "resources/tickets" if config["results"] == "results" else f"{config['results']}/tickets"
+CAPTIONED = {path.stem for path in Path(WORKFLOW, "report").glob("*.rst")}
 PLACE = "{study}/seed{seed}/round{round}/{arm}"
 code = Code(PLAN, Fingerprints(Path(WORKFLOW) / "scripts", plugins=own))
 
@@ -87,11 +88,6 @@ beginning.of_a_module(workflow, begin)
 def of_workflow(path):
     """Path of a file, given from the folder `workflow`, from the working directory."""
     return os.path.relpath(os.path.join(WORKFLOW, path))
-
-
-def has_caption(key):
-    """Whether a figure has a caption, a file of workflow/report."""
-    return os.path.isfile(of_workflow(f"report/{key}.rst"))
 
 
 def documented(name, text):

@@ -1,16 +1,12 @@
 # Needs: IMP tickets, what the arms of the factorial draw on.
-# Makes: the table mask × weights, a target of its own; what everything costs, before it runs.
-
-
-localrules:
-    factorial,
-    cost,
+# Makes: the table mask × weights, a target of its own.
 
 
 rule factorial:
     """The larger mask × weights table, for a cluster: see `cost` first."""
     input:
         ["<results>/factorial.png"] if PLAN.cells else [],
+    localrule: True
 
 
 use rule tabulate_accuracy as tabulate_factorial_accuracy with:
@@ -45,16 +41,3 @@ use rule tabulate_accuracy as tabulate_factorial with:
             "study": next(iter(PLAN.factorial), ""),
             "cells": [(c.round, c.mask, c.weights, c.arm, c.reason) for c in PLAN.cells],
         },
-
-
-rule cost:
-    """Core-hours of all that is left to do, by stage and study; needs nothing, makes nothing."""
-    log:
-        "<logs>/cost.log",
-    conda:
-        "../../envs/analyse.yaml"
-    params:
-        code=code("cost"),
-        config=lambda wildcards: json.dumps(config),
-    script:
-        "../scripts/cost.py"

@@ -18,7 +18,7 @@ for key, figure in FIGURES.items():
         output:
             png=report(
                 f"<results>/{picture}.png",
-                caption=f"../report/{key}.rst" if has_caption(key) else None,
+                caption=f"../report/{key}.rst" if key in CAPTIONED else None,
                 category=figure.category,
                 labels=pictures.labels(key, "{study}" if figure.per_study else "all"),
             ),

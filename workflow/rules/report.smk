@@ -1,10 +1,5 @@
-# Needs: figures and tables; `progress` needs nothing.
+# Needs: figures and tables; `cost` and `progress` need nothing.
 # Makes: results/index.html, the page to begin with. `snakemake --report` makes the other one.
-
-
-localrules:
-    index,
-    progress,
 
 
 rule index:
@@ -16,7 +11,7 @@ rule index:
         captions=[
             of_workflow(f"report/{key}.rst")
             for key in dict.fromkeys(map(pictures.key, PLAN.figures))
-            if has_caption(key)
+            if key in CAPTIONED
         ],
         template=of_workflow("report/index.html.j2"),
         script=of_workflow("report/index.js"),
@@ -25,6 +20,7 @@ rule index:
         page="<results>/index.html",
     log:
         "<logs>/index.log",
+    localrule: True
     conda:
         "../../envs/analyse.yaml"
     params:
@@ -37,14 +33,26 @@ rule index:
         "../scripts/write_index.py"
 
 
-rule progress:
-    """Print how far every chain is and when it will end; beside a run: add --nolock."""
+rule cost:
+    """Core-hours of all that is left to do, by stage and study; needs nothing, makes nothing."""
     log:
-        "<logs>/progress.log",
+        "<logs>/cost.log",
+    localrule: True
     conda:
         "../../envs/analyse.yaml"
     params:
-        code=code("print_progress"),
+        code=code("foresee"),
+        what="cost",
         config=lambda wildcards: json.dumps(config),
     script:
-        "../scripts/print_progress.py"
+        "../scripts/foresee.py"
+
+
+use rule cost as progress with:
+    """Print how far every chain is and when it will end; beside a run: add --nolock."""
+    log:
+        "<logs>/progress.log",
+    params:
+        code=code("foresee"),
+        what="progress",
+        config=lambda wildcards: json.dumps(config),

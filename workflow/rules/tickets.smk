@@ -2,19 +2,6 @@
 # Makes: tickets (init, prune, rewind or inherit; adopt) and the ticket bank (export, rebuild).
 
 
-localrules:
-    init,
-    prune,
-    rewind,
-    inherit,
-    rebuild,
-    go_on,
-    export_bank,
-    export_so_far,
-    adopt,
-    complete,
-
-
 rule init:
     """Draw theta_0: the dense ticket of round 0."""
     input:
@@ -25,6 +12,7 @@ rule init:
         "<logs>/init/{study}/seed{seed}.log",
     wildcard_constraints:
         study=any_of(PLAN.begun),
+    localrule: True
     conda:
         "../../envs/analyse.yaml"
     params:
@@ -49,6 +37,7 @@ rule prune:
     wildcard_constraints:
         study=any_of(PLAN.trained),
         round=r"(?!00)\d\d",
+    localrule: True
     conda:
         "../../envs/analyse.yaml"
     params:
@@ -70,6 +59,7 @@ rule rewind:
     wildcard_constraints:
         study=any_of(PLAN.rewound),
         round=r"(?!00)\d\d",
+    localrule: True
     conda:
         "../../envs/analyse.yaml"
     params:
@@ -101,6 +91,7 @@ rule export_bank:
         "<logs>/export_bank/{study}/seed{seed}.log",
     wildcard_constraints:
         study=any_of(PLAN.begun),
+    localrule: True
     conda:
         "../../envs/analyse.yaml"
     params:
@@ -136,6 +127,7 @@ rule rebuild:
         "<logs>/rebuild/{study}/seed{seed}/round{round}.log",
     wildcard_constraints:
         study=any_of(PLAN.banked),
+    localrule: True
     conda:
         "../../envs/analyse.yaml"
     params:
@@ -167,6 +159,7 @@ rule adopt:
         "<logs>/adopt/{study}/seed{seed}/round{round}.log",
     wildcard_constraints:
         study=any_of(PLAN.filed),
+    localrule: True
     conda:
         "../../envs/train.yaml"
     params:

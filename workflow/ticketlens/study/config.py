@@ -41,6 +41,8 @@ SPARSE_CONVOLUTIONS = ("hard_tanh", "relu", "tanh")
 """Activations of convolutions in compressed form."""
 BFLOAT16_FAMILIES = ("fully-connected", "resnet-fc", "convolutional", "resnet-conv")
 """Families whose layers docs/precision.md defines."""
+STACKED_FAMILIES = ("fully-connected", "resnet-fc")
+"""Families whose networks can train together."""
 SHIPPED = LIBRARY.parent / "config" / "config.yaml"
 
 
@@ -250,6 +252,22 @@ def _sparse_problems(
         )
 
 
+def _stacked_problems(
+    name: str, training: Mapping[str, Any], network: Mapping[str, Any] | None
+) -> Iterator[str]:
+    """What networks that train together cannot have: convolutions, sparse layers, bfloat16."""
+    value = f"studies.{name}: training.kernel is 'stacked'"
+    if network and network["family"] not in STACKED_FAMILIES:
+        yield (
+            f"{value} for a {network['family']} network; allowed: another kernel (stacked is for "
+            f"{', '.join(STACKED_FAMILIES)})"
+        )
+    if training.get("sparse_below", 0) > 0:
+        yield f"{value} with sparse_below {training['sparse_below']:g}; allowed: 0"
+    if training.get("precision", "float32") != "float32":
+        yield f"{value} with precision {training['precision']!r}; allowed: float32"
+
+
 def _bfloat16_problems(
     name: str, training: Mapping[str, Any], network: Mapping[str, Any] | None
 ) -> Iterator[str]:
@@ -300,8 +318,17 @@ def _reference_problems(config: Mapping[str, Any]) -> Iterator[str]:
                 f"studies.{name}: training.warmup_epochs is {training['warmup_epochs']}; allowed: "
                 f"less than training.epochs ({training['epochs']})"
             )
+        if training.get("precision") == "autocast" and (
+            training.get("device", "auto") != "cuda" or training.get("sparse_below", 0) > 0
+        ):
+            yield (
+                f"studies.{name}: training.precision is 'autocast'; allowed: with device cuda and "
+                "sparse_below 0 (on a CPU: bfloat16)"
+            )
         if training.get("precision") == "bfloat16":
             yield from _bfloat16_problems(name, training, config["networks"].get(study["network"]))
+        if training.get("kernel") == "stacked":
+            yield from _stacked_problems(name, training, config["networks"].get(study["network"]))
         if training.get("sparse_below", 0) > 0:
             yield from _sparse_problems(name, training, config["networks"].get(study["network"]))
     if config["arms"].get("imp") != {"mask": "imp", "weights": "rewind"}:

@@ -30,10 +30,13 @@ class Code:
         self.plan, self.fingerprint = plan, fingerprint
         self.entries = cache(self._entries)
 
-    def __call__(self, script: str, **chosen: list[str]) -> Callable[[Wildcards], str]:
+    def __call__(
+        self, script: str, of_study: str | None = None, **chosen: list[str]
+    ) -> Callable[[Wildcards], str]:
         """Return the function of a script; `chosen` are its entries of the catalogue.
 
-        An entry "{table}" is that of the table that the wildcards name.
+        An entry "{table}" is that of the table that the wildcards name. `of_study` is the study of
+        a rule without wildcards.
         """
 
         @cache
@@ -45,6 +48,8 @@ class Code:
             }
             return self.fingerprint(script, {**self.entries(study, arm), **of_catalogue})
 
+        if of_study is not None:
+            return lambda wildcards: digest(of_study, None, None)
         return lambda wildcards: digest(*map(wildcards.get, ("study", "arm", "table")))
 
     def _entries(self, study: str | None, arm: str | None) -> Entries:

@@ -7,7 +7,7 @@ never waits for the host within an epoch: what the epoch came to is read once, a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -119,10 +119,36 @@ def _in_bfloat16(spec: TrainingSpec, model: nn.Module, parameters: list[Tensor])
     return network.gradients, update, network, network.gather
 
 
+def _by_autocast(spec: TrainingSpec, model: nn.Module, parameters: list[Tensor]) -> Parts:
+    def found(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        if images.dim() == 4:
+            images = images.contiguous(memory_format=torch.channels_last)
+        # No cache: a recorded step must round the weights anew each time.
+        with torch.autocast(images.device.type, torch.bfloat16, cache_enabled=False):
+            logits = model(images).float()
+        loss = nn.functional.cross_entropy(logits, labels)
+        own = [grad.contiguous() for grad in torch.autograd.grad(loss, parameters)]
+        return loss.detach(), logits.detach(), own
+
+    return found, optimizer(spec, parameters), None, of_rows
+
+
 ARITHMETIC: dict[str, Callable[[TrainingSpec, nn.Module, list[Tensor]], Parts]] = {
     "float32": _in_float32,
     "bfloat16": _in_bfloat16,
+    "autocast": _by_autocast,
 }
+
+
+class Recordable(Protocol):
+    """A step that can be recorded: it changes the tensors of `state`, and reads nothing back."""
+
+    def __call__(self, images: Tensor, labels: Tensor, rate: float | Tensor, /) -> None:
+        """Take the step."""
+
+    def state(self) -> list[Tensor]:
+        """Return all tensors that a step changes."""
+        ...
 
 
 class Captured:
@@ -134,7 +160,9 @@ class Captured:
     """
 
     def __init__(
-        self, step: Step, capture: Callable[[Callable[[], None]], Callable[[], None]] | None = None
+        self,
+        step: Recordable,
+        capture: Callable[[Callable[[], None]], Callable[[], None]] | None = None,
     ) -> None:
         self.step, self.capture = step, capture or cuda_graph
         self.replay: Callable[[], None] | None = None
