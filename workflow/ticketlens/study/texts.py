@@ -23,7 +23,7 @@ RESERVED = frozenset({
     "bank", "bank-so-far", "benchmarks", "check", "checkpoints", "logs", "measurements",
     "published", "tables", "tickets",
     "bank-variants", "bfloat16", "comparison", "comparison-pilot", "convnet-20-epochs", "cpu",
-    "gpu", "lenet", "open-isometry", "open-late-rewinding", "open-no-rewinding",
+    "gpu", "gpu-variants", "lenet", "open-isometry", "open-late-rewinding", "open-no-rewinding",
     "open-orthogonal-arms", "open-planned-seeds", "open-resnet-seeds", "open-scaled-bias",
     "open-small-dense", "precision-chains", "quick", "sparse", "stability", "unstrided",
     "all-images", "high-rate", "isometry", "low-rate", "rates", "zero-shot",

@@ -1,0 +1,128 @@
+"""What docs/comparison.md plans, from the finished runs of config/comparison.yaml:
+
+python benchmarks/comparison.py results/comparison/tables/accuracy.csv
+
+The pilot's validation accuracies choose each arm's rate; test accuracies of the main seeds are read
+after that, at these rates, and tested.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import measuring  # noqa: F401  sets the library's path
+
+# isort: split
+import pandas as pd
+from scipy.stats import ttest_1samp
+
+from ticketlens.verdicts.inference import holm, t_interval
+
+RATES = {
+    "comparison-rate-0-003": 0.003, "comparison-rate-0-01": 0.01, "comparison-rate-0-03": 0.03,
+    "comparison-rate-0-1": 0.1,
+}  # fmt: skip
+PILOT, MAIN = (100, 101, 102), tuple(range(10, 18))
+ROUNDS = (7, 10)
+ARMS = ("dense", "imp", "shuffle-layer", "imp-sign-redrawn", "uniform-matched", "magnitude-at-init")
+PRIMARY = ("dense", "shuffle-layer", "magnitude-at-init")
+FIRST, BEYOND = (0.003, 0.01, 0.03), 0.1
+MARGIN = 0.5
+"""Points."""
+
+Choice = dict[tuple[str, int], float]
+"""Rate by arm and round."""
+
+
+def runs(path: Path) -> pd.DataFrame:
+    """Columns arm, round, seed, rate and accuracies; the dense network once a round compared."""
+    table = pd.read_csv(path).assign(rate=lambda rows: rows["study"].map(RATES))
+    dense = table[(table["round"] == 0) & (table["arm"] == "imp")].assign(arm="dense")
+    others = table[table["arm"].isin(ARMS) & table["round"].isin(ROUNDS)]
+    return pd.concat([others, *(dense.assign(round=number) for number in ROUNDS)])
+
+
+def chosen(table: pd.DataFrame) -> Choice:
+    """Return the rate of each arm and round, by the pilot's validation accuracies alone.
+
+    Raises ValueError if a run of the pilot is missing.
+    """
+    pilot = table[table["seed"].isin(PILOT)]
+    number = len(ARMS) * len(ROUNDS) * len(RATES) * len(PILOT)
+    if len(pilot) != number:
+        raise ValueError(f"the pilot has {len(pilot)} runs; expected {number}")
+    mean = pilot.groupby(["arm", "round", "rate"])["validation_accuracy"].mean()
+
+    def best(rates: tuple[float, ...]) -> Choice:
+        return {
+            (arm, at): max(rates, key=lambda rate: (mean[arm, at, rate], -rate))
+            for arm in ARMS
+            for at in ROUNDS
+        }
+
+    first = best(FIRST)
+    highest = sum(first[arm, 7] == max(FIRST) for arm in ARMS)
+    return best((*FIRST, BEYOND)) if 2 * highest > len(ARMS) else first
+
+
+def points(table: pd.DataFrame, arm: str, number: int, rate: float, column: str) -> pd.Series[Any]:
+    """Return an arm's accuracies by main seed, in points. Raises ValueError if one is missing."""
+    own = table[(table["arm"] == arm) & (table["round"] == number) & (table["rate"] == rate)]
+    found = own.set_index("seed")[column]
+    if sorted(set(MAIN) & set(found.index)) != list(MAIN):
+        raise ValueError(f"{arm}, round {number}, rate {rate:g}: main seeds are missing")
+    return 100 * found.loc[list(MAIN)]
+
+
+def contrasts(
+    table: pd.DataFrame, choice: Choice, number: int = 7, column: str = "test_accuracy"
+) -> pd.DataFrame:
+    """Return IMP minus each rival, each at its own rate: mean, interval, p, Holm, verdict."""
+    imp = points(table, "imp", number, choice["imp", number], column)
+    gaps = {
+        arm: imp - points(table, arm, number, choice[arm, number], column)
+        for arm in ARMS
+        if arm != "imp"
+    }
+    adjusted = holm({arm: float(ttest_1samp(gaps[arm], 0).pvalue) for arm in PRIMARY})
+    rows = []
+    for arm, gap in gaps.items():
+        found = t_interval(gap)
+        row = {"imp minus": arm, "rate": choice[arm, number], "mean": found.mean,
+               "low": found.lower, "high": found.upper}  # fmt: skip
+        if arm in PRIMARY:
+            one = adjusted[arm]
+            verdict = "not decided"
+            if one.rejected:
+                verdict = "IMP wins" if found.mean > 0 else "IMP loses"
+            elif found.lower > -MARGIN:
+                verdict = "not decided; not worse"
+            row |= {"p": one.p_value, "p_holm": one.p_adjusted, "verdict": verdict}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def main(path: Path) -> None:
+    """Print the choice, the three tests, and what is described beside them."""
+    table = runs(path)
+    choice = chosen(table)
+    print("rates:", {f"{arm} round {at}": rate for (arm, at), rate in choice.items()})
+    print(contrasts(table, choice).round(4).to_string(index=False))
+    print("described: round 10")
+    print(
+        contrasts(table, choice, 10).drop(columns=["p", "p_holm", "verdict"]).round(2).to_string()
+    )
+    print("described: best validation epoch, round 7")
+    best = contrasts(table, choice, 7, "test_accuracy_best_validation")
+    print(best.drop(columns=["p", "p_holm", "verdict"]).round(2).to_string())
+    own = table[table["seed"].isin(MAIN)]
+    print(
+        (100 * own.groupby(["round", "rate", "arm"])["test_accuracy"].mean())
+        .unstack()[list(ARMS)].round(2).to_string()
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
