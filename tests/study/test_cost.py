@@ -308,7 +308,8 @@ def test_wide_networks_cost_what_their_measurements_took() -> None:
     measure = {"images": 500, "ladder_images": 200, "isometry_images": 100}
     for kind, width, seconds in (
         ("signal", 64, 0.12), ("weights", 64, 0.18), ("ladder", 64, 0.88), ("jacobian", 64, 0.47),
-        ("gradients", 64, 0.43), ("ntk", 64, 0.48), ("change", 64, 0.88), ("weights", 1024, 10.95),
+        ("gradients", 64, 0.43), ("ntk", 64, 0.48), ("change", 64, 0.88), ("weights", 1024, 8.1),
+        ("ladder", 1024, 14.6), ("gradients", 1024, 19.3), ("ntk", 1024, 13.9),
     ):  # fmt: skip
         spec = Spec(network=NetworkSpec(width=width))
         counted = cost.measurement_seconds(spec, kind, measure) - cost.START_UP["analysis"]

@@ -51,7 +51,7 @@ class Measured:
 
 MEASUREMENTS = {
     "signal": Measured(0.25, 0.6, key="images", images=500),
-    "weights": Measured(1.3, 1.0),
+    "weights": Measured(1.2, 0.95),
     "degrees": Measured(0.1, 1.0),
     "ladder": Measured(2.7, 0.85, key="ladder_images", images=200),
     "jacobian": Measured(3.3, 1.1, 0.07, "isometry_images", 100),
