@@ -22,12 +22,21 @@ Key = tuple[str, str]
 FEWEST = 0.02
 """Share of the work, of all jobs as guessed, that must be done before the end is said."""
 FIRST_GUESSES = (
-    ("construct_with_saliency", 1.8),
+    ("construct_with_saliency", 1.9),
+    ("construct", 0.3),
+    ("init", 0.8),
+    ("measure_ladder", 0.9),
+    ("measure_change", 0.8),
+    ("measure_signal_conv", 0.55),
+    ("measure_signal", 0.25),
+    ("measure_degrees", 0.2),
     ("measure_", 0.5),
-    ("plot_", 2.8),
-    ("tabulate", 0.6),
-    ("prepare_dataset", 1.5),
-    ("index", 1.2),
+    ("plot_weight_spectra", 4.5),
+    ("plot_histograms", 2.7),
+    ("plot_", 2.1),
+    ("tabulate", 0.4),
+    ("prepare_dataset", 5.0),
+    ("index", 0.5),
 )
 """How the name of a rule begins, and seconds."""
 FAMILIARITY = 15
@@ -41,7 +50,8 @@ STEADY = 0.1
 def guess(key: Key, trainings: Mapping[str, float] | None = None) -> float:
     """Return seconds of a job before any of its kind is done; `trainings` are known by study.
 
-    They are CPU seconds of the quick study, where jobs start with their libraries imported.
+    They are seconds of the quick study on a quiet machine, where jobs start with their libraries
+    imported.
     """
     rule, study = key
     if rule == "train":
