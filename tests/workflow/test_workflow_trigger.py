@@ -27,6 +27,7 @@ from ticketlens.jobs.fingerprint import closure
 from ticketlens.jobs.reach import Library, Node, Reached
 from ticketlens.study.entries import entries
 from ticketlens.study.plan import Plan
+from ticketlens.study.stacks import stacks
 from workflow_tools import Job, copy_run, jobs, script_rules
 
 pytestmark = [pytest.mark.workflow, pytest.mark.nightly]
@@ -139,9 +140,14 @@ def reach(
     return closure(workflow / "scripts" / script, workflow / "ticketlens", chosen)
 
 
+# Rules without wildcards, by the study that they say their code is of.
+STACKED = {stack.name: stack.study for stack in stacks(PLAN)}
+
+
 def of_job(root: Path, job: Ran) -> Reached:
     wildcards = job.wildcards
-    return reach(root, job.script, wildcards.get("study"), wildcards.get("arm"), job.entry)
+    study = wildcards.get("study", STACKED.get(job.rule))
+    return reach(root, job.script, study, wildcards.get("arm"), job.entry)
 
 
 # Kinds of jobs: scripts, the generic ones by their entry of the catalogue. Rules may share one.
