@@ -37,8 +37,8 @@ return image.decode().then(() => image.naturalWidth);
 """
 FIRST = """
 const shown = [...document.querySelectorAll("#minute svg")].map(e => e.getBoundingClientRect());
-const table = document.querySelector("#minute table").getBoundingClientRect();
-return [table.top, table.bottom, ...shown.filter(box => box.width > 0).slice(0, 1)
+const table = document.querySelector("#minute table")?.getBoundingClientRect();
+return [table?.top, table?.bottom, ...shown.filter(box => box.width > 0).slice(0, 1)
   .flatMap(box => [box.top, box.bottom])];
 """
 POINT = """
@@ -116,7 +116,10 @@ def test_answers_and_the_first_figure_are_on_the_first_screen(
 ) -> None:
     chromium.open(folder / "index.html", size)
     top, bottom, figure_top, figure_bottom = chromium.run(FIRST)
-    assert 0 < top < bottom < size[1] and 0 < figure_top < figure_bottom <= size[1]
+    assert 0 < figure_top < figure_bottom <= size[1]
+    # One study of one seed answers nothing; `REPORT_FOLDER=results/quick` has the table.
+    assert top is None or 0 < top < bottom < size[1]
+    assert top is not None or not is_rehearsal(chromium)
 
 
 def test_the_pointer_shows_values_and_a_click_opens_the_figure_at_full_size(
