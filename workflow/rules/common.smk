@@ -26,7 +26,7 @@ from ticketlens.study.config import ConfigError, check_files, checked, export_en
 from ticketlens.study.options import figure_options, study_titles
 from ticketlens.study.plan import Plan
 from ticketlens.study.rules import Code, any_arm_of, any_of, memory_to_train, minutes_to_train
-from ticketlens.study.rules import source_digest
+from ticketlens.study.rules import TARGETS, source_digest
 from ticketlens.study.studies import dataset_split
 from ticketlens.tickets.recipe import SALIENCIES
 from ticketlens.verdicts.reference import TABLES as REFERENCE_TABLES

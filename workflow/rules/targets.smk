@@ -15,7 +15,7 @@ rule tables:
     localrule: True
 
 
-for target, networks in {"fcnet": "dense", "convnet": "conv", "resnet": "blocks"}.items():
+for target, (networks, kind) in TARGETS.items():
 
     rule:
         name:
@@ -24,7 +24,7 @@ for target, networks in {"fcnet": "dense", "convnet": "conv", "resnet": "blocks"
             PLAN.chains("trained.h5", PLAN.trained_of(networks)),
         localrule: True
 
-    documented(target, "All chains of the studies with networks of this kind, trained.")
+    documented(target, f"All chains of the {kind} studies, trained.")
 
 
 rule arms:

@@ -12,11 +12,19 @@ from ticketlens.files import idx
 from ticketlens.files.image_folder import DatasetError, images_digest
 from ticketlens.files.sources import PUBLISHED
 from ticketlens.spec import Spec
+from ticketlens.study.catalogue.kinds import Networks
 from ticketlens.study.catalogue.tables import made_as
 from ticketlens.study.entries import Entries, entries
 from ticketlens.study.plan import Plan
 
 Wildcards = Mapping[str, str]
+
+TARGETS: dict[str, tuple[Networks, str]] = {
+    "fcnet": ("dense", "fully connected"),
+    "convnet": ("conv", "convolutional"),
+    "resnet": ("blocks", "residual"),
+}
+"""Targets that train the chains of one kind of network, and the kind in words."""
 
 
 class Code:
