@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from ticketlens.checkpoint import read, write
+from ticketlens.study import stacks
+from ticketlens.study.config import STACKED_FAMILIES
 from ticketlens.tickets.pruning import InvariantError
 from ticketlens.training import stacked
 from ticketlens.training.loop import DivergedError, train
@@ -68,6 +70,12 @@ def test_each_network_of_a_stack_is_the_one_that_trains_alone(
             for a, b in zip(pair, other_pair, strict=True):
                 np.testing.assert_allclose(a, b, atol=2e-5)
         assert late.extra["epoch"] == 2
+
+
+def test_the_config_and_the_plan_know_what_can_be_stacked() -> None:
+    """They must not import torch, so that families and kernel stand there, too."""
+    assert tuple(stacked.CHAINS) == STACKED_FAMILIES
+    assert stacked.KERNEL == stacks.KERNEL
 
 
 def test_a_network_does_not_depend_on_its_companions(tickets_of, prepared):
