@@ -6,13 +6,15 @@ that a failure is a change; `pytest --hypothesis-profile explore` looks further.
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 
 # Before any library starts its threads: tests run side by side, one thread each.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,6 +47,23 @@ TINY: dict[str, dict[str, Any]] = {
         "kernel": "aten",
     },
 }
+
+
+def pytest_collection_finish() -> None:
+    """Let no collection of garbage walk what all tests share.
+
+    statsmodels' multipletests (0.15.0) collects at each call: half a second among all tests.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def figures_are_closed() -> Iterator[None]:
+    """Leave no figure open: matplotlib warns from the 21st on, whichever test that is."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture
