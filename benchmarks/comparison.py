@@ -1,9 +1,11 @@
 """What docs/comparison.md plans, from the finished runs of config/comparison.yaml:
 
-python benchmarks/comparison.py results/comparison/tables/accuracy.csv
+python benchmarks/comparison.py results/comparison-pilot/tables/accuracy.csv
+python benchmarks/comparison.py results/comparison-pilot/tables/accuracy.csv \\
+    results/comparison/tables/accuracy.csv
 
-The pilot's validation accuracies choose each arm's rate; test accuracies of the main seeds are read
-after that, at these rates, and tested.
+The pilot's validation accuracies choose each arm's rate; with the second table, that of the main
+runs, test accuracies are read at these rates, and tested. The pilot's are never printed.
 """
 
 from __future__ import annotations
@@ -44,18 +46,19 @@ def runs(path: Path) -> pd.DataFrame:
     return pd.concat([others, *(dense.assign(round=number) for number in ROUNDS)])
 
 
-def chosen(table: pd.DataFrame) -> Choice:
+def chosen(pilot: pd.DataFrame) -> Choice:
     """Return the rate of each arm and round, by the pilot's validation accuracies alone.
 
-    Raises ValueError if a run of the pilot is missing.
+    Raises ValueError if a run of the pilot is missing, those at 0.1 only where they are asked for.
     """
-    pilot = table[table["seed"].isin(PILOT)]
-    number = len(ARMS) * len(ROUNDS) * len(RATES) * len(PILOT)
-    if len(pilot) != number:
-        raise ValueError(f"the pilot has {len(pilot)} runs; expected {number}")
-    mean = pilot.groupby(["arm", "round", "rate"])["validation_accuracy"].mean()
 
     def best(rates: tuple[float, ...]) -> Choice:
+        own = pilot[pilot["seed"].isin(PILOT) & pilot["rate"].isin(rates)]
+        number = len(ARMS) * len(ROUNDS) * len(rates) * len(PILOT)
+        if len(own) != number:
+            of_rates = ", ".join(f"{rate:g}" for rate in rates)
+            raise ValueError(f"the pilot at {of_rates} has {len(own)} runs; expected {number}")
+        mean = own.groupby(["arm", "round", "rate"])["validation_accuracy"].mean()
         return {
             (arm, at): max(rates, key=lambda rate: (mean[arm, at, rate], -rate))
             for arm in ARMS
@@ -104,11 +107,16 @@ def contrasts(
     return pd.DataFrame(rows)
 
 
-def main(path: Path) -> None:
-    """Print the choice, the three tests, and what is described beside them."""
-    table = runs(path)
-    choice = chosen(table)
+def main(pilot: Path, runs_of_main: Path | None = None) -> None:
+    """Print the pilot's choice; with the main runs the three tests, and what is described."""
+    found = runs(pilot)
+    choice = chosen(found)
     print("rates:", {f"{arm} round {at}": rate for (arm, at), rate in choice.items()})
+    print("validation accuracy of the pilot, last epoch, mean over seeds:")
+    print(by_arm(found[found["seed"].isin(PILOT)], "validation_accuracy"))
+    if runs_of_main is None:
+        return
+    table = runs(runs_of_main)
     print(contrasts(table, choice).round(4).to_string(index=False))
     print("described: round 10")
     print(
@@ -117,12 +125,14 @@ def main(path: Path) -> None:
     print("described: best validation epoch, round 7")
     best = contrasts(table, choice, 7, "test_accuracy_best_validation")
     print(best.drop(columns=["p", "p_holm", "verdict"]).round(2).to_string())
-    own = table[table["seed"].isin(MAIN)]
-    print(
-        (100 * own.groupby(["round", "rate", "arm"])["test_accuracy"].mean())
-        .unstack()[list(ARMS)].round(2).to_string()
-    )  # fmt: skip
+    print(by_arm(table[table["seed"].isin(MAIN)], "test_accuracy"))
+
+
+def by_arm(table: pd.DataFrame, column: str) -> str:
+    """Return mean accuracies in points by round and rate, a column for each arm."""
+    means = 100 * table.groupby(["round", "rate", "arm"])[column].mean()
+    return means.unstack()[list(ARMS)].round(2).to_string()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(*map(Path, sys.argv[1:3]))

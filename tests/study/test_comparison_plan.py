@@ -1,4 +1,4 @@
-"""The plan of docs/comparison.md and its config say the same."""
+"""The plan of docs/comparison.md and its configs say the same."""
 
 from __future__ import annotations
 
@@ -27,17 +27,23 @@ ISOMETRY = {
 PILOT, MAIN = {100, 101, 102}, set(range(10, 18))
 
 
-CONFIG = merged("comparison")
-WITH_ISOMETRY = merged("comparison", "comparison/isometry")
+PILOT_RUNS = merged("comparison")
+MAIN_RUNS = merged("comparison", "comparison/main")
+AT_0_1 = merged("comparison", "comparison/rate-0-1")
+WITH_ISOMETRY = merged("comparison", "comparison/main", "comparison/isometry")
+SEEDS = {"pilot": (PILOT_RUNS, PILOT), "pilot, 0.1": (AT_0_1, PILOT), "main": (MAIN_RUNS, MAIN)}
 
 
-def test_every_arm_is_made_at_every_rate_at_rounds_7_and_10() -> None:
-    assert set(recipes(CONFIG)) == ARMS and set(recipes(WITH_ISOMETRY)) == ARMS | ISOMETRY
+@pytest.mark.parametrize(("config", "seeds"), SEEDS.values(), ids=SEEDS)
+def test_every_arm_is_made_at_every_rate_at_rounds_7_and_10(
+    config: dict[str, Any], seeds: set[int]
+) -> None:
+    assert set(recipes(config)) == ARMS and set(recipes(WITH_ISOMETRY)) == ARMS | ISOMETRY
     for name in ARMS:
-        assert arm_studies(CONFIG, name) == list(CONFIG["studies"])
-        for study in CONFIG["studies"]:
-            assert arm_rounds(CONFIG, name, study) == [7, 10]
-            assert set(arm_seeds(CONFIG, name, study)) == PILOT | MAIN
+        assert arm_studies(config, name) == list(config["studies"])
+        for study, one in config["studies"].items():
+            assert arm_rounds(config, name, study) == [7, 10]
+            assert set(arm_seeds(config, name, study)) == seeds == set(one["seeds"])
 
 
 def test_isometry_is_three_seeds_and_rounds_at_one_rate() -> None:
@@ -48,33 +54,35 @@ def test_isometry_is_three_seeds_and_rounds_at_one_rate() -> None:
 
 
 def test_studies_differ_in_their_rate_alone() -> None:
-    rates = [study["training"] for study in CONFIG["studies"].values()]
+    rates = [study["training"] for study in AT_0_1["studies"].values()]
     assert rates == [{"learning_rate": rate} for rate in (0.003, 0.01, 0.03, 0.1)]
-    training = CONFIG["training"]
-    assert (training["schedule"], training["kernel"], training["tf32"]) == (
-        "cosine",
-        "stacked",
-        True,
-    )
-    assert len({(each["network"], each["init"]) for each in CONFIG["studies"].values()}) == 1
+    assert list(PILOT_RUNS["studies"]) == list(AT_0_1["studies"])[:3]
+    for config in (AT_0_1, MAIN_RUNS):
+        assert config["training"]["schedule"] == "cosine"
+        assert config["training"]["precision"] == "bfloat16"
+        assert len({(each["network"], each["init"]) for each in config["studies"].values()}) == 1
 
 
 def test_no_seed_of_the_main_runs_was_seen_before() -> None:
     published = yaml.safe_load((REPOSITORY / "docs/results/config.yaml").read_text("utf-8"))
     seen = {seed for study in published["studies"].values() for seed in study["seeds"]}
-    for study in CONFIG["studies"].values():
-        assert set(study["seeds"]) == PILOT | MAIN
     assert not MAIN & (seen | PILOT)
 
 
 def test_the_page_counts_the_trainings() -> None:
-    counted = Counter(
-        "isometry" if arm in ISOMETRY else "comparison"
-        for (_, _, _, arm), stage in trainings(Plan(WITH_ISOMETRY, "results")).items()
-        if stage in ("chains", "arms")
-    )
-    comparison, isometry = counted["comparison"], counted["isometry"]
-    assert f"{comparison} trainings for the comparison, {isometry} for isometry" in PAGE
+    def counted(config: dict[str, Any]) -> Counter[str]:
+        return Counter(
+            "isometry" if arm in ISOMETRY else "comparison"
+            for (_, _, _, arm), stage in trainings(Plan(config, "results")).items()
+            if stage in ("chains", "arms")
+        )
+
+    pilot, main = counted(PILOT_RUNS)["comparison"], counted(merged_main())["comparison"]
+    assert f"| pilot, three rates | {pilot} |" in PAGE
+    assert f"| pilot, 0.1 as well | {counted(AT_0_1)['comparison'] - pilot} more |" in PAGE
+    for number, rates in enumerate(("one rate for all", "two rates", "three rates"), 1):
+        assert re.search(rf"\| main, {rates}[^|]*\| {number * main // 3} \|", PAGE)
+    assert f"| isometry | {counted(WITH_ISOMETRY)['isometry']} |" in PAGE
 
 
 def test_the_page_names_every_arm() -> None:
@@ -95,6 +103,12 @@ def script() -> Any:
     finally:
         sys.path.remove(str(folder))
     return module
+
+
+def merged_main() -> dict[str, Any]:
+    """The main runs at all three rates."""
+    seeds = {name: {**one, "seeds": sorted(MAIN)} for name, one in PILOT_RUNS["studies"].items()}
+    return {**PILOT_RUNS, "studies": seeds}
 
 
 def made_up(script: Any, best: float, gain: float = 0.0) -> pd.DataFrame:
@@ -119,6 +133,38 @@ def judged(script: Any, table: pd.DataFrame, folder: Path) -> tuple[set[float], 
     found = script.runs(folder / "accuracy.csv")
     choice = script.chosen(found)
     return set(choice.values()), script.contrasts(found, choice).set_index("imp minus")
+
+
+def test_the_pilots_test_accuracies_choose_nothing_and_are_not_printed(
+    script: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = made_up(script, 0.01)
+    pilot = table[table["seed"].isin(PILOT)].assign(test_accuracy=0.87654)
+    pilot.to_csv(tmp_path / "pilot.csv", index=False)
+    script.main(tmp_path / "pilot.csv")
+    printed = capsys.readouterr().out
+    assert "imp round 7" in printed and "87.65" not in printed and "IMP wins" not in printed
+    table[table["seed"].isin(MAIN)].to_csv(tmp_path / "main.csv", index=False)
+    script.main(tmp_path / "pilot.csv", tmp_path / "main.csv")
+    assert "not decided" in capsys.readouterr().out
+
+
+def test_without_0_1_the_pilot_is_judged_unless_it_asks_for_it(script: Any) -> None:
+    def three_rates(best: float) -> pd.DataFrame:
+        table = made_up(script, best)
+        dense = table["round"] == 0
+        table = pd.concat(
+            [
+                table[~dense],
+                *(table[dense].assign(arm="dense", round=at) for at in script.ROUNDS),
+            ]
+        )
+        table["rate"] = table["study"].map(script.RATES)
+        return table[table["rate"] < 0.1]
+
+    assert set(script.chosen(three_rates(0.01)).values()) == {0.01}
+    with pytest.raises(ValueError, match=r"0\.1 has 108 runs; expected 144"):
+        script.chosen(three_rates(0.1))
 
 
 @pytest.mark.parametrize(("best", "expected"), [(0.003, 0.003), (0.012, 0.01), (0.1, 0.1)])
@@ -153,8 +199,8 @@ def test_a_difference_is_a_verdict_of_the_three_primary_contrasts(
 def test_runs_that_are_missing_stop_the_judgement(script: Any, tmp_path: Path) -> None:
     table = made_up(script, 0.01)
     of_imp = (table["arm"] == "imp") & (table["round"] == 7)
-    one = of_imp & (table["seed"] == 100) & (table["study"] == "comparison-rate-0-1")
-    with pytest.raises(ValueError, match="the pilot has 143 runs; expected 144"):
+    one = of_imp & (table["seed"] == 100) & (table["study"] == "comparison-rate-0-03")
+    with pytest.raises(ValueError, match=r"0\.01, 0\.03 has 107 runs; expected 108"):
         judged(script, table[~one], tmp_path)
     rival = (table["seed"] == 17) & (table["arm"] == "shuffle-layer")
     with pytest.raises(ValueError, match="main seeds are missing"):

@@ -13,7 +13,12 @@ from ticketlens.study.stacks import Stack, alone, stacks
 from ticketlens.study.trainings import trainings
 from workflow_tools import merged
 
-COMPARISON, VARIANTS = merged("comparison"), merged("gpu-variants")
+VARIANTS = merged("gpu-variants")
+# Studies that differ in their rate alone, with arms: the comparison's, as a GPU would train them.
+COMPARISON = merged("comparison", "comparison/rate-0-1")
+COMPARISON["training"] |= {"device": "cuda", "kernel": "stacked", "precision": "float32"}
+for one in COMPARISON["studies"].values():
+    one["seeds"] = [*range(10, 18), 100, 101, 102]
 
 
 def with_studies(config: dict[str, Any], **changes: dict[str, Any]) -> Plan:
