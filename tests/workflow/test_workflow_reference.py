@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from ticketlens.pages import publication
-from workflow_tools import copy_run, finished_run, overlay, snakemake
+from workflow_tools import copy_run, finished_run, overlay, plan, snakemake
 
 pytestmark = pytest.mark.workflow
 
@@ -32,10 +32,18 @@ def test_a_run_agrees_with_itself_and_a_changed_one_is_named(published: Path) ->
     rows = pd.read_csv(published / "results" / "check.csv")
     assert set(rows["verdict"]) == {"within"}
     assert {"test_accuracy", "q", "weight_std", "log_jacobian"} <= set(rows["quantity"])
+    assert set(rows["reference"]) == {"docs/results"}
+    beside = reference.with_name("beside")
+    beside.mkdir()
+    assert not plan(published, "check_results"), "a folder without results is not a reference"
+    shutil.copy(reference.with_name("config.yaml"), beside)
+    shutil.copytree(reference.with_name("tables"), beside / "tables")
+    assert [job.rule for job in plan(published, "check_results")] == ["check_results"]
     other = overlay(published, {"measure": {"images": 7}})
     snakemake(published, "check_results", "--cores", "1", overlays=other)
     page = (published / "results" / "check.md").read_text(encoding="utf-8")
     assert "`fcnet-normal` is not compared: measure.images is 7" in page
+    assert "(`docs/results`, `docs/results/beside`)" in page
 
 
 def test_the_published_folder_is_small_and_whole(published: Path) -> None:

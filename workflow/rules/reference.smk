@@ -9,10 +9,10 @@ localrules:
 
 
 rule check_results:
-    """Compare this run with docs/results/: do means over seeds lie within the reference's spread?"""
+    """Compare this run with docs/results and its folders: are means over seeds within their spread?"""
     input:
         tables=[f"<results>/tables/{name}.csv" for name in REFERENCE_TABLES if name in PLAN.tables],
-        reference=of_workflow("../docs/results/reference.csv"),
+        reference=published.files(of_workflow("../docs/results")),
         config=of_workflow("../docs/results/config.yaml"),
     output:
         table="<results>/check.csv",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Config = Mapping[str, Any]
 CONFIDENCE = 0.95
+NO_SPREAD = "no spread"
 # Where and how fast a run is made changes rounding, not the law that its seeds are drawn from; and
 # which arms are measured does not change the others.
 IRRELEVANT = {
@@ -82,7 +83,7 @@ def check(own: pd.DataFrame, wanted: pd.DataFrame) -> pd.DataFrame:
     half = np.maximum(half, 1e-5 * both["mean_reference"].abs())
     rows = both.assign(lower=both["mean_reference"] - half, upper=both["mean_reference"] + half)
     is_within = rows["mean"].between(rows["lower"], rows["upper"])
-    verdict = np.where(half.isna(), "no spread", np.where(is_within, "within", "outside"))
+    verdict = np.where(half.isna(), NO_SPREAD, np.where(is_within, "within", "outside"))
     return rows.assign(verdict=verdict)
 
 
@@ -151,12 +152,13 @@ def shared_seeds(rows: pd.DataFrame) -> dict[str, list[int]]:
 def page(rows: pd.DataFrame, skipped: Mapping[str, str], about: str) -> str:
     """Return the comparison in words: by study, arm and quantity, how many rounds agree.
 
-    `rows` are those of `check`; `skipped` says by name why a study or arm is not compared; `about`
-    says what the reference is.
+    `rows` are those of `check`, with the folder that judges them in the column `reference` if there
+    are several; `skipped` says by name why a study or arm is not compared; `about` says what the
+    reference is.
     """
     lines = ["# This run against the reference results", "", about, ""]
     lines += [f"- `{name}` is not compared: {reason}" for name, reason in skipped.items()]
-    judged = rows[rows["verdict"] != "no spread"]
+    judged = rows[rows["verdict"] != NO_SPREAD]
     if judged.empty:
         return "\n".join([*lines, "", "Nothing to compare.", ""])
     inside = int((judged["verdict"] == "within").sum())
@@ -171,10 +173,13 @@ def page(rows: pd.DataFrame, skipped: Mapping[str, str], about: str) -> str:
             for study, seeds in shared_seeds(judged).items()
         ],
         "",
-        "| study | arm | quantity | rounds within | farthest: round | here | reference |",
-        "|---|---|---|---|---|---|---|",
+        "| study | arm | quantity | rounds within | farthest: round | here | reference "
+        "| of the folder |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    for (study, arm, quantity), group in judged.groupby(["study", "arm", "quantity"], sort=False):
+    named = judged if "reference" in judged else judged.assign(reference="docs/results")
+    by = ["study", "arm", "quantity", "reference"]
+    for (study, arm, quantity, folder), group in named.groupby(by, sort=False):
         half = (group["upper"] - group["lower"]) / 2
         distance = (group["mean"] - group["mean_reference"]).abs() / half
         worst = group.loc[distance.fillna(0).idxmax()]
@@ -182,6 +187,6 @@ def page(rows: pd.DataFrame, skipped: Mapping[str, str], about: str) -> str:
         mark = "" if within == len(group) else " **outside**"
         lines.append(
             f"| {study} | {arm} | {quantity} | {within} of {len(group)}{mark} | {worst['round']} "
-            f"| {worst['mean']:.4g} | {worst['lower']:.4g} to {worst['upper']:.4g} |"
+            f"| {worst['mean']:.4g} | {worst['lower']:.4g} to {worst['upper']:.4g} | {folder} |"
         )
     return "\n".join([*lines, ""])
