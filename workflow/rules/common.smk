@@ -30,7 +30,6 @@ from ticketlens.study.rules import TARGETS, source_digest
 from ticketlens.study.studies import dataset_split
 from ticketlens.tickets.recipe import SALIENCIES
 from ticketlens.verdicts import published
-from ticketlens.verdicts.reference import TABLES as REFERENCE_TABLES
 
 work_out_once()
 plan_quickly()

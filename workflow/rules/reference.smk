@@ -11,7 +11,7 @@ localrules:
 rule check_results:
     """Compare this run with docs/results and its folders: are means over seeds within their spread?"""
     input:
-        tables=[f"<results>/tables/{name}.csv" for name in REFERENCE_TABLES if name in PLAN.tables],
+        tables=[f"<results>/tables/{name}.csv" for name in published.TABLES if name in PLAN.tables],
         reference=published.files(of_workflow("../docs/results")),
         config=of_workflow("../docs/results/config.yaml"),
     output:
