@@ -17,10 +17,9 @@ import bfloat16_tools as plain
 from core_tools import same_bits
 from ticketlens.checkpoint import read, write
 from ticketlens.networks import Convolutional, ResidualConvolutional, build
-from ticketlens.spec import NetworkSpec, TrainingSpec
+from ticketlens.spec import NetworkSpec
 from ticketlens.training import bfloat16, bfloat16_convnet, ways
 from ticketlens.training.bfloat16_library import KINDS, at, library
-from ticketlens.training.bfloat16_optimizer import optimizer
 from ticketlens.training.evaluation import load
 from ticketlens.training.loop import evaluate, train
 
@@ -251,36 +250,6 @@ def test_a_nan_is_seen_in_the_loss(way):
     with torch.no_grad():
         model.layers[1].weight[0, 0, 0, 0] = torch.nan
     assert torch.isnan(bfloat16.network(model, way).gradients(images, labels)[0])
-
-
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("options", [
-    {"momentum": 0.0}, {"momentum": 0.9, "weight_decay": 0.01},
-    {"optimizer": "adam", "momentum": 0.9, "weight_decay": 0.01},
-])  # fmt: skip
-def test_optimisers_are_pytorchs_with_the_same_bits_by_every_way(way, options):
-    generator = torch.Generator().manual_seed(0)
-    start = torch.randn(1000, generator=generator)
-    gradients = [torch.randn(1000, generator=generator) for _ in range(5)]
-    spec = TrainingSpec(**options)
-
-    def moved(way):
-        parameter = start.clone()
-        descent = optimizer(spec, [parameter], way)
-        for gradient in gradients:
-            descent.update([gradient.clone()], 0.01)
-        return parameter
-
-    true = nn.Parameter(start.double())
-    if spec.optimizer == "adam":
-        book = torch.optim.Adam([true], lr=0.01, betas=(0.9, 0.999), weight_decay=0.01)
-    else:
-        book = torch.optim.SGD([true], 0.01, spec.momentum, weight_decay=spec.weight_decay)
-    for gradient in gradients:
-        true.grad = gradient.double()
-        book.step()
-    assert torch.equal(moved(way), moved("plain"))
-    torch.testing.assert_close(moved(way).double(), true.detach(), rtol=1e-5, atol=1e-6)
 
 
 def test_what_the_definition_leaves_out_is_refused():

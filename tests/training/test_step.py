@@ -317,8 +317,11 @@ def test_a_step_runs_where_there_are_no_values_at_all(make_ticket, monkeypatch, 
     monkeypatch.setattr(torch, "_fused_sgd_", lambda *_, **__: None)  # not made for it
     ticket = make_ticket(network=network)
     model = build(ticket, "aten", masked=False).to("meta")
-    one = step.Step(ticket.spec.training, model, [torch.ones(1, device="cpu")] * len(model.layers))
-    one.held = {0: torch.empty_like(one.parameters[0])}
+    monkeypatch.setattr(torch.Tensor, "all", lambda _: False)  # a mask is read, once
+    masks = [torch.empty_like(layer.weight, dtype=torch.bool) for layer in model.layers]
+    one = step.Step(ticket.spec.training, model, masks)
+    monkeypatch.undo()
+    monkeypatch.setattr(torch, "_fused_sgd_", lambda *_, **__: None)
     images, labels = (tensor.to("meta") for tensor in batch(0))
     for _ in range(2):
         one(images, labels, 0.1)

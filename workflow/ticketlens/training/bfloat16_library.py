@@ -139,8 +139,8 @@ _ARGUMENTS: dict[str, list[type]] = {
     "cross_entropy": [_COUNT, _COUNT, *[_AT] * 3, _pointer(_COUNT), _AT],
     "read_back": [*[_COUNT] * 5, *[_AT] * 6],
     "total": [*[_COUNT] * 3, _AT, _AT],
-    "sgd": [_COUNT, *[_AT] * 3, *[_FLOAT] * 3],
-    "adam": [_COUNT, *[_AT] * 4, _COUNT, *[_DOUBLE] * 4, _FLOAT],
+    "sgd": [_COUNT, *[_AT] * 4, *[_FLOAT] * 3],
+    "adam": [_COUNT, *[_AT] * 5, _COUNT, *[_DOUBLE] * 4, _FLOAT],
 }
 _RESULTS = {"number_bytes": _COUNT, "cross_entropy": _DOUBLE}
 

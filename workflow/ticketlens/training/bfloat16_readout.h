@@ -85,11 +85,19 @@ void total(int64_t images, int64_t stride, int64_t count, const float *from, flo
         for (int64_t c = 0; c < count; c++) to[c] += from[n * stride + c];
 }
 
+/* A gradient where the mask is not 0, or there is none. */
+INLINE float held(const uint8_t *mask, const float *gradient, int64_t i)
+{
+    return !mask || mask[i] ? gradient[i] : 0.0f;
+}
+
+/* Off the mask, where weight and momentum are 0, they stay 0. */
 void sgd(int64_t count, float *restrict weight, const float *restrict gradient,
-         float *restrict momentum, float rate, float kept, float decay)
+         const uint8_t *restrict mask, float *restrict momentum, float rate, float kept, float decay)
 {
     for (int64_t i = 0; i < count; i++) {
-        float g = decay != 0.0f ? gradient[i] + decay * weight[i] : gradient[i];
+        float g = held(mask, gradient, i);
+        if (decay != 0.0f) g += decay * weight[i];
         if (momentum) g = momentum[i] = kept * momentum[i] + g;
         weight[i] -= rate * g;
     }
@@ -105,7 +113,7 @@ INLINE double power(double base, int64_t exponent)
 
 /* Adam with its bias corrections; `step` counts from 1. */
 void adam(int64_t count, float *restrict weight, const float *restrict gradient,
-          float *restrict mean, float *restrict square, int64_t step, double rate, double beta1,
+          const uint8_t *restrict mask, float *restrict mean, float *restrict square, int64_t step, double rate, double beta1,
           double beta2, double tiny, float decay)
 {
     float first = (float)beta1, second = (float)beta2;
@@ -113,7 +121,8 @@ void adam(int64_t count, float *restrict weight, const float *restrict gradient,
     float size = (float)(rate / (1.0 - power(beta1, step)));
     float root = (float)__builtin_sqrt(1.0 - power(beta2, step)), least = (float)tiny;
     for (int64_t i = 0; i < count; i++) {
-        float g = decay != 0.0f ? gradient[i] + decay * weight[i] : gradient[i];
+        float g = held(mask, gradient, i);
+        if (decay != 0.0f) g += decay * weight[i];
         mean[i] = first * mean[i] + new_first * g;
         square[i] = second * square[i] + new_second * (g * g);
         weight[i] -= size * mean[i] / (__builtin_sqrtf(square[i]) / root + least);

@@ -6,7 +6,7 @@ never waits for the host within an epoch: what the epoch came to is read once, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 import torch
@@ -51,7 +51,7 @@ class Step:
         # A full mask needs no multiplication: the dense network trains at the dense price. Nor does
         # a sparse layer, which has no weights off the mask.
         place = {id(parameter): index for index, parameter in enumerate(self.parameters)}
-        self.held = {
+        held = {
             place[id(layer.weight)]: mask.to(layer.weight.dtype)
             for layer, mask in zip(cast(Iterable[Any], model.layers), masks, strict=True)
             if not (sparse.is_sparse(layer) or mask.all())
@@ -62,7 +62,7 @@ class Step:
             raise ValueError(
                 f"training.precision is {spec.precision!r}; allowed: {', '.join(ARITHMETIC)}"
             )
-        parts = ARITHMETIC[spec.precision](spec, model, self.parameters)
+        parts = ARITHMETIC[spec.precision](spec, model, self.parameters, held)
         self.gradients, self.optimizer, self.network, self.gather = parts
 
     def __call__(self, images: Tensor, labels: Tensor, rate: float | Tensor) -> None:
@@ -72,8 +72,6 @@ class Step:
         """
         loss, logits, found = self.gradients(images, labels)
         with torch.no_grad():
-            if self.held:
-                torch._foreach_mul_([found[at] for at in self.held], [*self.held.values()])
             self.optimizer.update(found, rate)
             self.losses += loss
             self.hits += (logits.argmax(1) == labels).sum()
@@ -86,7 +84,10 @@ class Step:
 
 Gather = Callable[[Tensor, Tensor], Tensor]
 """From all images and the numbers (samples,) of some to these, as the step reads them."""
+Masks = Mapping[int, Tensor]
+"""0.0 or 1.0 for each number of a parameter, by the parameter's place."""
 Parts = tuple[Gradients, Optimizer, "bfloat16.Network | None", Gather]
+"""The optimiser holds what the masks hold."""
 
 
 def of_rows(images: Tensor, chosen: Tensor) -> Tensor:
@@ -98,7 +99,21 @@ def of_rows(images: Tensor, chosen: Tensor) -> Tensor:
 GATHER: dict[str, Gather] = {"sparse-linear-layers": sparse.gather}
 
 
-def _in_float32(spec: TrainingSpec, model: nn.Module, parameters: list[Tensor]) -> Parts:
+def _holding(optimizer: Optimizer, held: Masks) -> Optimizer:
+    """Return an optimiser that multiplies gradients by masks first."""
+    if not held:
+        return optimizer
+
+    def update(found: list[Tensor], rate: float | Tensor) -> None:
+        torch._foreach_mul_([found[at] for at in held], [*held.values()])
+        optimizer.update(found, rate)
+
+    return Optimizer(optimizer.slots, update)
+
+
+def _in_float32(
+    spec: TrainingSpec, model: nn.Module, parameters: list[Tensor], held: Masks
+) -> Parts:
     if spec.bfloat16_kernel:
         raise ValueError(
             f"training.bfloat16_kernel is {spec.bfloat16_kernel} with precision "
@@ -109,17 +124,21 @@ def _in_float32(spec: TrainingSpec, model: nn.Module, parameters: list[Tensor]) 
     chain = CHAINS[2 * has_sparse + (len(first.weight.shape) == 4)]
     found = WRITTEN_OUT[chain](model) or _by_autograd(model, parameters)
     gather = GATHER.get(chain, of_rows) if sparse.is_sparse(first) else of_rows
-    return found, optimizer(spec, parameters), None, gather
+    return found, _holding(optimizer(spec, parameters), held), None, gather
 
 
-def _in_bfloat16(spec: TrainingSpec, model: nn.Module, parameters: list[Tensor]) -> Parts:
+def _in_bfloat16(
+    spec: TrainingSpec, model: nn.Module, parameters: list[Tensor], held: Masks
+) -> Parts:
     bfloat16.check(spec)
     network = bfloat16.network(model)
-    update = bfloat16_optimizer.optimizer(spec, parameters, network.way)
+    update = bfloat16_optimizer.optimizer(spec, parameters, network.way, held)
     return network.gradients, update, network, network.gather
 
 
-def _by_autocast(spec: TrainingSpec, model: nn.Module, parameters: list[Tensor]) -> Parts:
+def _by_autocast(
+    spec: TrainingSpec, model: nn.Module, parameters: list[Tensor], held: Masks
+) -> Parts:
     def found(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
         if images.dim() == 4:
             images = images.contiguous(memory_format=torch.channels_last)
@@ -130,10 +149,10 @@ def _by_autocast(spec: TrainingSpec, model: nn.Module, parameters: list[Tensor])
         own = [grad.contiguous() for grad in torch.autograd.grad(loss, parameters)]
         return loss.detach(), logits.detach(), own
 
-    return found, optimizer(spec, parameters), None, of_rows
+    return found, _holding(optimizer(spec, parameters), held), None, of_rows
 
 
-ARITHMETIC: dict[str, Callable[[TrainingSpec, nn.Module, list[Tensor]], Parts]] = {
+ARITHMETIC: dict[str, Callable[[TrainingSpec, nn.Module, list[Tensor], Masks], Parts]] = {
     "float32": _in_float32,
     "bfloat16": _in_bfloat16,
     "autocast": _by_autocast,
