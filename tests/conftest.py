@@ -52,7 +52,7 @@ TINY: dict[str, dict[str, Any]] = {
 def pytest_collection_finish() -> None:
     """Let no collection of garbage walk what all tests share.
 
-    statsmodels' multipletests (0.15.0) collects at each call: half a second among all tests.
+    Holm's correction by statsmodels (0.15.0) collects at each call: half a second among all tests.
     """
     gc.collect()
     gc.freeze()
