@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from workflow_tools import shared
+
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
 TYPES = {
@@ -40,12 +42,24 @@ TYPES = {
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
     """Return the text and the file of a smoke run of the sections that start no jobs."""
-    output = tmp_path_factory.mktemp("benchmarks") / "latest.json"
-    sections = ["step", "sparse", "bfloat16", "cost"]
-    command = [sys.executable, "benchmarks/run.py", *sections, "--quick", "--output", output]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
-    assert result.returncode == 0, result.stderr
-    return result.stdout, json.loads(output.read_text(encoding="utf-8"))
+
+    def build(folder: Path) -> None:
+        folder.mkdir()
+        sections = ["step", "sparse", "bfloat16", "cost"]
+        command = [sys.executable, "benchmarks/run.py", *sections, "--quick", "--output"]
+        result = subprocess.run(
+            [*command, folder / "latest.json"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+        assert result.returncode == 0, result.stderr
+        (folder / "printed.txt").write_text(result.stdout, encoding="utf-8")
+
+    folder = shared(tmp_path_factory, "benchmarks", build)
+    printed = (folder / "printed.txt").read_text(encoding="utf-8")
+    return printed, json.loads((folder / "latest.json").read_text(encoding="utf-8"))
 
 
 def test_each_key_has_its_type(smoke: tuple[str, dict[str, Any]]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from workflow_tools import REPOSITORY, clone, only, rules, run
+from workflow_tools import REPOSITORY, clone, only, rules, run, shared
 
 pytestmark = pytest.mark.workflow
 PROFILE = yaml.safe_load((REPOSITORY / "slurm/profile.yaml").read_text(encoding="utf-8"))
@@ -30,12 +30,16 @@ OVERLAY = {
 
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = clone(tmp_path_factory.mktemp("plan") / "clone")
-    (folder / "overlay.yaml").write_text(yaml.safe_dump(OVERLAY), encoding="utf-8")
-    command = [sys.executable, "-m", "snakemake", "-n", "--profile", "slurm", "--configfile"]
-    result = run(folder, [*command, "config/quick.yaml", "overlay.yaml"])
-    assert result.returncode == 0, result.stdout
-    return result.stdout
+    def build(folder: Path) -> None:
+        clone(folder)
+        (folder / "overlay.yaml").write_text(yaml.safe_dump(OVERLAY), encoding="utf-8")
+        command = [sys.executable, "-m", "snakemake", "-n", "--profile", "slurm", "--configfile"]
+        result = run(folder, [*command, "config/quick.yaml", "overlay.yaml"])
+        assert result.returncode == 0, result.stdout
+        (folder / "planned.txt").write_text(result.stdout, encoding="utf-8")
+
+    folder = shared(tmp_path_factory, "slurm-plan", build)
+    return (folder / "planned.txt").read_text(encoding="utf-8")
 
 
 def test_all_analyses_of_a_round_are_one_submission_and_those_of_an_arm_another(plan: str) -> None:

@@ -13,7 +13,15 @@ from pathlib import Path
 import pytest
 
 from ticketlens.jobs.fingerprint import reached
-from workflow_tools import CATALOGUE, REPOSITORY, Rule, environment, rules, script_rules
+from workflow_tools import (
+    CATALOGUE,
+    REPOSITORY,
+    Rule,
+    environment,
+    rules,
+    script_rules,
+    shared,
+)
 
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
 LIBRARY = REPOSITORY / "workflow" / "ticketlens"
@@ -59,17 +67,21 @@ def files_of(rule: Rule) -> set[Path]:
 
 
 @pytest.fixture(scope="module")
-def loaded() -> dict[str, dict]:
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
     """What the job of each rule loads: own modules, and whether torch."""
     jobs = sorted({job_of(rule) for rule in RULES})
-    found = subprocess.run(
-        [sys.executable, "-c", LOAD, *jobs],
-        env=environment() | {"PYTHONPATH": str(LIBRARY.parent)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return json.loads(found.stdout)
+
+    def build(file: Path) -> None:
+        found = subprocess.run(
+            [sys.executable, "-c", LOAD, *jobs],
+            env=environment() | {"PYTHONPATH": str(LIBRARY.parent)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        file.write_text(found.stdout, encoding="utf-8")
+
+    return json.loads(shared(tmp_path_factory, "loaded.json", build).read_text(encoding="utf-8"))
 
 
 def test_every_script_has_a_rule_and_every_rule_its_script() -> None:
