@@ -92,3 +92,18 @@ def test_what_the_bank_has_in_two_orders_has_no_barrier_on_training_images() -> 
     assert set(table["round"]) <= {7, 10, 15}
     assert (table.loc[table["part"] == "train", "barrier"] == 0).all()
     assert table["distance_to_pruned"].isna().all()
+
+
+def test_rounded_weights_of_the_bank_give_the_barriers_of_the_page() -> None:
+    keys = ["seed", "round", "part", "along"]
+    exact, rounded = (
+        NUMBERS.table(name).set_index(keys).sort_index()
+        for name in ("stability", "stability_float16")
+    )
+    assert exact.index.equals(rounded.index)
+    apart = (rounded[["error", "barrier"]] - exact[["error", "barrier"]]).abs()
+    assert apart.xs("train", level="part").max().max() == 0
+    assert apart["barrier"].max() <= 0.00025 and apart["error"].max() <= 0.0004
+    assert (rounded["distance"] - exact["distance"]).abs().max() < 1e-5
+    said = (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert "at most 0.025 points on test images and 0 on training images" in said

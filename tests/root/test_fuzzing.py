@@ -10,7 +10,7 @@ import pytest
 import fuzzing
 
 SECONDS = float(os.environ.get("TICKETLENS_FUZZ_SECONDS", "300"))
-NAMES = ("checkpoint", "summary", "bank", "dataset", "state", "zip")
+NAMES = ("checkpoint", "summary", "bank", "rounded", "dataset", "state", "zip")
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from core_tools import write_images
 from ticketlens import checkpoint
 from ticketlens.files import dataset, hdf5, sources
 from ticketlens.spec import Spec
-from ticketlens.tickets import bank
+from ticketlens.tickets import bank, trained_bank
 from ticketlens.tickets.initialization import initial_layers
 from ticketlens.tickets.pruning import prune
 from ticketlens.training import resume
@@ -81,11 +81,13 @@ def targets(folder: Path) -> list[Target]:
     checkpoint.write(files["trained1"], replace(trained, round=1))
     chain = (files["ticket"], [files["mask"]], [files["trained"], files["trained1"]])
     bank.export(folder / "bank.h5", *chain)
+    trained_bank.export(folder / "rounded.h5", [files["trained"]])
     resume.Saver(folder / "state.h5", "key").save({"position": np.arange(3), "a/b": np.ones(5)})
     found = [
         Target("checkpoint", files["trained"], _read_checkpoint, (checkpoint.CheckpointError,)),
         Target("summary", files["trained"], checkpoint.read_summary, (checkpoint.CheckpointError,)),
         Target("bank", folder / "bank.h5", bank.read_bank, (bank.BankError,), False, True),
+        Target("rounded", folder / "rounded.h5", _read_rounded, (bank.BankError,), False, True),
         Target("dataset", folder / "prepared.h5", _read_dataset, (dataset.DatasetError,)),
         Target("state", folder / "state.h5", _read_state, ()),
     ]
@@ -95,6 +97,11 @@ def targets(folder: Path) -> list[Target]:
 
 def _read_checkpoint(path: Path) -> object:
     found = checkpoint.read(path)
+    return found.content_sha256, found.attrs
+
+
+def _read_rounded(path: Path) -> object:
+    found = trained_bank.load(path, 0, "imp")
     return found.content_sha256, found.attrs
 
 

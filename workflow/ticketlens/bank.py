@@ -2,6 +2,7 @@
 
 The bank holds finished chains of the reference study, one small file each, in resources/tickets of
 the repository. `ticketlens.tickets.bank` says how a ticket is rebuilt from it, and checks it.
+`trained` gives one of the few trained networks beside them, rounded (`tickets.trained_bank`).
 
     >>> from ticketlens import bank
     >>> ticket = bank.load("fcnet-normal", seed=0, round=7)
@@ -16,10 +17,10 @@ import re
 from pathlib import Path
 
 from ticketlens.checkpoint import Checkpoint
-from ticketlens.tickets import bank
+from ticketlens.tickets import bank, trained_bank
 from ticketlens.tickets.bank import Bank, BankError
 
-__all__ = ["FOLDER", "Bank", "BankError", "chain", "load", "shipped"]
+__all__ = ["FOLDER", "Bank", "BankError", "chain", "load", "shipped", "trained"]
 
 FOLDER = Path(__file__).resolve().parents[2] / "resources" / "tickets"
 """Where the repository keeps the bank: `{study}/seed{n}.h5`."""
@@ -56,6 +57,40 @@ def chain(study: str, seed: int = 0, folder: str | os.PathLike[str] | None = Non
     found_chain = bank.read_bank(path)
     bank.check_place(path, found_chain, study, seed)
     return found_chain
+
+
+def trained(
+    study: str,
+    seed: int = 0,
+    round: int = 0,
+    arm: str = "imp",
+    folder: str | os.PathLike[str] | None = None,
+) -> Checkpoint:
+    """Return a trained network that the bank keeps, its weights rounded to float16.
+
+    Few are kept: `fcnet-normal`, seeds 0 to 2, rounds 7 and 10, trained in two orders of the data
+    (arms `order-1`, `order-2`). `extra` says that it is rounded, and by how much at most. Raises
+    BankError, saying what there is, if the bank has no such network, or if the file is damaged.
+
+    >>> network = bank.trained("fcnet-normal", seed=0, round=10, arm="order-1")
+    >>> network.extra["weights_rounded_to"]
+    'float16'
+    """
+    place = FOLDER if folder is None else Path(folder)
+    files = [path.relative_to(place).as_posix() for path in place.glob("*/trained/seed*.h5")]
+    wanted = f"{study}/trained/seed{seed}.h5"
+    if wanted not in files:
+        raise BankError(
+            f"no trained networks of study {study!r}, seed {seed}; in {place}: "
+            f"{', '.join(sorted(files)) or 'none'}"
+        )
+    network = trained_bank.load(place / wanted, round, arm)
+    if (network.study, network.seed) != (study, seed):
+        raise BankError(
+            f"{place / wanted}: the file holds networks of {network.study} seed {network.seed} "
+            "and is in the place of others; put it back in its own"
+        )
+    return network
 
 
 def shipped(folder: str | os.PathLike[str] | None = None) -> dict[str, tuple[int, ...]]:

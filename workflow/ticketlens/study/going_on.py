@@ -2,7 +2,7 @@
 
 The bank holds rounds 0 to r of a chain. Their tickets are rebuilt and their accuracies read from
 the histories; training continues with the ticket of round r, trained again if the bank knows
-its history: the next mask needs the trained network, and the bank keeps no trained weights.
+its history: the next mask needs the trained network, and a chain's file has no trained weights.
 """
 
 from __future__ import annotations

@@ -3,7 +3,9 @@
     python -m ticketlens.tables.stability DATASET ONE OTHER [BEFORE]
 
 ONE and OTHER are trained.h5 of one ticket by two orders of the data (`arms.*.data_order`), BEFORE
-the trained.h5 of the round before, which the ticket's mask was made of. Prints CSV.
+the trained.h5 of the round before, which the ticket's mask was made of. Each may also be a network
+of the bank, `resources/tickets/STUDY/trained/seedN.h5/roundNN/ARM`, whose weights are rounded.
+Prints CSV.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from ticketlens.checkpoint import Checkpoint
 from ticketlens.files.dataset import PreparedDataset, open_prepared, read_part
 from ticketlens.measure import change, connectivity
 from ticketlens.tables.columns import Row
+from ticketlens.tickets import trained_bank
 
 PARTS = ("train", "test")
 
@@ -69,12 +72,25 @@ def _error(
     return 1 - change.accuracy(layers, activation, *data)
 
 
+def _network(path: str) -> Checkpoint:
+    """Return a trained network of a file, or of the bank; says on stderr that it is rounded."""
+    network = trained_bank.at(path) or checkpoint.read(path, kind="trained")
+    if trained_bank.is_rounded(network):
+        error = network.extra[trained_bank.ERROR]
+        print(
+            f"{path}: weights are rounded to {network.extra[trained_bank.ROUNDED]}, by at most "
+            f"{error:.3g}",
+            file=sys.stderr,
+        )
+    return network
+
+
 def main(arguments: Sequence[str]) -> None:
     """Print the table of the files that the command line names."""
     import pandas as pd
 
     data, *files = arguments
-    networks = [checkpoint.read(file, kind="trained") for file in files]
+    networks = [_network(file) for file in files]
     pd.DataFrame(rows(open_prepared(data), *networks)).to_csv(sys.stdout, index=False)
 
 
