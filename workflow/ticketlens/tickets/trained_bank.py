@@ -286,7 +286,10 @@ def _layer(masks: h5py.Group, group: h5py.Group, name: str, own: LayerShape) -> 
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Export the files that the command line names; print what rounding did to each."""
+    """Export the files that the command line names; print what rounding did to each.
+
+    Raises SystemExit with a sentence if they cannot be exported.
+    """
     try:
         output, *trained = arguments
     except ValueError:
