@@ -129,6 +129,7 @@ def with_a_weight(value: float):
         (lambda network: replace(network, seed=4), "seed 4 beside tiny-normal seed 3"),
         (lambda network: of_another_mask(replace(network, arm="b")), "has another mask than ord"),
         (lambda network: with_a_weight(-7e4)(replace(network, arm="b")), "70000; float16 ends at"),
+        (lambda network: with_a_weight(65510)(replace(network, arm="b")), "65510; float16 ends at"),
     ],
 )
 def test_what_does_not_belong_in_one_file_is_not_exported(
