@@ -158,6 +158,13 @@ def test_arms_without_a_judge_are_named_where_their_study_has_one() -> None:
     }
 
 
+def test_numbers_without_a_judge_are_counted_where_others_of_their_arm_have_one() -> None:
+    more = [table().assign(round=[3, 10]), table().assign(quantity="q")]
+    _, skipped = compare(pd.concat([table(), *more]), config(), [of("a")])
+    reason = "no published folder has two seeds of them: rounds 3, 10; quantities q"
+    assert skipped["fcnet-normal, 4 of 6 numbers"] == reason
+
+
 def test_the_page_says_which_folders_judge_and_from_which_images() -> None:
     folders = [of("a"), of("b", study="fcnet-orthogonal"), of("unused", study="none")]
     own = pd.concat([table(), table(study="fcnet-orthogonal")])

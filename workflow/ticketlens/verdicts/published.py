@@ -77,7 +77,8 @@ def compare(
     """Return the rows of `check` with the folder that judges each, and why the rest has none.
 
     `own` is the run's table of `reference`, `config` its config. Column `reference` names the
-    folder. Reasons are by study, or by study and arm where other arms of the study are judged.
+    folder. Reasons are by study, by study and arm where other arms of the study are judged, and by
+    numbers where only some of an arm are.
     """
     import pandas as pd
 
@@ -113,6 +114,8 @@ def compare(
                 },
                 "no published folder has this arm of the study",
             )
+        mine = own[(own["study"] == study) & own["arm"].isin(known)]
+        skipped |= _left(study, mine, judged[judged["study"] == study])
     return rows.reset_index(drop=True), skipped
 
 
@@ -168,6 +171,21 @@ def _best(rows: pd.DataFrame) -> pd.DataFrame:
     )  # fmt: skip
     order = order.sort_values([*KEY, "_none", "_other", "_fewer", "reference"], kind="stable")
     return order.drop_duplicates(KEY).drop(columns=["_none", "_other", "_fewer"])
+
+
+def _left(study: str, own: pd.DataFrame, judged: pd.DataFrame) -> dict[str, str]:
+    """Return how many numbers of arms that are judged have no judge, and which they are."""
+    have = own.set_index(KEY).index.isin(judged.set_index(KEY).index)
+    if have.all():
+        return {}
+    others = [
+        f"{what} {', '.join(map(str, names))}"
+        for column, what in (("round", "rounds"), ("quantity", "quantities"))
+        if (names := sorted(set(own[column]) - set(judged[column])))
+    ]
+    reason = "no published folder has two seeds of them"
+    named = f": {'; '.join(others)}" if others else ""
+    return {f"{study}, {int((~have).sum())} of {len(own)} numbers": reason + named}
 
 
 def _unjudged(table: pd.DataFrame, study: str, arm: str | None = None) -> str:
