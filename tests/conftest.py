@@ -6,7 +6,6 @@ that a failure is a change; `pytest --hypothesis-profile explore` looks further.
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 
@@ -47,15 +46,6 @@ TINY: dict[str, dict[str, Any]] = {
         "kernel": "aten",
     },
 }
-
-
-def pytest_collection_finish() -> None:
-    """Let no collection of garbage walk what all tests share.
-
-    Holm's correction by statsmodels (0.15.0) collects at each call: half a second among all tests.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
