@@ -32,6 +32,7 @@ from ticketlens.study.config import SCHEMA, ConfigError, check_files, checked, e
 from ticketlens.study.plan import Plan
 from ticketlens.study.studies import rounds, study_spec
 from ticketlens.tickets.bank import check_chain, read_bank
+from workflow_tools import merged as merged_files
 
 BANK = CONFIG.parent / "resources" / "tickets"
 NAME = "is not a valid name; allowed: lower-case letters, digits and single hyphens, starting with"
@@ -617,8 +618,9 @@ def test_no_shipped_overlay_mixes_with_the_study_or_another() -> None:
 
 def test_a_shipped_config_reads_every_chain_of_the_bank() -> None:
     read = set()
-    for name in ("bank.yaml", "bank-variants.yaml", "convnet-20-epochs.yaml"):
-        config = checked(overlay_file(name))
+    overlays = [("bank",), ("bank-variants",), ("convnet-20-epochs",)]
+    for names in [*overlays, ("precision-chains", "precision-chains/so-far")]:
+        config = merged_files(*names)
         for study, entry in config["studies"].items():
             for seed in entry["seeds"]:
                 found = read_bank(BANK / study / f"seed{seed}.h5")
