@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 
+from ticketlens.training import ways
+
+WAYS = [
+    pytest.param(
+        way,
+        marks=pytest.mark.skipif(way not in ways.available(), reason=f"this machine lacks {way}"),
+    )
+    for way in ways.FLAGS
+]
 BLOCK = 32
 F32, F64 = np.float32, np.float64
 LEAST = F64(2.0**-126 * (1 - 2.0**-25))

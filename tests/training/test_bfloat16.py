@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 import bfloat16_tools as plain
+from bfloat16_tools import WAYS
 from core_tools import same_bits
 from ticketlens.checkpoint import read, write
 from ticketlens.networks import Convolutional, ResidualConvolutional, build
@@ -22,14 +23,6 @@ from ticketlens.training import bfloat16, bfloat16_convnet, ways
 from ticketlens.training.bfloat16_library import KINDS, at, library
 from ticketlens.training.evaluation import load
 from ticketlens.training.loop import evaluate, train
-
-WAYS = [
-    pytest.param(
-        way,
-        marks=pytest.mark.skipif(way not in ways.available(), reason=f"this machine lacks {way}"),
-    )
-    for way in ways.FLAGS
-]
 
 
 def network(shapes, strides, padding="circular", activation="tanh", seed=0, scale=1.4,

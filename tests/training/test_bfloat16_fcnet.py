@@ -13,18 +13,11 @@ from torch import nn
 from torch.nn import functional
 
 import bfloat16_tools as plain
+from bfloat16_tools import WAYS
 from ticketlens.networks import FullyConnected, ResidualFullyConnected
 from ticketlens.spec import NetworkSpec
 from ticketlens.training import bfloat16, bfloat16_fcnet, ways
 from ticketlens.training.bfloat16_library import KINDS, at, library
-
-WAYS = [
-    pytest.param(
-        way,
-        marks=pytest.mark.skipif(way not in ways.available(), reason=f"this machine lacks {way}"),
-    )
-    for way in ways.FLAGS
-]
 
 
 def network(widths, activation="tanh", seed=0, scale=1.4, density=1.0, family=FullyConnected):

@@ -6,25 +6,19 @@ import pytest
 import torch
 from torch import nn
 
+from bfloat16_tools import WAYS
 from core_tools import same_bits
 from ticketlens.spec import TrainingSpec
-from ticketlens.training import ways
 from ticketlens.training.bfloat16_optimizer import optimizer
 
-WAYS = [
-    pytest.param(
-        way,
-        marks=pytest.mark.skipif(way not in ways.available(), reason=f"this machine lacks {way}"),
-    )
-    for way in ways.FLAGS
-]
+OPTIONS = [
+    {"momentum": 0.0}, {"momentum": 0.9, "weight_decay": 0.01},
+    {"optimizer": "adam", "momentum": 0.9, "weight_decay": 0.01},
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("options", [
-    {"momentum": 0.0}, {"momentum": 0.9, "weight_decay": 0.01},
-    {"optimizer": "adam", "momentum": 0.9, "weight_decay": 0.01},
-])  # fmt: skip
+@pytest.mark.parametrize("options", OPTIONS)
 def test_optimisers_are_pytorchs_with_the_same_bits_by_every_way(way, options):
     generator = torch.Generator().manual_seed(0)
     start = torch.randn(1000, generator=generator)
@@ -33,7 +27,7 @@ def test_optimisers_are_pytorchs_with_the_same_bits_by_every_way(way, options):
 
     def moved(way):
         parameter = start.clone()
-        descent = optimizer(spec, [parameter], way)
+        descent = optimizer(spec, [parameter], way, {})
         for gradient in gradients:
             descent.update([gradient.clone()], 0.01)
         return parameter
@@ -51,10 +45,7 @@ def test_optimisers_are_pytorchs_with_the_same_bits_by_every_way(way, options):
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("options", [
-    {"momentum": 0.0}, {"momentum": 0.9, "weight_decay": 0.01},
-    {"optimizer": "adam", "momentum": 0.9, "weight_decay": 0.01},
-])  # fmt: skip
+@pytest.mark.parametrize("options", OPTIONS)
 def test_an_optimiser_holds_what_a_mask_holds(way, options):
     """The bits are those of gradients times the mask; an infinite gradient off it is nothing."""
     generator = torch.Generator().manual_seed(0)
@@ -69,8 +60,8 @@ def test_an_optimiser_holds_what_a_mask_holds(way, options):
             descent.update([gradient * factor, gradient[:5]], 0.01)
         return [*parameters, *(slot for slots in descent.slots.values() for slot in slots)]
 
-    held = moved({0: mask.float()}, 1)
+    held = moved({0: mask}, 1)
     assert all(map(same_bits, map(torch.Tensor.numpy, held),
                    map(torch.Tensor.numpy, moved({}, mask.float()))))  # fmt: skip
     gradients[0][~mask] = torch.inf
-    assert torch.equal(moved({0: mask.float()}, 1)[0], held[0])
+    assert torch.equal(moved({0: mask}, 1)[0], held[0])

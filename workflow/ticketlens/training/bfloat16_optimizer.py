@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -12,17 +11,14 @@ from ticketlens.spec import TrainingSpec
 from ticketlens.training.bfloat16_library import at, library
 from ticketlens.training.optimization import Optimizer
 
-FULL: Mapping[int, Tensor] = MappingProxyType({})
-"""Masks of parameters none of which is held."""
-
 
 def optimizer(
-    spec: TrainingSpec, parameters: Sequence[Tensor], way: str, masks: Mapping[int, Tensor] = FULL
+    spec: TrainingSpec, parameters: Sequence[Tensor], way: str, masks: Mapping[int, Tensor]
 ) -> Optimizer:
     """Return the optimiser whose updates have the same bits on every machine.
 
     The formulas are those of `optimization.optimizer`, of gradients times `masks`: by the number of
-    a parameter, 0 where it is held. Raises ValueError for an unknown optimiser.
+    a parameter, False where it is held. Raises ValueError for an unknown optimiser.
     """
     bare = [parameter.detach() for parameter in parameters]
     # A byte for each weight: an update waits for memory, and for nothing else.

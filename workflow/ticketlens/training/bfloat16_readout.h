@@ -113,8 +113,8 @@ INLINE double power(double base, int64_t exponent)
 
 /* Adam with its bias corrections; `step` counts from 1. */
 void adam(int64_t count, float *restrict weight, const float *restrict gradient,
-          const uint8_t *restrict mask, float *restrict mean, float *restrict square, int64_t step, double rate, double beta1,
-          double beta2, double tiny, float decay)
+          const uint8_t *restrict mask, float *restrict mean, float *restrict square, int64_t step,
+          double rate, double beta1, double beta2, double tiny, float decay)
 {
     float first = (float)beta1, second = (float)beta2;
     float new_first = (float)(1.0 - beta1), new_second = (float)(1.0 - beta2);

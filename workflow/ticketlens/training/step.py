@@ -52,7 +52,7 @@ class Step:
         # a sparse layer, which has no weights off the mask.
         place = {id(parameter): index for index, parameter in enumerate(self.parameters)}
         held = {
-            place[id(layer.weight)]: mask.to(layer.weight.dtype)
+            place[id(layer.weight)]: mask
             for layer, mask in zip(cast(Iterable[Any], model.layers), masks, strict=True)
             if not (sparse.is_sparse(layer) or mask.all())
         }
@@ -85,7 +85,7 @@ class Step:
 Gather = Callable[[Tensor, Tensor], Tensor]
 """From all images and the numbers (samples,) of some to these, as the step reads them."""
 Masks = Mapping[int, Tensor]
-"""0.0 or 1.0 for each number of a parameter, by the parameter's place."""
+"""Whether each number of a parameter is kept, by the parameter's place."""
 Parts = tuple[Gradients, Optimizer, "bfloat16.Network | None", Gather]
 """The optimiser holds what the masks hold."""
 
@@ -99,16 +99,18 @@ def of_rows(images: Tensor, chosen: Tensor) -> Tensor:
 GATHER: dict[str, Gather] = {"sparse-linear-layers": sparse.gather}
 
 
-def _holding(optimizer: Optimizer, held: Masks) -> Optimizer:
-    """Return an optimiser that multiplies gradients by masks first."""
+def _holding(spec: TrainingSpec, parameters: list[Tensor], held: Masks) -> Optimizer:
+    """Return the optimiser of float32, which multiplies gradients by masks first."""
+    own = optimizer(spec, parameters)
     if not held:
-        return optimizer
+        return own
+    factors = [mask.to(parameters[at].dtype) for at, mask in held.items()]
 
     def update(found: list[Tensor], rate: float | Tensor) -> None:
-        torch._foreach_mul_([found[at] for at in held], [*held.values()])
-        optimizer.update(found, rate)
+        torch._foreach_mul_([found[at] for at in held], factors)
+        own.update(found, rate)
 
-    return Optimizer(optimizer.slots, update)
+    return Optimizer(own.slots, update)
 
 
 def _in_float32(
@@ -124,7 +126,7 @@ def _in_float32(
     chain = CHAINS[2 * has_sparse + (len(first.weight.shape) == 4)]
     found = WRITTEN_OUT[chain](model) or _by_autograd(model, parameters)
     gather = GATHER.get(chain, of_rows) if sparse.is_sparse(first) else of_rows
-    return found, _holding(optimizer(spec, parameters), held), None, gather
+    return found, _holding(spec, parameters, held), None, gather
 
 
 def _in_bfloat16(
@@ -149,7 +151,7 @@ def _by_autocast(
         own = [grad.contiguous() for grad in torch.autograd.grad(loss, parameters)]
         return loss.detach(), logits.detach(), own
 
-    return found, _holding(optimizer(spec, parameters), held), None, of_rows
+    return found, _holding(spec, parameters, held), None, of_rows
 
 
 ARITHMETIC: dict[str, Callable[[TrainingSpec, nn.Module, list[Tensor], Masks], Parts]] = {
