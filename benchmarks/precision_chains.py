@@ -1,6 +1,8 @@
-"""What docs/precision-chains.md plans, from the finished runs of config/precision-chains.yaml:
+"""What docs/precision-chains.md plans, from the results of config/precision-chains.yaml:
 
 python benchmarks/precision_chains.py results/precision-chains
+
+Chains may be trained there or come from the ticket bank.
 """
 
 from __future__ import annotations
@@ -26,10 +28,17 @@ LAST = 7
 """Round."""
 
 
-def quantities(folder: Path) -> pd.DataFrame:
+def trained(folder: Path) -> pd.DataFrame:
+    """Rows of IMP of accuracy.csv; none before the table is there."""
+    table = folder / "tables" / "accuracy.csv"
+    if not table.is_file():
+        return pd.DataFrame(columns=["study", "seed", "round", "arm", *QUANTITIES])
+    runs = pd.read_csv(table)
+    return runs[runs["arm"] == "imp"]
+
+
+def quantities(folder: Path, runs: pd.DataFrame) -> pd.DataFrame:
     """Columns study, seed, round, quantity, value: what `check_results` compares, by seed."""
-    runs = pd.read_csv(folder / "tables" / "accuracy.csv")
-    runs = runs[runs["arm"] == "imp"]
     found = [runs.melt(["study", "seed", "round"], list(QUANTITIES), "quantity", "value")]
     for name, own in MEASURED.items():
         table = folder / "tables" / f"{own.table}.csv"
@@ -42,7 +51,7 @@ def quantities(folder: Path) -> pd.DataFrame:
 def masks(folder: Path, study: str, other: str) -> pd.DataFrame:
     """Agreement of two studies' masks: mean over seeds of the hidden layers together, by round."""
     rows = []
-    for path in sorted((folder / "checkpoints" / study).glob("seed*/round*/imp/mask.h5")):
+    for path in sorted((folder / "checkpoints" / study).glob("seed*/round*/imp/ticket.h5")):
         beside = folder / "checkpoints" / other / path.relative_to(folder / "checkpoints" / study)
         if not beside.is_file():
             continue
@@ -54,22 +63,22 @@ def masks(folder: Path, study: str, other: str) -> pd.DataFrame:
     return found.groupby("round")[["shared", "chance"]].mean()
 
 
-def finished(folder: Path, study: str) -> list[int]:
-    """Seeds of a study whose chain is trained to its last round."""
-    place = f"round{LAST:02d}/imp/trained.h5"
-    own = folder / "checkpoints" / study
-    return [seed for seed in PLANNED[study] if (own / f"seed{seed}" / place).is_file()]
+def finished(runs: pd.DataFrame, study: str) -> list[int]:
+    """Planned seeds of a study whose rows go to the last round."""
+    last = runs[(runs["study"] == study) & (runs["round"] == LAST)]
+    return [seed for seed in PLANNED[study] if seed in set(last["seed"])]
 
 
 def main(folder: Path) -> None:
-    done = {study: finished(folder, study) for study in PLANNED}
+    runs = trained(folder)
+    done = {study: finished(runs, study) for study in PLANNED}
     if any(done[study] != list(seeds) for study, seeds in PLANNED.items()):
         print(f"interim, nothing is judged; finished seeds: {done}")
         for name in (BFLOAT16, OTHER):
             shared = masks(folder, FLOAT32, name)
             print(f"masks of {name} and {FLOAT32}, kept by both, and chance:\n{shared}")
         return
-    table = quantities(folder)
+    table = quantities(folder, runs)
     by_study = dict(iter(table.groupby("study")))
     reference = by_study[FLOAT32]
     alone = precision.coverage(reference, reference)
