@@ -63,16 +63,23 @@ def masks(folder: Path, study: str, other: str) -> pd.DataFrame:
     return found.groupby("round")[["shared", "chance"]].mean()
 
 
-def finished(runs: pd.DataFrame, study: str) -> list[int]:
-    """Planned seeds of a study whose rows go to the last round."""
-    last = runs[(runs["study"] == study) & (runs["round"] == LAST)]
-    return [seed for seed in PLANNED[study] if seed in set(last["seed"])]
+def in_table(runs: pd.DataFrame, study: str) -> set[int]:
+    """Seeds of a study whose rows go to the last round."""
+    return set(runs.loc[(runs["study"] == study) & (runs["round"] == LAST), "seed"])
+
+
+def on_disk(folder: Path, study: str) -> set[int]:
+    """Planned seeds of a study that are trained there to their last round, in a table or not."""
+    place = f"round{LAST:02d}/imp/trained.h5"
+    own = folder / "checkpoints" / study
+    return {seed for seed in PLANNED[study] if (own / f"seed{seed}" / place).is_file()}
 
 
 def main(folder: Path) -> None:
     runs = trained(folder)
-    done = {study: finished(runs, study) for study in PLANNED}
-    if any(done[study] != list(seeds) for study, seeds in PLANNED.items()):
+    tabulated = {study: in_table(runs, study) for study in PLANNED}
+    if any(not tabulated[study] >= set(seeds) for study, seeds in PLANNED.items()):
+        done = {study: sorted(seeds | on_disk(folder, study)) for study, seeds in tabulated.items()}
         print(f"interim, nothing is judged; finished seeds: {done}")
         for name in (BFLOAT16, OTHER):
             shared = masks(folder, FLOAT32, name)

@@ -4,8 +4,8 @@
 # Guess: what `onnx.checker` passes, onnx's strict shape inference, version converter and reference evaluator take as well, and
 #   ONNX Runtime at best.
 # What happens: the checker passes a layer with its pruned weight as a sparse initializer, and ONNX Runtime multiplies by it rightly.
-#   The three others fail: strict shape inference takes its rank for 0 (without `strict_mode` it says nothing and leaves the shape
-#   out), the version converter calls it undefined, and the reference evaluator cannot be made ("SparseTensorProto has no
+#   The three others fail: strict shape inference takes the weight's rank for 0 (without `strict_mode` it says nothing and leaves the shape
+#   out), the version converter calls the weight undefined, and the reference evaluator cannot be made ("SparseTensorProto has no
 #   data_location field"). A pruned network saved that way is smaller from a density of a third down (12 bytes a
 #   kept weight, with its int64 index, for 4 of a dense one), can be run, and can be neither moved to another opset nor compared with
 #   the reference.
