@@ -310,6 +310,29 @@ BAD = {
         "arms.x in study fcnet-normal: data_order 2 is the study's own (training.data_order); "
         "allowed: other numbers"
     ),
+    "arms: {x: {mask: imp, weights: rewind, sparse_below: 0.5, studies: [fcnet-normal]}}": (
+        "arms.x is {mask: imp, weights: rewind}, the IMP ticket itself; allowed: imp"
+    ),
+    "arms: {x: {mask: uniform, weights: fresh, sparse_below: 0, studies: [fcnet-normal]}}": (
+        "arms.x.sparse_below is 0; allowed: more than 0"
+    ),
+    "arms: {x: {mask: uniform, weights: fresh, sparse_below: 0.5, studies: [convnet-normal]}}": (
+        "arms.x in study convnet-normal: sparse_below for a convolutional network; allowed for: "
+        "fully-connected"
+    ),
+    "{arms: {x: {mask: uniform, weights: fresh, sparse_below: 0.5, studies: [fcnet-normal]}}, "
+    "studies: {fcnet-normal: {training: {device: cuda}}}}": (
+        "arms.x in study fcnet-normal: sparse_below with training.device 'cuda'; allowed: cpu, auto"
+    ),
+    "{arms: {x: {mask: uniform, weights: fresh, sparse_below: 0.5, studies: [fcnet-normal]}}, "
+    "studies: {fcnet-normal: {training: {device: cpu, precision: bfloat16}}}}": (
+        "arms.x in study fcnet-normal: sparse_below with training.precision 'bfloat16'; allowed: "
+        "float32"
+    ),
+    "{arms: {x: {mask: uniform, weights: fresh, sparse_below: 0.5, studies: [fcnet-normal]}}, "
+    "studies: {fcnet-normal: {training: {kernel: stacked}}}}": (
+        "arms.x in study fcnet-normal: sparse_below with training.kernel 'stacked', which trains"
+    ),
     "{arms: {x: {mask: uniform, weights: fresh, data_order: 3, studies: [fcnet-orthogonal]}}, "
     "studies: {fcnet-orthogonal: {training: {data_order: 3}}}}": (
         "arms.x in study fcnet-orthogonal: data_order 3 is the study's own"

@@ -353,6 +353,20 @@ def test_fully_connected_studies_may_train_sparse_by_an_overlay() -> None:
         assert sparse[study] == plain[study]
 
 
+def test_arms_that_train_sparse_are_counted_so() -> None:
+    rounds = "interventions: {rounds: [10], studies: [fcnet-normal]}"
+    dense = "arms: {shuffle-layer: {studies: [fcnet-normal]}}"
+    sparse = "arms: {shuffle-layer: {sparse_below: 0.46}}"
+    hours = [
+        sum(line.core_hours for line in estimate(merged(*overlays)) if line.stage == "arms")
+        for overlays in ((rounds, dense), (rounds, dense, sparse))
+    ]
+    number = len(list(Plan(merged(rounds), "results").made("fcnet-normal")))
+    before = hours[0] / number * 8
+    after = before - (hours[0] - hours[1])
+    assert after / before == pytest.approx(1 / 2.9, rel=0.35), "as in the test above"
+
+
 @pytest.mark.nightly
 def test_steps_take_what_cost_counts(tmp_path: Path) -> None:
     """On this machine, within 25 %: networks, precisions and densities of the full study."""

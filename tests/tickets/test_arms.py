@@ -182,6 +182,17 @@ def test_an_arm_that_is_the_imp_ticket_is_refused() -> None:
         construct("x", material(mask="imp", weights="rewind"))
 
 
+def test_an_arm_may_train_sparse_where_its_study_trains_dense() -> None:
+    dense, sparse = (
+        made(mask="uniform", weights="fresh", **more) for more in ({}, {"sparse_below": 0.5})
+    )
+    expected = replace(dense.spec.training, sparse_below=0.5, device="cpu")
+    assert dense.spec.training.sparse_below == 0 and sparse.spec.training == expected
+    assert sparse.spec.replace(training=dense.spec.training) == dense.spec
+    assert same_weights(sparse, dense), "the same ticket, trained otherwise"
+    assert "arm_sparse_below" not in dense.extra and sparse.extra["arm_sparse_below"] == 0.5
+
+
 def test_an_unknown_source_is_named() -> None:
     with pytest.raises(ValueError, match=r"arms\.x\.mask is 'none'; allowed: \['dense-small'"):
         construct("x", material(mask="none"))

@@ -167,15 +167,15 @@ def estimate(config: Config, machine: Machine = REFERENCE) -> list[Line]:
         keys = [key for key, of_run in runs.items() if of_run == stage and key[0] == study]
         if not keys:
             continue
-        spec = plan.specs[study]
         seconds, number = measured_seconds(results, study)
         basis = f"median of {number} done"
         if not number and images is None:
             basis = UNKNOWN
         elif not number:
             each = [
-                training_seconds(spec, densities(spec, key[2]), cast(Images, images), machine)
+                training_seconds(own, densities(own, key[2]), cast(Images, images), machine)
                 for key in keys
+                for own in (plan.trained_as(study, key[3]),)
             ]
             seconds, basis = sum(each) / len(each), "counted"
         done = sum(Path(plan.checkpoint(*key, "trained.h5")).is_file() for key in keys)

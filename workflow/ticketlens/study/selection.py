@@ -152,6 +152,11 @@ class Selection:
         """Arms that rules can make: the cells of the factorial as well."""
         return recipes(self.with_factorial)
 
+    def trained_as(self, study: str, arm: str) -> Spec:
+        """Return the spec that the tickets of an arm of a study train by."""
+        spec = self.specs[study]
+        return spec if arm == "imp" else self.all_arms[arm].trains_as(spec)
+
     def recipe(self, arm: str) -> dict[str, Any]:
         """Return an arm's entry without what is aside: a new round remakes no other."""
         entry = self.with_factorial["arms"][arm]

@@ -61,9 +61,7 @@ def construct(name: str, material: Material, mask_source: MaskSource | None = No
     zero = np.float32(0)
     layers = tuple(replace(one, weight=np.where(one.mask, one.weight, zero)) for one in layers)
     # theta's spec has another width for dense-small, and says nothing of how its round was pruned.
-    spec = material.theta.spec.replace(pruning=ticket.spec.pruning)
-    if arm.data_order is not None:
-        spec = spec.replace(training=replace(spec.training, data_order=arm.data_order))
+    spec = arm.trains_as(material.theta.spec.replace(pruning=ticket.spec.pruning))
     return replace(ticket, arm=name, spec=spec, layers=layers, extra=arm.attributes())
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from ticketlens.checkpoint import Checkpoint
+from ticketlens.spec import Spec
 
 ASIDE = ("rounds", "seeds", "studies", "title")
 """Keys of an arm in the config that say where it is made and what figures call it: no recipe."""
@@ -57,7 +58,8 @@ class Arm:
 
     `shuffle` puts the places of the mask source's own mask in random order within each layer.
     `data_order` trains the ticket in another order of the data than the study's; the order is part
-    of the ticket's spec.
+    of the ticket's spec. So is `sparse_below`: below this density the arm trains in compressed
+    form, on a CPU, whatever its study does (one from the bank trains as its chains did).
     """
 
     mask: str
@@ -69,11 +71,21 @@ class Arm:
     signs: str = "drawn"
     shuffle: bool = False
     data_order: int | None = None
+    sparse_below: float | None = None
 
     @classmethod
     def from_config(cls, entry: Mapping[str, Any]) -> Arm:
         """Build from an entry of the config's `arms`."""
         return cls(**{key: value for key, value in entry.items() if key not in ASIDE})
+
+    def trains_as(self, spec: Spec) -> Spec:
+        """Return the spec that the arm's ticket trains by, from that of its study."""
+        training = spec.training
+        if self.data_order is not None:
+            training = replace(training, data_order=self.data_order)
+        if self.sparse_below is not None:
+            training = replace(training, sparse_below=self.sparse_below, device="cpu")
+        return spec.replace(training=training)
 
     def attributes(self) -> dict[str, str | int | float]:
         """Return the recipe as attributes of a checkpoint, options that are not set left out."""

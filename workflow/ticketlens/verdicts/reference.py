@@ -106,8 +106,9 @@ def differences(own: Config, wanted: Config, studies: Iterable[str]) -> dict[str
 
 def other_arms(own: Config, wanted: Config) -> dict[str, str]:
     """Return why arms that both configs have by name are not the same arm."""
+    aside = {*ASIDE, "sparse_below"}  # rounding, as in IRRELEVANT
     recipes = [
-        {arm: {k: v for k, v in entry.items() if k not in ASIDE} for arm, entry in arms.items()}
+        {arm: {k: v for k, v in entry.items() if k not in aside} for arm, entry in arms.items()}
         for arms in (own["arms"], wanted["arms"])
     ]
     return {
