@@ -25,7 +25,7 @@ RESERVED = frozenset({
     "bank-variants", "bfloat16", "comparison", "comparison-pilot", "convnet-20-epochs", "cpu",
     "gpu", "gpu-variants", "lenet", "open-isometry", "open-late-rewinding", "open-no-rewinding",
     "open-orthogonal-arms", "open-planned-seeds", "open-resnet-seeds", "open-scaled-bias",
-    "open-small-dense", "precision-chains", "precision-chains-so-far", "quick", "sparse",
+    "open-small-dense", "precision-chains", "precision-chains-bank", "quick", "sparse",
     "stability", "unstrided",
     "all-images", "high-rate", "isometry", "low-rate", "rates", "zero-shot",
 })  # fmt: skip
