@@ -49,7 +49,7 @@ def quantities(folder: Path, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def masks(folder: Path, study: str, other: str) -> pd.DataFrame:
-    """Agreement of two studies' masks: mean over seeds of the hidden layers together, by round."""
+    """Agreement of two studies' masks: columns seed, round, layer, shared, chance."""
     rows = []
     for path in sorted((folder / "checkpoints" / study).glob("seed*/round*/imp/ticket.h5")):
         beside = folder / "checkpoints" / other / path.relative_to(folder / "checkpoints" / study)
@@ -57,10 +57,13 @@ def masks(folder: Path, study: str, other: str) -> pd.DataFrame:
             continue
         for one, two in zip(read(path).layers, read(beside).layers, strict=True):
             shared, chance = precision.agreement(one.mask, two.mask)
-            rows.append({"round": path.parts[-3], "layer": one.name, "shared": shared,
-                         "chance": chance})  # fmt: skip
-    found = pd.DataFrame(rows, columns=["round", "layer", "shared", "chance"])
-    return found.groupby("round")[["shared", "chance"]].mean()
+            seed = int(path.parts[-4].removeprefix("seed"))
+            rows.append((seed, path.parts[-3], one.name, shared, chance))
+    return pd.DataFrame(rows, columns=["seed", "round", "layer", "shared", "chance"])
+
+
+def inside(found: precision.Coverage) -> str:
+    return f"{found.inside} of {found.numbers} inside ({found.share:.3f})"
 
 
 def in_table(runs: pd.DataFrame, study: str) -> set[int]:
@@ -82,23 +85,33 @@ def main(folder: Path) -> None:
         done = {study: sorted(seeds | on_disk(folder, study)) for study, seeds in tabulated.items()}
         print(f"interim, nothing is judged; finished seeds: {done}")
         for name in (BFLOAT16, OTHER):
-            shared = masks(folder, FLOAT32, name)
+            shared = masks(folder, FLOAT32, name).groupby("round")[["shared", "chance"]].mean()
             print(f"masks of {name} and {FLOAT32}, kept by both, and chance:\n{shared}")
         return
     table = quantities(folder, runs)
     by_study = dict(iter(table.groupby("study")))
     reference = by_study[FLOAT32]
     alone = precision.coverage(reference, reference)
-    print(f"float32, leave one out: {alone.inside} of {alone.numbers} inside ({alone.share:.3f})")
+    print(f"float32, leave one out: {inside(alone)}")
     for name in (BFLOAT16, OTHER):
-        found = precision.coverage(by_study[name], reference)
-        print(f"{name}: {found.inside} of {found.numbers} inside ({found.share:.3f})")
+        own = by_study[name]
+        found = precision.coverage(own, reference)
+        place = ["seed", "round", "quantity"]
+        both = found.outside.merge(alone.outside, on=place)
+        print(f"{name}: {inside(found)}; of those outside {len(both)} are so in float32 too")
         print(found.outside.to_string(index=False))
-        same = precision.accuracy(by_study[name], reference)
+        same = precision.accuracy(own, reference)
         print(f"{name}: test accuracy, points, by seed: {same.differences.round(3)}; equivalent "
               f"within {precision.MARGIN}: {same.is_equivalent} (p {same.p_value:.2g}, power "
               f"{same.power:.2f})")  # fmt: skip
-        print(masks(folder, FLOAT32, name).to_string())
+        shared = masks(folder, FLOAT32, name)
+        print(shared.groupby("round")[["shared", "chance"]].mean().to_string())
+        pair = shared[shared["seed"].isin(PLANNED[OTHER])]
+        print(f"{name}, seeds 0 and 1, mean over rounds: {pair['shared'].mean():.3f}")
+    # Tickets of round 0 are theta_0: there the studies could not differ.
+    later = {name: table[table["round"] > 0] for name, table in by_study.items()}
+    for name, own in later.items():
+        print(f"{name}, without round 0: {inside(precision.coverage(own, later[FLOAT32]))}")
 
 
 if __name__ == "__main__":
