@@ -16,7 +16,8 @@ import torch
 from ticketlens.checkpoint import Checkpoint
 from ticketlens.networks import build
 from ticketlens.spec import NetworkSpec, TrainingSpec
-from ticketlens.study.speeds import SIDE, Machine, step_seconds
+from ticketlens.study.calibration import KEY, corrections
+from ticketlens.study.speeds import SIDE, Machine, step_kind, step_seconds
 from ticketlens.training import sparse, ways
 from ticketlens.training.loop import _Run
 from ticketlens.training.memory import keep_freed_memory
@@ -60,7 +61,7 @@ def step(case: Case) -> tuple[Callable[[], None], Checkpoint]:
 
 
 def measure(quick: bool = False) -> tuple[dict[str, Any], str]:
-    """Values for latest.json, and a table: counted over measured, by network.
+    """Values for latest.json, and a table: counted over measured, by network, and corrections.
 
     The reference product takes turns with the steps, so that a busy machine slows both.
     """
@@ -69,7 +70,7 @@ def measure(quick: bool = False) -> tuple[dict[str, Any], str]:
     way = ways.chosen()
     rng = np.random.default_rng(0)
     one, two = (rng.standard_normal((SIDE, SIDE), dtype=np.float32) for _ in range(2))
-    rows, values = [], {}
+    rows, values, kinds = [], {}, {}
     for name, case in (QUICK if quick else CASES).items():
         os.environ[ways.VARIABLE] = way
         job, own = step(case)
@@ -77,10 +78,12 @@ def measure(quick: bool = False) -> tuple[dict[str, Any], str]:
         jobs = {"product": lambda: one @ two, "step": job}
         seconds = medians(interleaved(jobs, groups=1 if quick else 5, calls=1))
         machine = Machine(way, SIDE**3 / seconds["product"], True)
-        counted = step_seconds(own.spec, [layer.density for layer in own.layers], machine, BATCH)
-        values[name] = counted / seconds["step"]
+        densities = [layer.density for layer in own.layers]
+        counted = step_seconds(own.spec, densities, machine, BATCH)
+        values[name], kinds[name] = counted / seconds["step"], step_kind(own.spec, densities)
         rows.append(
             {"network": name, "way": way, "step ms": 1000 * seconds["step"],
              "counted ms": 1000 * counted, "counted over measured": values[name]}
         )  # fmt: skip
-    return {"cost_over_measured": values}, table(rows)
+    found = {} if quick else {way: corrections((kinds[name], values[name]) for name in values)}
+    return {"cost_over_measured": values, "cost_kinds": kinds, KEY: found}, table(rows)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from ticketlens.jobs.joblog import job_log
 from ticketlens.jobs.waiting import of_run
+from ticketlens.pages.frontpage_data import machine
 from ticketlens.pages.progress import chains, table
 from ticketlens.study import speeds
+from ticketlens.study.calibration import calibrated
 from ticketlens.study.cost import report
 from ticketlens.training import ways
 from ticketlens.training.compiled import CompilerError
@@ -23,7 +25,7 @@ def cost(config: Mapping[str, Any]) -> str:
         way = ways.chosen()
     except CompilerError:  # then nothing trains in bfloat16 here
         way = "plain"
-    return report(config, speeds.measured(way))
+    return report(config, calibrated(speeds.measured(way), str(machine()["processor"])))
 
 
 def progress(config: Mapping[str, Any]) -> str:

@@ -289,7 +289,17 @@ def _how_counted(config: Config, machine: Machine) -> list[str]:
         f"counted: multiply-adds and activations of {images.train} training images an epoch, by",
         f"those of a float32 product, {machine.product / 1e9:.0f}e9 a second on one CPU core",
         f"({whose}); bfloat16 by {machine.way}; a GPU is not considered.",
+        *(
+            ["Steps as benchmarks/latest.json has them: " + _corrections(machine)]
+            if machine.corrections
+            else []
+        ),
     ]
+
+
+def _corrections(machine: Machine) -> str:
+    found = machine.corrections.items()
+    return ", ".join(f"{kind} × {factor:.2f}" for kind, factor in found) + "."
 
 
 def _on_the_documents_machine(config: Config, machine: Machine) -> list[str]:

@@ -8,14 +8,15 @@ chooses (`training.ways`).
 
 Constants: medians on a two-core Intel Xeon with AMX and AVX-512, its other core busy, PyTorch 2.13,
 batches of 128, rounds 0, 4, 7, 10 and 15, widths 64 to 1024; ways other than AMX against float32
-there. `benchmarks/check_cost.py` compares them with measured steps.
+there. `benchmarks/check_cost.py` compares them with measured steps, and `calibration` takes what it
+finds on another machine into account.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import prod
 from statistics import median
 
@@ -32,12 +33,14 @@ SIDE = 768
 class Machine:
     """A core: the way that computes bfloat16, and multiply-adds a second of the reference product.
 
-    `is_measured` says whether the product was timed here.
+    `is_measured` says whether the product was timed here. `corrections`: kind of step (`step_kind`)
+    → what it takes here, over what the constants say; 1 where there is none.
     """
 
     way: str = "amx"
     product: float = 6.5e10
     is_measured: bool = False
+    corrections: Mapping[str, float] = field(default_factory=dict, hash=False)
 
 
 REFERENCE = Machine()
@@ -143,7 +146,7 @@ def step_seconds(
         each = speed.product * (1 + speed.small / work.pixels) * kept * work.multiply_adds
         cost += batch * ((3 if number else 2) * each + speed.element * work.outputs)
         cost += WEIGHT * kept * work.weights
-    return cost / machine.product
+    return cost / machine.product * machine.corrections.get(step_kind(spec, densities), 1.0)
 
 
 def image_seconds(
@@ -158,7 +161,23 @@ def image_seconds(
         speed, kept = _speed(spec, work, densities, density, machine.way, True, is_final)
         each = speed.product * (1 + speed.small / work.pixels) * kept * work.multiply_adds
         cost += each + speed.evaluated * work.outputs
-    return cost / machine.product
+    kind = step_kind(spec, densities, is_final)
+    return cost / machine.product * machine.corrections.get(kind, 1.0)
+
+
+def step_kind(spec: Spec, densities: Sequence[float], is_final: bool = False) -> str:
+    """Return what decides how the constants carry over to another machine.
+
+    "linear" or "conv", and ", bfloat16" or, where some layers train sparse, ", sparse".
+    """
+    speeds = [
+        _speed(spec, work, densities, density, REFERENCE.way, is_final, is_final)[0]
+        for work, density in zip(works(spec), densities, strict=True)
+    ]
+    name = "conv" if is_convolutional(spec) else "linear"
+    if BFLOAT16["amx"] in speeds or BFLOAT16_LINEAR["amx"] in speeds:
+        return f"{name}, bfloat16"
+    return f"{name}, sparse" if SPARSE[name] in speeds else name
 
 
 def _speed(
