@@ -59,11 +59,27 @@ def test_a_benchmark_of_another_machine_says_nothing(tmp_path: Path) -> None:
     own = calibrated(Machine("amx"), "this", file)
     assert own.corrections["conv"] == 1.25
     full = checked(merged())
-    assert "conv × 1.25" in report(full, own) and "latest.json" not in report(full)
+    assert "latest.json, kind by kind: × 1.00 to 1.25" in report(full, own)
+    assert "latest.json" not in report(full)
     assert not calibrated(Machine("amx"), "another", file).corrections
     assert not calibrated(Machine("avx2"), "this", file).corrections
     file.write_text(json.dumps({"machine": {"processor": "this"}}), "utf-8")  # an older one's
     assert not calibrated(Machine("amx"), "this", file).corrections
+
+
+def test_measurements_are_counted_as_they_took() -> None:
+    measure = {"images": 500, "ladder_images": 200, "isometry_images": 100}
+    kind = cost.measurement_kind(Spec(), "ntk", "init")
+    here = Machine("amx", 1e10, corrections={kind: 3.0})
+    taken = [
+        cost.measurement_seconds(spec, "ntk", measure, machine, state, start_up=False)
+        for spec in (Spec(), Spec(network=CONV))
+        for state in ("init", "trained")
+        for machine in (Machine("amx", 1e10), here)
+    ]
+    assert [one / other for one, other in zip(taken[1::2], taken[::2], strict=True)] == (
+        pytest.approx([3.0, 1.0, 1.0, 1.0])
+    )
 
 
 @pytest.mark.nightly

@@ -59,6 +59,13 @@ MEASUREMENTS = {
     "ntk": Measured(2.0, 0.85, 0.17),
     "change": Measured(3.4, 0.85),
 }
+CONVOLUTIONAL = {
+    ("signal", "init"): 5.0, ("signal", "trained"): 5.0,
+    ("jacobian", "init"): 0.4, ("jacobian", "trained"): 2.5,
+    ("gradients", "init"): 0.4, ("gradients", "trained"): 3.0,
+    ("ntk", "init"): 15.0, ("ntk", "trained"): 18.0,
+}  # fmt: skip
+"""What these take of a convolutional network, over what its size says: medians of an AMD EPYC."""
 REFERENCE_WORK, REFERENCE_WEIGHTS = 1_247_744, 1_247_744
 """Multiply-adds per image and weights of the reference, 3072 → 256 × 8 → 10."""
 TABLES = {
@@ -224,9 +231,17 @@ def measurement_seconds(
         scale = work**one.power * measure[one.key] / one.images
     if state == "trained":
         scale *= one.trained
+    if is_convolutional(spec):
+        scale *= CONVOLUTIONAL.get((kind, state), 1.0)
     scale *= REFERENCE.product / machine.product
+    scale *= machine.corrections.get(measurement_kind(spec, kind, state), 1.0)
     start = START_UP["training" if with_torch else "analysis"] if start_up else 0.0
     return cast(float, start + one.seconds * scale)
+
+
+def measurement_kind(spec: Spec, kind: str, state: str) -> str:
+    """Return the name of a kind of measurement among a machine's corrections."""
+    return f"{'conv ' if is_convolutional(spec) else ''}{kind}, {state}"
 
 
 def _is_number(text: str | None) -> bool:
@@ -289,17 +304,18 @@ def _how_counted(config: Config, machine: Machine) -> list[str]:
         f"counted: multiply-adds and activations of {images.train} training images an epoch, by",
         f"those of a float32 product, {machine.product / 1e9:.0f}e9 a second on one CPU core",
         f"({whose}); bfloat16 by {machine.way}; a GPU is not considered.",
-        *(
-            ["Steps as benchmarks/latest.json has them: " + _corrections(machine)]
-            if machine.corrections
-            else []
-        ),
+        *_corrected(machine),
     ]
 
 
-def _corrections(machine: Machine) -> str:
-    found = machine.corrections.items()
-    return ", ".join(f"{kind} × {factor:.2f}" for kind, factor in found) + "."
+def _corrected(machine: Machine) -> list[str]:
+    if not machine.corrections:
+        return []
+    factors = machine.corrections.values()
+    return [
+        f"Corrected by benchmarks/latest.json, kind by kind: × {min(factors):.2f} to "
+        f"{max(factors):.2f}."
+    ]
 
 
 def _on_the_documents_machine(config: Config, machine: Machine) -> list[str]:
