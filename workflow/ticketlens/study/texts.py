@@ -24,10 +24,10 @@ RESERVED = frozenset({
     "published", "tables", "tickets",
     "bank-variants", "bfloat16", "comparison", "comparison-pilot", "convnet-20-epochs", "cpu",
     "gpu", "gpu-variants", "lenet", "open-isometry", "open-late-rewinding", "open-no-rewinding",
-    "open-orthogonal-arms", "open-planned-seeds", "open-resnet-seeds", "open-scaled-bias",
+    "open-orthogonal-arms", "open-resnet-seeds", "open-scaled-bias",
     "open-small-dense", "precision-chains", "precision-chains-bank", "quick", "sparse",
     "stability", "unstrided",
-    "all-images", "high-rate", "isometry", "low-rate", "rates", "zero-shot",
+    "all-images", "high-rate", "isometry", "low-rate", "planned-seeds", "rates", "zero-shot",
 })  # fmt: skip
 
 
