@@ -207,11 +207,19 @@ def test_convolutions_take_a_few_images_at_a_time_and_have_the_bits_of_one_pass(
     model = build(make_ticket(0.5, network={**CONV, **network}), kernel, masked=False)
     sizes = []
     model.register_forward_pre_hook(lambda module, given: sizes.append(len(given[0])))
+    maps = []
+    model.layers[-1].register_forward_pre_hook(lambda module, given: maps.append(given[0]))
     images = torch.from_numpy(np.random.default_rng(0).standard_normal((count, 3, 6, 6)))
     few = evaluation._logits(model, images.float())
     assert evaluation.PIECE / 2 < min(sizes) <= max(sizes) <= evaluation.PIECE
     assert sum(sizes) == count
-    assert torch.equal(few, model(images.float()))
+    pieces = torch.cat(maps)
+    maps.clear()
+    at_once = model(images.float())
+    assert torch.equal(pieces, torch.cat(maps))
+    # The readout by BLAS: last bits may depend on how many rows it has (AMD EPYC, PyTorch 2.13).
+    assert torch.allclose(few, at_once, rtol=0, atol=1e-6)
+    assert kernel == "aten" or torch.equal(few, at_once)
 
 
 def test_linear_layers_take_all_images_of_a_batch_at_once(make_ticket):

@@ -36,6 +36,8 @@ TYPES = {
     "bfloat16_evaluation_over_float32": dict,
     "bfloat16_training_over_float32": dict,
     "cost_over_measured": dict,
+    "cost_kinds": dict,
+    "cost_corrections": dict,
 }
 
 

@@ -10,11 +10,9 @@ from ticketlens.jobs.joblog import job_log
 from ticketlens.jobs.waiting import of_run
 from ticketlens.pages.frontpage_data import machine
 from ticketlens.pages.progress import chains, table
-from ticketlens.study import speeds
-from ticketlens.study.calibration import calibrated
+from ticketlens.study import calibration, speeds
 from ticketlens.study.cost import report
-from ticketlens.training import ways
-from ticketlens.training.compiled import CompilerError
+from ticketlens.training import compiled, ways
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -23,9 +21,9 @@ if TYPE_CHECKING:
 def cost(config: Mapping[str, Any]) -> str:
     try:
         way = ways.chosen()
-    except CompilerError:  # then nothing trains in bfloat16 here
+    except compiled.CompilerError:  # then nothing trains in bfloat16 here
         way = "plain"
-    return report(config, calibrated(speeds.measured(way), str(machine()["processor"])))
+    return report(config, calibration.calibrated(speeds.measured(way), str(machine()["processor"])))
 
 
 def progress(config: Mapping[str, Any]) -> str:

@@ -79,7 +79,8 @@ def _logits(model: nn.Module, images: Tensor) -> Tensor:
     oneDNN's convolutions sum each image by itself, so their bits are those of one pass (a test
     compares them). Layers of one image, or of very few, have others than those of many (PyTorch
     2.13 has other kernels for them), so the pieces are about equal, and networks of linear layers
-    take one pass.
+    take one pass. With kernel `aten` the readout is BLAS's, and its last bit may depend on the
+    number of images.
     """
     if images.device.type != "cpu" or len(cast(Any, model).layers[0].weight.shape) != 4:
         return cast(Tensor, model(images))
