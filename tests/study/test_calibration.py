@@ -67,6 +67,14 @@ def test_a_benchmark_of_another_machine_says_nothing(tmp_path: Path) -> None:
     assert not calibrated(Machine("amx"), "this", file).corrections
 
 
+@pytest.mark.parametrize("text", ["", '{"machine": {"proc', "core-hours\n"])
+def test_a_benchmark_that_was_cut_short_is_named(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "latest.json"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"latest\.json is no JSON .* allowed: what `make bench"):
+        calibrated(Machine("amx"), "this", file)
+
+
 def test_measurements_are_counted_as_they_took() -> None:
     measure = {"images": 500, "ladder_images": 200, "isometry_images": 100}
     kind = cost.measurement_kind(Spec(), "ntk", "init")

@@ -36,12 +36,17 @@ def calibrated(machine: Machine, processor: str, path: str | os.PathLike[str] = 
     """Return `machine` with what a benchmark's file at `path` says of it.
 
     A file that is not there or is of another processor says nothing, one without the way that
-    `machine` computes by nothing of steps.
+    `machine` computes by nothing of steps. Raises ValueError for one that cannot be read.
     """
     file = Path(path)
     if not file.is_file():
         return machine
-    found = json.loads(file.read_text(encoding="utf-8"))
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"{file} is no JSON ({error}); allowed: what `make benchmark` writes, or no file"
+        ) from error
     if found.get("machine", {}).get("processor") != processor:
         return machine
     steps = found.get(KEY, {}).get(machine.way, {})
