@@ -1,4 +1,4 @@
-"""The planned arms on more seeds, as docs/open-runs.md fixed it: new seeds alone, then all.
+"""The planned arms on more seeds, docs/results/planned-seeds: new seeds alone, then all.
 
 python benchmarks/planned_seeds.py docs/results NEW/tables/accuracy.csv OUT.csv
 

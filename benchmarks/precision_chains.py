@@ -62,6 +62,11 @@ def masks(folder: Path, study: str, other: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["seed", "round", "layer", "shared", "chance"])
 
 
+def by_round(shared: pd.DataFrame) -> pd.DataFrame:
+    """Mean of `masks` over seeds and layers."""
+    return shared.groupby("round")[["shared", "chance"]].mean()
+
+
 def inside(found: precision.Coverage) -> str:
     return f"{found.inside} of {found.numbers} inside ({found.share:.3f})"
 
@@ -85,7 +90,7 @@ def main(folder: Path) -> None:
         done = {study: sorted(seeds | on_disk(folder, study)) for study, seeds in tabulated.items()}
         print(f"interim, nothing is judged; finished seeds: {done}")
         for name in (BFLOAT16, OTHER):
-            shared = masks(folder, FLOAT32, name).groupby("round")[["shared", "chance"]].mean()
+            shared = by_round(masks(folder, FLOAT32, name))
             print(f"masks of {name} and {FLOAT32}, kept by both, and chance:\n{shared}")
         return
     table = quantities(folder, runs)
@@ -105,7 +110,7 @@ def main(folder: Path) -> None:
               f"within {precision.MARGIN}: {same.is_equivalent} (p {same.p_value:.2g}, power "
               f"{same.power:.2f})")  # fmt: skip
         shared = masks(folder, FLOAT32, name)
-        print(shared.groupby("round")[["shared", "chance"]].mean().to_string())
+        print(by_round(shared).to_string())
         pair = shared[shared["seed"].isin(PLANNED[OTHER])]
         print(f"{name}, seeds 0 and 1, mean over rounds: {pair['shared'].mean():.3f}")
     # Tickets of round 0 are theta_0: there the studies could not differ.

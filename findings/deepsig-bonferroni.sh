@@ -25,8 +25,8 @@ better, worse = rng.normal(50.3, 0.5, 8), rng.normal(50, 0.5, 8)
 rest = {"show_progress": False, "num_bootstrap_iterations": 200, "seed": 1}
 # By which level of one comparison does it test, of the two candidates?
 comparisons = (2, 3, 45)
-used, wanted = ([level(n) for n in comparisons] for level in (
-    lambda n: 0.95 + 0.05 / n, lambda n: 1 - 0.05 / n))
+used = [0.95 + 0.05 / n for n in comparisons]
+wanted = [1 - 0.05 / n for n in comparisons]
 for n, as_used, as_wanted in zip(comparisons, used, wanted):
     bound = aso(better, worse, num_comparisons=n, **rest)
     assert np.isclose(bound, aso(better, worse, confidence_level=as_used, **rest))
@@ -35,11 +35,11 @@ for n, as_used, as_wanted in zip(comparisons, used, wanted):
 alone = aso(better, worse, **rest)
 both = multi_aso({"better": better, "worse": worse}, **rest)
 assert alone < 0.5
+used, wanted = (" ".join(f"{level:.4g}" for level in levels) for levels in (used, wanted))
 print(
-    version("deepsig"), "as level", *(f"{x:.4g}," if x == used[-1] else f"{x:.4g}" for x in used),
-    "not", *(f"{x:.4g};" if x == wanted[-1] else f"{x:.4g}" for x in wanted),
-    f"two arms: aso {alone:.2f}, multi_aso {both[0, 1]} and {both[1, 0]}",
-)  # fmt: skip
+    f"{version('deepsig')} as level {used}, not {wanted}; "
+    f"two arms: aso {alone:.2f}, multi_aso {both[0, 1]} and {both[1, 0]}"
+)
 P
 seen=$(venv/bin/python -W ignore look.py)
 echo "$seen"

@@ -146,7 +146,7 @@ def step_seconds(
         each = speed.product * (1 + speed.small / work.pixels) * kept * work.multiply_adds
         cost += batch * ((3 if number else 2) * each + speed.element * work.outputs)
         cost += WEIGHT * kept * work.weights
-    return cost / machine.product * machine.corrections.get(step_kind(spec, densities), 1.0)
+    return cost / machine.product * _correction(machine, spec, densities)
 
 
 def image_seconds(
@@ -161,8 +161,16 @@ def image_seconds(
         speed, kept = _speed(spec, work, densities, density, machine.way, True, is_final)
         each = speed.product * (1 + speed.small / work.pixels) * kept * work.multiply_adds
         cost += each + speed.evaluated * work.outputs
-    kind = step_kind(spec, densities, is_final)
-    return cost / machine.product * machine.corrections.get(kind, 1.0)
+    return cost / machine.product * _correction(machine, spec, densities, is_final)
+
+
+def _correction(
+    machine: Machine, spec: Spec, densities: Sequence[float], is_final: bool = False
+) -> float:
+    """Return a machine's factor for a network's steps. Without any their kind is not asked for."""
+    if not machine.corrections:
+        return 1.0
+    return machine.corrections.get(step_kind(spec, densities, is_final), 1.0)
 
 
 def step_kind(spec: Spec, densities: Sequence[float], is_final: bool = False) -> str:
