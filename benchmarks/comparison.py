@@ -27,7 +27,8 @@ RATES = {
     "comparison-rate-0-1": 0.1,
 }  # fmt: skip
 PILOT, MAIN = (100, 101, 102), tuple(range(10, 18))
-ROUNDS = (7, 10)
+DECIDES, DESCRIBED = 7, 10
+"""Rounds. The second may be missing."""
 ARMS = ("dense", "imp", "shuffle-layer", "imp-sign-redrawn", "uniform-matched", "magnitude-at-init")
 PRIMARY = ("dense", "shuffle-layer", "magnitude-at-init")
 FIRST, BEYOND = (0.003, 0.01, 0.03), 0.1
@@ -42,8 +43,13 @@ def runs(path: Path) -> pd.DataFrame:
     """Columns arm, round, seed, rate and accuracies; the dense network once a round compared."""
     table = pd.read_csv(path).assign(rate=lambda rows: rows["study"].map(RATES))
     dense = table[(table["round"] == 0) & (table["arm"] == "imp")].assign(arm="dense")
-    others = table[table["arm"].isin(ARMS) & table["round"].isin(ROUNDS)]
-    return pd.concat([others, *(dense.assign(round=number) for number in ROUNDS)])
+    others = table[table["arm"].isin(ARMS) & table["round"].isin((DECIDES, DESCRIBED))]
+    return pd.concat([others, *(dense.assign(round=number) for number in rounds(others))])
+
+
+def rounds(table: pd.DataFrame) -> tuple[int, ...]:
+    """Return the round that decides, and the described one where the table has any of it."""
+    return (DECIDES, DESCRIBED) if (table["round"] == DESCRIBED).any() else (DECIDES,)
 
 
 def chosen(pilot: pd.DataFrame) -> Choice:
@@ -54,7 +60,7 @@ def chosen(pilot: pd.DataFrame) -> Choice:
 
     def best(rates: tuple[float, ...]) -> Choice:
         own = pilot[pilot["seed"].isin(PILOT) & pilot["rate"].isin(rates)]
-        number = len(ARMS) * len(ROUNDS) * len(rates) * len(PILOT)
+        number = len(ARMS) * len(rounds(own)) * len(rates) * len(PILOT)
         if len(own) != number:
             of_rates = ", ".join(f"{rate:g}" for rate in rates)
             raise ValueError(f"the pilot at {of_rates} has {len(own)} runs; expected {number}")
@@ -62,11 +68,11 @@ def chosen(pilot: pd.DataFrame) -> Choice:
         return {
             (arm, at): max(rates, key=lambda rate: (mean[arm, at, rate], -rate))
             for arm in ARMS
-            for at in ROUNDS
+            for at in rounds(own)
         }
 
     first = best(FIRST)
-    highest = sum(first[arm, 7] == max(FIRST) for arm in ARMS)
+    highest = sum(first[arm, DECIDES] == max(FIRST) for arm in ARMS)
     return best((*FIRST, BEYOND)) if 2 * highest > len(ARMS) else first
 
 
@@ -80,7 +86,7 @@ def points(table: pd.DataFrame, arm: str, number: int, rate: float, column: str)
 
 
 def contrasts(
-    table: pd.DataFrame, choice: Choice, number: int = 7, column: str = "test_accuracy"
+    table: pd.DataFrame, choice: Choice, number: int = DECIDES, column: str = "test_accuracy"
 ) -> pd.DataFrame:
     """Return IMP minus each rival, each at its own rate: mean, interval, p, Holm, verdict."""
     imp = points(table, "imp", number, choice["imp", number], column)
@@ -118,13 +124,13 @@ def main(pilot: Path, runs_of_main: Path | None = None) -> None:
         return
     table = runs(runs_of_main)
     print(contrasts(table, choice).round(4).to_string(index=False))
-    print("described: round 10")
-    print(
-        contrasts(table, choice, 10).drop(columns=["p", "p_holm", "verdict"]).round(2).to_string()
-    )
-    print("described: best validation epoch, round 7")
-    best = contrasts(table, choice, 7, "test_accuracy_best_validation")
-    print(best.drop(columns=["p", "p_holm", "verdict"]).round(2).to_string())
+    described = {(DECIDES, "test_accuracy_best_validation"): "best validation epoch, round 7"}
+    if DESCRIBED in {*rounds(table)} & {at for _, at in choice}:
+        described[DESCRIBED, "test_accuracy"] = "round 10"
+    for (number, column), title in described.items():
+        found_here = contrasts(table, choice, number, column)
+        print(f"described: {title}")
+        print(found_here.drop(columns=["p", "p_holm", "verdict"]).round(2).to_string())
     print(by_arm(table[table["seed"].isin(MAIN)], "test_accuracy"))
 
 

@@ -30,19 +30,28 @@ PILOT, MAIN = {100, 101, 102}, set(range(10, 18))
 PILOT_RUNS = merged("comparison")
 MAIN_RUNS = merged("comparison", "comparison/main")
 AT_0_1 = merged("comparison", "comparison/rate-0-1")
-WITH_ISOMETRY = merged("comparison", "comparison/main", "comparison/isometry")
-SEEDS = {"pilot": (PILOT_RUNS, PILOT), "pilot, 0.1": (AT_0_1, PILOT), "main": (MAIN_RUNS, MAIN)}
+LATER = merged("comparison", "comparison/round-10")
+MAIN_LATER = merged("comparison", "comparison/main", "comparison/round-10")
+WITH_ISOMETRY = merged(
+    "comparison", "comparison/main", "comparison/round-10", "comparison/isometry"
+)
+RUNS = {
+    "pilot": (PILOT_RUNS, PILOT, [7]), "pilot, 0.1": (AT_0_1, PILOT, [7]),
+    "pilot, round 10": (LATER, PILOT, [7, 10]),
+    "main": (MAIN_RUNS, MAIN, [7]), "main, round 10": (MAIN_LATER, MAIN, [7, 10]),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(("config", "seeds"), SEEDS.values(), ids=SEEDS)
-def test_every_arm_is_made_at_every_rate_at_rounds_7_and_10(
-    config: dict[str, Any], seeds: set[int]
+@pytest.mark.parametrize(("config", "seeds", "rounds"), RUNS.values(), ids=RUNS)
+def test_every_arm_is_made_at_every_rate(
+    config: dict[str, Any], seeds: set[int], rounds: list[int]
 ) -> None:
     assert set(recipes(config)) == ARMS and set(recipes(WITH_ISOMETRY)) == ARMS | ISOMETRY
     for name in ARMS:
         assert arm_studies(config, name) == list(config["studies"])
         for study, one in config["studies"].items():
-            assert arm_rounds(config, name, study) == [7, 10]
+            assert arm_rounds(config, name, study) == rounds
+            assert config["pruning"]["rounds"] == rounds[-1]
             assert set(arm_seeds(config, name, study)) == seeds == set(one["seeds"])
 
 
@@ -59,7 +68,8 @@ def test_studies_differ_in_their_rate_alone() -> None:
     assert list(PILOT_RUNS["studies"]) == list(AT_0_1["studies"])[:3]
     for config in (AT_0_1, MAIN_RUNS):
         assert config["training"]["schedule"] == "cosine"
-        assert config["training"]["precision"] == "bfloat16"
+        assert config["training"]["sparse_below"] == 0.46
+        assert config["training"].get("precision", "float32") == "float32"
         assert len({(each["network"], each["init"]) for each in config["studies"].values()}) == 1
 
 
@@ -82,6 +92,9 @@ def test_the_page_counts_the_trainings() -> None:
     assert f"| pilot, 0.1 as well | {counted(AT_0_1)['comparison'] - pilot} more |" in PAGE
     for number, rates in enumerate(("one rate for all", "two rates", "three rates"), 1):
         assert re.search(rf"\| main, {rates}[^|]*\| {number * main // 3} \|", PAGE)
+    later, main_later = counted(LATER)["comparison"], counted(MAIN_LATER)["comparison"]
+    assert f"| round 10, pilot, three rates | {later - pilot} more |" in PAGE
+    assert f"| round 10, main, a rate | {(main_later - main) // 3} more |" in PAGE
     assert f"| isometry | {counted(WITH_ISOMETRY)['isometry']} |" in PAGE
 
 
@@ -117,7 +130,7 @@ def made_up(script: Any, best: float, gain: float = 0.0) -> pd.DataFrame:
     rows = []
     for study, rate in script.RATES.items():
         for arm in script.ARMS:
-            name, rounds = ("imp", [0]) if arm == "dense" else (arm, script.ROUNDS)
+            name, rounds = ("imp", [0]) if arm == "dense" else (arm, [7, 10])
             for seed in (*script.PILOT, *script.MAIN):
                 for at in rounds:
                     value = 0.5 - 0.1 * abs(np.log10(rate / best))
@@ -156,13 +169,15 @@ def test_without_0_1_the_pilot_is_judged_unless_it_asks_for_it(script: Any) -> N
         table = pd.concat(
             [
                 table[~dense],
-                *(table[dense].assign(arm="dense", round=at) for at in script.ROUNDS),
+                *(table[dense].assign(arm="dense", round=at) for at in (7, 10)),
             ]
         )
         table["rate"] = table["study"].map(script.RATES)
         return table[table["rate"] < 0.1]
 
     assert set(script.chosen(three_rates(0.01)).values()) == {0.01}
+    only = three_rates(0.01)
+    assert {at for _, at in script.chosen(only[only["round"] == 7])} == {7}
     with pytest.raises(ValueError, match=r"0\.1 has 108 runs; expected 144"):
         script.chosen(three_rates(0.1))
 
@@ -205,3 +220,24 @@ def test_runs_that_are_missing_stop_the_judgement(script: Any, tmp_path: Path) -
     rival = (table["seed"] == 17) & (table["arm"] == "shuffle-layer")
     with pytest.raises(ValueError, match="main seeds are missing"):
         judged(script, table[~rival], tmp_path)
+
+
+def test_round_7_is_judged_before_round_10_is_made(
+    script: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = made_up(script, 0.01, 0.02)
+    of_pilot = table["seed"].isin(PILOT)
+    first = table["round"] <= 7
+    for name, kept in {"pilot": of_pilot, "main": ~of_pilot}.items():
+        table[kept].to_csv(tmp_path / f"{name}-both.csv", index=False)
+        table[kept & first].to_csv(tmp_path / f"{name}.csv", index=False)
+
+    def printed(*names: str) -> str:
+        script.main(*(tmp_path / f"{name}.csv" for name in names))
+        return capsys.readouterr().out
+
+    assert "imp round 10" not in printed("pilot") and "imp round 10" in printed("pilot-both")
+    for names in (("pilot", "main"), ("pilot-both", "main"), ("pilot", "main-both")):
+        text = printed(*names)
+        assert text.count("IMP wins") == 3 and "described: round 10" not in text
+    assert "described: round 10" in printed("pilot-both", "main-both")
