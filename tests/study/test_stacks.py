@@ -15,8 +15,8 @@ from workflow_tools import merged
 
 VARIANTS = merged("gpu-variants")
 # Studies that differ in their rate alone, with arms: the comparison's, as a GPU would train them.
-COMPARISON = merged("comparison", "comparison/rate-0-1")
-COMPARISON["training"] |= {"device": "cuda", "kernel": "stacked", "precision": "float32"}
+COMPARISON = merged("comparison", "comparison/rate-0-1", "comparison/round-10")
+COMPARISON["training"] |= {"device": "cuda", "kernel": "stacked", "sparse_below": 0}
 for one in COMPARISON["studies"].values():
     one["seeds"] = [*range(10, 18), 100, 101, 102]
 
