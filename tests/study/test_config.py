@@ -316,22 +316,30 @@ BAD = {
     "arms: {x: {mask: uniform, weights: fresh, sparse_below: 0, studies: [fcnet-normal]}}": (
         "arms.x.sparse_below is 0; allowed: more than 0"
     ),
-    "arms: {x: {mask: uniform, weights: fresh, sparse_below: 0.5, studies: [convnet-normal]}}": (
-        "arms.x in study convnet-normal: sparse_below for a convolutional network; allowed for: "
-        "fully-connected"
+    "arms: {x: {mask: uniform, weights: fresh, sparse_below: 0.5, studies: [resnet-fc-normal]}}": (
+        "arms.x in study resnet-fc-normal: training.sparse_below is 0.5 for a resnet-fc network; "
+        "allowed: none"
+    ),
+    "{networks: {convnet: {activation: erf}}, arms: {x: {mask: uniform, weights: fresh, "
+    "sparse_below: 0.5, studies: [convnet-normal]}}, studies: {convnet-normal: {training: "
+    "{sparse_below: 0}}}}": (
+        "arms.x in study convnet-normal: training.sparse_below is 0.5 for a convolutional network "
+        "of activation 'erf'; allowed: hard_tanh, relu, tanh"
     ),
     "{arms: {x: {mask: uniform, weights: fresh, sparse_below: 0.5, studies: [fcnet-normal]}}, "
     "studies: {fcnet-normal: {training: {device: cuda}}}}": (
-        "arms.x in study fcnet-normal: sparse_below with training.device 'cuda'; allowed: cpu, auto"
+        "arms.x in study fcnet-normal: training.sparse_below is 0.5 with training.device 'cuda'; "
+        "allowed: cpu"
     ),
     "{arms: {x: {mask: uniform, weights: fresh, sparse_below: 0.5, studies: [fcnet-normal]}}, "
     "studies: {fcnet-normal: {training: {device: cpu, precision: bfloat16}}}}": (
-        "arms.x in study fcnet-normal: sparse_below with training.precision 'bfloat16'; allowed: "
-        "float32"
+        "arms.x in study fcnet-normal: training.precision is 'bfloat16' with training.sparse_below "
+        "0.5; allowed: none"
     ),
     "{arms: {x: {mask: uniform, weights: fresh, sparse_below: 0.5, studies: [fcnet-normal]}}, "
     "studies: {fcnet-normal: {training: {kernel: stacked}}}}": (
-        "arms.x in study fcnet-normal: sparse_below with training.kernel 'stacked', which trains"
+        "arms.x in study fcnet-normal: training.kernel is 'stacked' with sparse_below 0.5; "
+        "allowed: none"
     ),
     "{arms: {x: {mask: uniform, weights: fresh, data_order: 3, studies: [fcnet-orthogonal]}}, "
     "studies: {fcnet-orthogonal: {training: {data_order: 3}}}}": (

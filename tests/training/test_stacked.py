@@ -11,7 +11,7 @@ import torch
 
 from ticketlens.checkpoint import read, write
 from ticketlens.study import stacks
-from ticketlens.study.config import STACKED_FAMILIES
+from ticketlens.study.training_problems import STACKED_FAMILIES
 from ticketlens.tickets.pruning import InvariantError
 from ticketlens.training import stacked
 from ticketlens.training.loop import DivergedError, train

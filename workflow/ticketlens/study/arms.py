@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from ticketlens.architecture import is_convolutional, is_residual_family
-from ticketlens.spec import Spec
 from ticketlens.study import foreign_files
 from ticketlens.study.hints import did_you_mean
 from ticketlens.study.studies import is_filed, round_numbers, rounds, study_spec
+from ticketlens.study.training_problems import training_problems
 from ticketlens.tickets.mask_sources import MASKS, SMALL, keeps_layers
 from ticketlens.tickets.recipe import SALIENCIES, Arm, properties
 from ticketlens.tickets.spectral_weights import EXACT
@@ -18,7 +18,6 @@ from ticketlens.tickets.weight_sources import WEIGHTS
 
 Config = Mapping[str, Any]
 DONOR_OFFSET = 1000
-SPARSE_FAMILIES = ("fully-connected",)
 SIGNED = ("sign-kept", "sign-redrawn")
 
 
@@ -320,7 +319,10 @@ def _study_problems(config: Config, name: str, arm: Arm, study: str) -> Iterator
             "allowed: other numbers"
         )
     if arm.sparse_below is not None:
-        yield from _sparse_problems(where, spec)
+        training = {**asdict(spec.training), "sparse_below": arm.sparse_below}
+        if spec.training.device == "auto":
+            training["device"] = "cpu"  # where the arm trains, see `tickets.recipe`
+        yield from training_problems(where, training, asdict(spec.network), off="none")
     if arm.source_round is not None and arm.source_round > rounds(config, study):
         yield (
             f"{where}: source_round is {arm.source_round}; allowed: at most "
@@ -329,23 +331,6 @@ def _study_problems(config: Config, name: str, arm: Arm, study: str) -> Iterator
     yield from foreign_files.arm_problems(config, where, study, config["arms"][name], numbers)
     if arm.mask == "imp-other-seed":
         yield from _donor_problems(config, where, arm_seeds(config, name, study))
-
-
-def _sparse_problems(where: str, spec: Spec) -> Iterator[str]:
-    """Yield why an arm cannot train in compressed form: what is dense in its study stays so."""
-    training = spec.training
-    value = f"{where}: sparse_below with training"
-    if spec.network.family not in SPARSE_FAMILIES:
-        yield (
-            f"{where}: sparse_below for a {spec.network.family} network; allowed for: "
-            f"{', '.join(SPARSE_FAMILIES)}"
-        )
-    if training.device == "cuda":
-        yield f"{value}.device 'cuda'; allowed: cpu, auto (the arm then trains on a CPU)"
-    if training.precision != "float32":
-        yield f"{value}.precision {training.precision!r}; allowed: float32"
-    if training.kernel == "stacked":
-        yield f"{value}.kernel 'stacked', which trains its arms together; allowed: another kernel"
 
 
 def _donor_problems(config: Config, where: str, seeds: Sequence[int]) -> Iterator[str]:

@@ -24,6 +24,7 @@ from ticketlens.study import (
 )
 from ticketlens.study import arms as arm_config
 from ticketlens.study.hints import did_you_mean
+from ticketlens.study.training_problems import training_problems
 from ticketlens.theory import activations
 from ticketlens.tickets import initialization
 from ticketlens.tickets.pruning import CRITERIA
@@ -37,12 +38,6 @@ SCHEMA = (
     next((path for path in (LIBRARY / "schemas", PACKAGE / "schemas") if path.is_dir()), LIBRARY)
     / "config.schema.json"
 )
-SPARSE_CONVOLUTIONS = ("hard_tanh", "relu", "tanh")
-"""Activations of convolutions in compressed form."""
-BFLOAT16_FAMILIES = ("fully-connected", "resnet-fc", "convolutional", "resnet-conv")
-"""Families whose layers docs/precision.md defines."""
-STACKED_FAMILIES = ("fully-connected", "resnet-fc")
-"""Families whose networks can train together."""
 SHIPPED = LIBRARY.parent / "config" / "config.yaml"
 
 
@@ -232,64 +227,6 @@ def _rewind_problems(
         )
 
 
-def _sparse_problems(
-    name: str, training: Mapping[str, Any], network: Mapping[str, Any] | None
-) -> Iterator[str]:
-    """What the sparse step cannot do: linear layers with skips, some activations, GPUs."""
-    value = f"studies.{name}: training.sparse_below is {training['sparse_below']:g}"
-    family, phi = (network or {}).get("family"), (network or {}).get("activation", "tanh")
-    if family == "resnet-fc":
-        yield f"{value} for a {family} network; allowed: 0 (it trains dense)"
-    elif family in ("convolutional", "resnet-conv") and phi not in SPARSE_CONVOLUTIONS:
-        yield (
-            f"{value} for a {family} network of activation {phi!r}; allowed: "
-            f"{', '.join(SPARSE_CONVOLUTIONS)} (or sparse_below 0)"
-        )
-    elif training.get("device", "auto") != "cpu":
-        yield (
-            f"{value} with training.device {training.get('device', 'auto')!r}; allowed: cpu (or "
-            "sparse_below 0)"
-        )
-
-
-def _stacked_problems(
-    name: str, training: Mapping[str, Any], network: Mapping[str, Any] | None
-) -> Iterator[str]:
-    """What networks that train together cannot have: convolutions, sparse layers, bfloat16."""
-    value = f"studies.{name}: training.kernel is 'stacked'"
-    if network and network["family"] not in STACKED_FAMILIES:
-        yield (
-            f"{value} for a {network['family']} network; allowed: another kernel (stacked is for "
-            f"{', '.join(STACKED_FAMILIES)})"
-        )
-    if training.get("sparse_below", 0) > 0:
-        yield f"{value} with sparse_below {training['sparse_below']:g}; allowed: 0"
-    if training.get("precision", "float32") != "float32":
-        yield f"{value} with precision {training['precision']!r}; allowed: float32"
-
-
-def _bfloat16_problems(
-    name: str, training: Mapping[str, Any], network: Mapping[str, Any] | None
-) -> Iterator[str]:
-    """What bfloat16 does not define: families of plug-ins, GPUs, sparse layers."""
-    value = f"studies.{name}: training.precision is 'bfloat16'"
-    if network and network["family"] not in BFLOAT16_FAMILIES:
-        yield (
-            f"{value} for a {network['family']} network; allowed: float32 (bfloat16 is for "
-            f"{', '.join(BFLOAT16_FAMILIES)})"
-        )
-    elif training.get("device", "auto") != "cpu":
-        yield (
-            f"{value} with training.device {training.get('device', 'auto')!r}; allowed: cpu (or "
-            "precision float32)"
-        )
-    elif training.get("sparse_below", 0) > 0:
-        yield (
-            f"{value} with training.sparse_below {training['sparse_below']:g}; allowed: 0 (what is "
-            "sparse computes in float32)"
-        )
-
-
 def _reference_problems(config: Mapping[str, Any]) -> Iterator[str]:
     """What the schema cannot say: names that must exist, and values that exclude each other."""
     for name, network in config["networks"].items():
@@ -318,18 +255,7 @@ def _reference_problems(config: Mapping[str, Any]) -> Iterator[str]:
                 f"studies.{name}: training.warmup_epochs is {training['warmup_epochs']}; allowed: "
                 f"less than training.epochs ({training['epochs']})"
             )
-        if training.get("precision") == "autocast" and (
-            training.get("device", "auto") != "cuda" or training.get("sparse_below", 0) > 0
-        ):
-            yield (
-                f"studies.{name}: training.precision is 'autocast'; allowed: with device cuda and "
-                "sparse_below 0 (on a CPU: bfloat16)"
-            )
-        if training.get("precision") == "bfloat16":
-            yield from _bfloat16_problems(name, training, config["networks"].get(study["network"]))
-        if training.get("kernel") == "stacked":
-            yield from _stacked_problems(name, training, config["networks"].get(study["network"]))
-        if training.get("sparse_below", 0) > 0:
-            yield from _sparse_problems(name, training, config["networks"].get(study["network"]))
+        network = config["networks"].get(study["network"])
+        yield from training_problems(f"studies.{name}", training, network)
     if config["arms"].get("imp") != {"mask": "imp", "weights": "rewind"}:
         yield "arms.imp must be {mask: imp, weights: rewind}: it is the chain that all arms need"
