@@ -241,3 +241,35 @@ def test_round_7_is_judged_before_round_10_is_made(
         text = printed(*names)
         assert text.count("IMP wins") == 3 and "described: round 10" not in text
     assert "described: round 10" in printed("pilot-both", "main-both")
+
+
+# --- docs/comparison-pilot.csv --------------------------------------------------------------------
+
+KEPT = REPOSITORY / "docs/comparison-pilot.csv"
+
+
+def test_the_pilots_file_holds_planned_runs_once_and_no_test_accuracy() -> None:
+    table = pd.read_csv(KEPT)
+    keys = ["study", "seed", "round", "arm"]
+    assert list(table.columns) == [*keys, "validation_accuracy"]
+    assert not table.duplicated(keys).any() and table["validation_accuracy"].between(0.1, 1).all()
+    planned = {
+        key
+        for config in (PILOT_RUNS, AT_0_1, LATER)
+        for key, stage in trainings(Plan(config, "results")).items()
+        if stage in ("chains", "arms")
+    }
+    assert set(table[keys].itertuples(index=False, name=None)) <= planned
+
+
+def test_the_page_shows_what_the_pilots_file_says(script: Any) -> None:
+    found = script.runs(KEPT)
+    found = found[found["round"] == script.DECIDES]
+    groups = found.groupby(["arm", "rate"])["validation_accuracy"]
+    means, numbers = 100 * groups.mean(), groups.size()
+    for arm in script.ARMS:
+        cells = [
+            f"{means[arm, rate]:.2f}" if numbers.get((arm, rate)) == len(PILOT) else "–"
+            for rate in script.FIRST
+        ]
+        assert f"| {arm} | {' | '.join(cells)} |" in PAGE
