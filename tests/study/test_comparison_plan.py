@@ -273,3 +273,9 @@ def test_the_page_shows_what_the_pilots_file_says(script: Any) -> None:
             for rate in script.FIRST
         ]
         assert f"| {arm} | {' | '.join(cells)} |" in PAGE
+
+
+def test_the_pilots_three_rates_ask_for_a_fourth(script: Any) -> None:
+    with pytest.raises(ValueError, match=r"0\.1 has 54 runs; expected 72"):
+        script.chosen(script.runs(KEPT))
+    assert "0.03 is best for five of the six" in PAGE

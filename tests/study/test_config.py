@@ -649,8 +649,9 @@ def test_no_shipped_overlay_mixes_with_the_study_or_another() -> None:
 
 def test_a_shipped_config_reads_every_chain_of_the_bank() -> None:
     read = set()
-    overlays = [("bank",), ("bank-variants",), ("convnet-20-epochs",)]
-    for names in [*overlays, ("precision-chains", "precision-chains/bank")]:
+    overlays: list[tuple[str, ...]] = [("bank",), ("bank-variants",), ("convnet-20-epochs",)]
+    overlays += [("precision-chains", "precision-chains/bank")]
+    for names in [*overlays, ("comparison", "comparison/pilot-bank")]:
         config = merged_files(*names)
         for study, entry in config["studies"].items():
             for seed in entry["seeds"]:
