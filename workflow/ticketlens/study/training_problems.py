@@ -32,7 +32,7 @@ def training_problems(
     ):
         yield (
             f"{where}: training.precision is 'autocast'; allowed: with device cuda and "
-            "sparse_below 0 (on a CPU: bfloat16)"
+            f"sparse_below {off} (on a CPU: bfloat16)"
         )
     if training.get("precision") == "bfloat16":
         yield from _bfloat16_problems(where, training, network, off)
