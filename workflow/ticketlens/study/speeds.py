@@ -8,8 +8,8 @@ chooses (`training.ways`).
 
 Constants: medians on a two-core Intel Xeon with AMX and AVX-512, its other core busy, PyTorch 2.13,
 batches of 128, rounds 0, 4, 7, 10 and 15, widths 64 to 1024; ways other than AMX against float32
-there. `benchmarks/check_cost.py` compares them with measured steps, and `calibration` takes what it
-finds on another machine into account.
+there, AVX512-BF16 against AVX-512 on an AMD EPYC. `benchmarks/check_cost.py` compares them with
+measured steps, and `calibration` takes what it finds on another machine into account.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ FINAL_SPARSE_BELOW = 0.55
 `training.evaluation`, which reads torch."""
 BFLOAT16_LINEAR = {
     "amx": Speed(0.12, 150, 300),
+    "avx512bf16": Speed(0.45, 270, 280),
     "avx512": Speed(1.1, 600, 400),
     "avx2": Speed(3.1, 1000, 800),
     "plain": Speed(58.0, 6000, 6000),
@@ -88,6 +89,7 @@ BFLOAT16_LINEAR = {
 """Linear layers in bfloat16, by way."""
 BFLOAT16 = {
     "amx": Speed(0.07, 190, 72, small=100),
+    "avx512bf16": Speed(0.40, 160, 65, small=70),
     "avx512": Speed(0.78, 230, 100, small=70),
     "avx2": Speed(2.4, 450, 150, small=70),
     "plain": Speed(48.0, 4500, 1500, small=70),

@@ -1,7 +1,8 @@
 /* Networks in bfloat16 arithmetic: the same bits with AMX, AVX-512, AVX2 and plain C.
  *
- * docs/precision.md defines every sum. One of WAY_AMX, WAY_AVX512, WAY_AVX2 and WAY_PLAIN is
- * defined by the command that compiles this; nothing may be contracted (-ffp-contract=off).
+ * docs/precision.md defines every sum. One of WAY_AMX, WAY_AVX512BF16, WAY_AVX512, WAY_AVX2 and
+ * WAY_PLAIN is defined by the command that compiles this; nothing may be contracted
+ * (-ffp-contract=off).
  */
 #include "bfloat16_convolution.h"
 #include "bfloat16_weights.h"
@@ -14,7 +15,8 @@ int64_t number_bytes(void) { return sizeof(number); }
 /* A weight (outputs, width) as blocks (out_blocks, in_blocks, taps * parts, 32 inputs, 32 outputs),
  * or with inputs and outputs exchanged. `place` (in_blocks, 32, taps) says where in its row an
  * input's tap stands, or -1 for 0. With 2 parts, the first is the weight in bfloat16, the second
- * what that leaves of it. For AMX, pairs of inputs stand side by side, in two halves of outputs. */
+ * what that leaves of it. For AMX, pairs of inputs stand side by side, in two halves of outputs;
+ * bfloat16_blocks.h says which for AVX512-BF16. */
 void pack(int64_t outputs, int64_t width, int64_t out_blocks, int64_t in_blocks, int64_t taps,
           int64_t parts, int64_t exchanged, const int32_t *place, const float *weight, number *to)
 {
@@ -49,6 +51,12 @@ void pack(int64_t outputs, int64_t width, int64_t out_blocks, int64_t in_blocks,
                                 at[0] = block[row][half * 16 + j];
                                 at[1] = block[row + 1][half * 16 + j];
                             }
+#elif defined(WAY_AVX512BF16)
+                    for (int64_t row = 0; row < BLOCK; row += 4) {
+                        const bfloat16 *four[4];
+                        for (int i = 0; i < 4; i++) four[i] = block[row + i];
+                        rows_in_pairs(four, to + row * BLOCK);
+                    }
 #else
                     for (int64_t row = 0; row < BLOCK; row++)
                         for (int v = 0; v < PARTS; v++)

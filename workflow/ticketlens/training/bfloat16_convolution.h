@@ -247,7 +247,7 @@ INLINE void chunk(const portion *d, const finishing *f, pending *before, coming 
 }
 #endif
 
-/* One image's blocks as the products read them: gathered, and widened unless AMX reads them. */
+/* One image's blocks as the products read them: gathered, and widened or in pairs. */
 APART void prepare(const convolution *c, const bfloat16 *image, number *room)
 {
     for (int64_t block = 0; block < c->in_blocks; block++, image += c->pixels * BLOCK) {
@@ -256,6 +256,8 @@ APART void prepare(const convolution *c, const bfloat16 *image, number *room)
             const bfloat16 *from = image + (c->gathered ? c->gather[pixel] : pixel) * BLOCK;
 #if defined(WAY_AMX)
             memcpy(room, from, 2 * BLOCK);
+#elif defined(WAY_AVX512BF16)
+            _mm512_storeu_si512(room, in_pairs(from));
 #else
             for (int part = 0; part < PARTS; part++)
                 store(room + part * WIDTH, widen(from + part * WIDTH));

@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(WAY_AMX) || defined(WAY_AVX512)
+#if defined(WAY_AMX) || defined(WAY_AVX512BF16) || defined(WAY_AVX512)
 #include <immintrin.h>
 #define WIDTH 16
 #elif defined(WAY_AVX2)
@@ -83,7 +83,7 @@ INLINE bfloat16 narrow_one(float value)
 /* A block of 32 channels to bfloat16. */
 INLINE void narrow_block(bfloat16 *to, const vector *values)
 {
-#if defined(WAY_AMX)
+#if defined(WAY_AMX) || defined(WAY_AVX512BF16)
     __m512bh found = _mm512_cvtne2ps_pbh((__m512)values[1], (__m512)values[0]);
     memcpy(to, &found, sizeof found);
 #else

@@ -20,6 +20,7 @@ HEADERS = tuple(
     SOURCE.with_name(name)
     for name in (
         "bfloat16_lanes.h",
+        "bfloat16_pairs.h",
         "bfloat16_blocks.h",
         "bfloat16_tiles.h",
         "bfloat16_convolution.h",

@@ -39,33 +39,16 @@ typedef struct {
 /* Pairs of rows with their numbers side by side, in two halves of columns. */
 INLINE void interleave(const bfloat16 *block, number *to)
 {
-    bfloat16 order[2][BLOCK];
-    for (int i = 0; i < BLOCK; i++)
-        for (int half = 0; half < 2; half++)
-            order[half][i] = (bfloat16)(half * 16 + i / 2 + i % 2 * BLOCK);
-    __m512i lower = _mm512_loadu_si512(order[0]), upper = _mm512_loadu_si512(order[1]);
-    for (int pair = 0; pair < 16; pair++) {
-        __m512i a = _mm512_loadu_si512(block + 2 * pair * BLOCK);
-        __m512i b = _mm512_loadu_si512(block + (2 * pair + 1) * BLOCK);
-        _mm512_store_si512(to + pair * BLOCK, _mm512_permutex2var_epi16(a, lower, b));
-        _mm512_store_si512(to + SQUARE / 2 + pair * BLOCK, _mm512_permutex2var_epi16(a, upper, b));
-    }
-}
-
-/* 16 rows of 16 words, transposed. */
-INLINE void transpose_words(const bfloat16 *from, bfloat16 *to)
-{
-    __m512i v[16];
-    for (int i = 0; i < 16; i++) v[i] = _mm512_loadu_si512(from + i * BLOCK);
-    transpose(v);
-    for (int i = 0; i < 16; i++) _mm512_store_si512(to + i * BLOCK, v[i]);
+    for (int pair = 0; pair < 16; pair++, block += 2 * BLOCK, to += BLOCK)
+        side_by_side(_mm512_loadu_si512(block), _mm512_loadu_si512(block + BLOCK), to,
+                     to + SQUARE / 2);
 }
 
 /* Columns are the block's rows: pairs of its columns stand side by side. */
 INLINE void across(const bfloat16 *block, number *to)
 {
     for (int half = 0; half < 2; half++)
-        transpose_words(block + half * SQUARE / 2, to + half * SQUARE / 2);
+        transpose_words(block + half * SQUARE / 2, to + half * SQUARE / 2, BLOCK);
 }
 
 /* Rows are the block's columns. */
@@ -100,21 +83,45 @@ INLINE void products_on(void)
 }
 INLINE void products_off(void) { tiles_off(); }
 #else
+#if defined(WAY_AVX512BF16)
+INLINE void interleave(const bfloat16 *block, number *to)
+{
+    for (int first = 0; first < BLOCK; first += 4) {
+        const bfloat16 *row[4];
+        for (int i = 0; i < 4; i++) row[i] = block + (first + i) * BLOCK;
+        rows_in_pairs(row, to + first * BLOCK);
+    }
+}
+INLINE void rows_of(const bfloat16 *block, number *to)
+{
+    for (int row = 0; row < BLOCK; row++)
+        _mm512_storeu_si512(to + row * BLOCK, in_pairs(block + row * BLOCK));
+}
+INLINE void across(const bfloat16 *block, number *to)
+{
+    bfloat16 rows[SQUARE] __attribute__((aligned(64)));
+    rows_of(block, rows);
+    for (int half = 0; half < 2; half++)
+        transpose_words(rows + half * SQUARE / 2, to + half * BLOCK, 2 * BLOCK);
+}
+#else
 INLINE void interleave(const bfloat16 *block, number *to)
 {
     for (int i = 0; i < SQUARE; i += WIDTH) store(to + i, widen(block + i));
 }
+INLINE void rows_of(const bfloat16 *block, number *to) { interleave(block, to); }
 INLINE void across(const bfloat16 *block, number *to)
 {
     for (int row = 0; row < BLOCK; row++)
         for (int column = 0; column < BLOCK; column++)
             to[column * BLOCK + row] = widen_one(block[row * BLOCK + column]);
 }
+#endif
 /* Products read it by columns: see `is_turned`. */
 INLINE void turn(const bfloat16 *block, number *to) { interleave(block, to); }
 INLINE const number *as_rows(const bfloat16 *map, int64_t blocks, number *room)
 {
-    for (int64_t i = 0; i < blocks; i++) interleave(map + i * SQUARE, room + i * SQUARE);
+    for (int64_t i = 0; i < blocks; i++) rows_of(map + i * SQUARE, room + i * SQUARE);
     return room;
 }
 
@@ -125,7 +132,8 @@ APART void products(const number *rows, ptrdiff_t next, int is_turned, const num
     for (int64_t k = 0; k < count; k++, rows += next, columns += SQUARE)
         for (int m = 0; m < BLOCK; m += ROWS) {
             float *at = sums + m * BLOCK;
-            if (is_turned) block_products(rows + m, 1, BLOCK, columns, BLOCK, at, BLOCK);
+            if (is_turned)
+                block_products(rows + m * ASIDE, ASIDE, BLOCK, columns, BLOCK, at, BLOCK);
             else block_products(rows + m * BLOCK, BLOCK, 1, columns, BLOCK, at, BLOCK);
         }
 }

@@ -19,6 +19,8 @@ CHUNK = 8
 """Slots whose sums the products keep, of several images where one has fewer."""
 GROUP = 8
 """Blocks of pixels that a weight gradient lays out at a time; no bit depends on it."""
+ALIKE = 4
+"""Pixels that a weight gradient lays out alike."""
 Table = npt.NDArray[np.int32]
 
 
@@ -341,6 +343,7 @@ class _Groups:
     def weighing(self, view: Callable[[int], Table], offset: Table, pitch: int) -> Weighing:
         """Return the tables, from the views of the group that starts at a row; even `pitch`."""
         views = _int32(np.stack([view(start) for start in self.starts]))
+        views = np.pad(views, ((0, 0), (0, -views.shape[1] % ALIKE)), constant_values=-1)
         group = self.rows * self.columns // BLOCK
         pixel = np.arange(group) * BLOCK
         inside = pixel // self.columns * pitch + pixel % self.columns

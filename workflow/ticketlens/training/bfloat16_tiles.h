@@ -6,6 +6,7 @@
 #ifndef BFLOAT16_TILES_H
 #define BFLOAT16_TILES_H
 #include "bfloat16_lanes.h"
+#include "bfloat16_pairs.h"
 
 enum { TILE = 16 * 64 };
 
@@ -79,31 +80,5 @@ INLINE void sums_step(const void *upper, const void *lower, ptrdiff_t stride, co
     tile_load(7, right, 64);
     tile_product(1, 4, 7);
     tile_product(3, 5, 7);
-}
-
-/* Transpose 16 vectors of 16 words. */
-INLINE void transpose(__m512i *v)
-{
-    __m512i a[16], b[16];
-    for (int i = 0; i < 16; i += 2) {
-        a[i] = _mm512_unpacklo_epi32(v[i], v[i + 1]);
-        a[i + 1] = _mm512_unpackhi_epi32(v[i], v[i + 1]);
-    }
-    for (int i = 0; i < 16; i += 4)
-        for (int j = 0; j < 2; j++) {
-            b[i + 2 * j] = _mm512_unpacklo_epi64(a[i + j], a[i + j + 2]);
-            b[i + 2 * j + 1] = _mm512_unpackhi_epi64(a[i + j], a[i + j + 2]);
-        }
-    /* b[4 q + r] holds, in lane l of 128 bits, word 4 l + r of vectors 4 q .. 4 q + 3. */
-    for (int r = 0; r < 4; r++) {
-        __m512i low01 = _mm512_shuffle_i32x4(b[r], b[4 + r], 0x44);
-        __m512i high01 = _mm512_shuffle_i32x4(b[r], b[4 + r], 0xee);
-        __m512i low23 = _mm512_shuffle_i32x4(b[8 + r], b[12 + r], 0x44);
-        __m512i high23 = _mm512_shuffle_i32x4(b[8 + r], b[12 + r], 0xee);
-        v[r] = _mm512_shuffle_i32x4(low01, low23, 0x88);
-        v[4 + r] = _mm512_shuffle_i32x4(low01, low23, 0xdd);
-        v[8 + r] = _mm512_shuffle_i32x4(high01, high23, 0x88);
-        v[12 + r] = _mm512_shuffle_i32x4(high01, high23, 0xdd);
-    }
 }
 #endif

@@ -128,12 +128,39 @@ APART void group_products(const weighing *w, const laid *x, const laid *g, int64
         }
 }
 #else
-typedef float laid;
+typedef number laid;
 enum { LAID_APART = 1 };
 
 INLINE int64_t channel_of(int64_t column) { return column; }
 
-INLINE void lay(const bfloat16 *map, const int32_t *pixel, int64_t count, float *to)
+#if defined(WAY_AVX512BF16)
+INLINE void lay(const bfloat16 *map, const int32_t *pixel, int64_t count, laid *to)
+{
+    static const bfloat16 zeros[BLOCK];
+    for (int64_t i = 0; i < count; i += 4, to += 4 * BLOCK) {
+        const bfloat16 *row[4];
+        for (int j = 0; j < 4; j++)
+            row[j] = pixel[i + j] < 0 ? zeros : map + (ptrdiff_t)pixel[i + j] * BLOCK;
+        rows_in_pairs(row, to);
+    }
+}
+
+/* A block of the inputs from a pixel on, an even one. Where it does not begin with a word, words are
+ * made anew from the halves of two. */
+INLINE const laid *inputs_from(const laid *x, int64_t pixel, laid *room)
+{
+    if (pixel % 4 == 0) return x + pixel * BLOCK;
+    x += (pixel - 2) * BLOCK;
+    for (int i = 0; i < BLOCK; i++) {
+        __m512i earlier = _mm512_loadu_si512(x + i * BLOCK);
+        __m512i later = _mm512_loadu_si512(x + (i + 4) * BLOCK);
+        _mm512_store_si512(room + i * BLOCK, _mm512_or_si512(_mm512_slli_epi32(earlier, 16),
+                                                             _mm512_srli_epi32(later, 16)));
+    }
+    return room;
+}
+#else
+INLINE void lay(const bfloat16 *map, const int32_t *pixel, int64_t count, laid *to)
 {
     for (int64_t i = 0; i < count; i++, to += BLOCK)
         for (int part = 0; part < PARTS; part++) {
@@ -141,6 +168,13 @@ INLINE void lay(const bfloat16 *map, const int32_t *pixel, int64_t count, float 
             store(to + part * WIDTH, pixel[i] < 0 ? all(0.0f) : widen(from));
         }
 }
+
+INLINE const laid *inputs_from(const laid *x, int64_t pixel, laid *room)
+{
+    (void)room;
+    return x + pixel * BLOCK;
+}
+#endif
 
 APART void lay_inputs(const weighing *w, const bfloat16 *x, int64_t group, laid *room)
 {
@@ -161,20 +195,23 @@ APART void group_products(const weighing *w, const laid *x, const laid *g, int64
                           float *sums, coming *soon_x, coming *soon_g)
 {
     (void)soon_x, (void)soon_g;
+    laid room[BLOCK * BLOCK] __attribute__((aligned(64)));
     uint32_t mode = flushing();
     for (int64_t in = 0; in < w->in_blocks; in++)
         for (int64_t out = 0; out < w->out_blocks; out++) {
             const laid *rows = g + out * laid_blocks(w) * BLOCK * BLOCK;
             float *at = sums + (out * w->in_blocks + in) * w->taps * BLOCK * BLOCK;
             for (int64_t tap = 0; tap < w->taps; tap++, at += BLOCK * BLOCK)
-                for (int64_t m = 0; m < BLOCK; m += ROWS)
-                    for (int64_t number = 0; number < count; number++)
-                        for (int64_t part = 0; part < w->parts; part++) {
-                            int64_t pixel = w->offset[tap * w->parts + part] + w->block[number];
-                            block_products(rows + number * BLOCK * BLOCK + m, 1, BLOCK,
-                                           x + (in * laid_pixels(w) + pixel) * BLOCK, BLOCK,
+                for (int64_t number_ = 0; number_ < count; number_++)
+                    for (int64_t part = 0; part < w->parts; part++) {
+                        int64_t pixel = w->offset[tap * w->parts + part] + w->block[number_];
+                        const laid *column =
+                            inputs_from(x + in * laid_pixels(w) * BLOCK, pixel, room);
+                        const laid *row = rows + number_ * BLOCK * BLOCK;
+                        for (int64_t m = 0; m < BLOCK; m += ROWS)
+                            block_products(row + m * ASIDE, ASIDE, BLOCK, column, BLOCK,
                                            at + m * BLOCK, BLOCK);
-                        }
+                    }
         }
     unflushing(mode);
 }

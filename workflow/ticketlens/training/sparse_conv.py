@@ -336,8 +336,9 @@ def _interior(maps: Tensor, margin: int) -> Tensor:
 def _library() -> ctypes.CDLL:
     """Return sparse_conv.c compiled for the way to compute, its functions' arguments declared."""
     way = ways.chosen()
-    # It has no use for tiles.
-    library = compiled.library(SOURCE, ways.flags("avx512" if way == "amx" else way))
+    # It has no use for tiles, nor for products of bfloat16.
+    way = "avx512" if way in ("amx", "avx512bf16") else way
+    library = compiled.library(SOURCE, ways.flags(way))
     if library.products.argtypes is None:
         number, at = ctypes.c_int64, ctypes.c_void_p
         view, sink, weights = map(ctypes.POINTER, (View, Sink, WeightList))

@@ -7,7 +7,7 @@
 #include <unistd.h>
 #endif
 
-enum { AVX2 = 1, AVX512 = 2, AMX = 4 };
+enum { AVX2 = 1, AVX512 = 2, AMX = 4, AVX512BF16 = 8 };
 
 static uint64_t enabled_states(void)
 {
@@ -27,7 +27,39 @@ static int tiles_granted(void)
 #endif
 }
 
-/* A sum of AVX2 (with FMA), AVX512 (F, BW, DQ, VL) and AMX (tiles and bfloat16). */
+/* Whether vdpbf16ps adds the products of the upper halves, then those of the lower ones, each
+ * fused, and flushes what is tiny, as docs/precision.md has it: manuals leave room. */
+#if __GNUC__ >= 10 || __clang_major__ >= 9
+#include <immintrin.h>
+#include <string.h>
+
+__attribute__((target("avx512f,avx512bf16"))) static int dots_are_fused(void)
+{
+    static const struct {
+        float c, a[2], b[2], expected; /* lower half, upper half */
+    } cases[] = {
+        {1.0f, {0x1p-12f, 0x1p-12f}, {0x1p-12f, 0x1p-12f}, 1.0f},
+        {1.0f, {0x1p-12f, 0x1p-12f}, {0x1p-12f, 0x1.8p-12f}, 0x1.000004p0f},
+        {1.0f, {0x1p-12f, 0x1p-12f}, {0x1.8p-12f, 0x1p-12f}, 0x1.000002p0f},
+        {0x1p-126f, {0.0f, 0x1p-75f}, {0.0f, 0x1.8p-74f}, 0x1.000004p-126f},
+        {0x1p-126f, {0x1p-126f, 0x1p-63f}, {1.0f, -0x1p-64f}, 0x1p-126f},
+    };
+    for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint32_t word[2][2], pair[2];
+        memcpy(word[0], cases[i].a, sizeof word[0]);
+        memcpy(word[1], cases[i].b, sizeof word[1]);
+        for (int j = 0; j < 2; j++) pair[j] = word[j][0] >> 16 | (word[j][1] & 0xffff0000u);
+        __m512i a = _mm512_set1_epi32((int)pair[0]), b = _mm512_set1_epi32((int)pair[1]);
+        __m512 found = _mm512_dpbf16_ps(_mm512_set1_ps(cases[i].c), (__m512bh)a, (__m512bh)b);
+        if (_mm512_cvtss_f32(found) != cases[i].expected) return 0;
+    }
+    return 1;
+}
+#else
+static int dots_are_fused(void) { return 0; }
+#endif
+
+/* A sum of AVX2 (with FMA), AVX512 (F, BW, DQ, VL), AVX512BF16 and AMX (tiles and bfloat16). */
 int capabilities(void)
 {
     unsigned a, b, c, d;
@@ -43,9 +75,9 @@ int capabilities(void)
     const uint64_t tiles = UINT64_C(3) << 17;
     int found = AVX2 | AVX512;
     unsigned a1, b1, c1, d1;
-    if ((d & amx) == amx && (states & tiles) == tiles && __get_cpuid_count(7, 1, &a1, &b1, &c1, &d1)
-        && (a1 & 1u << 5) && tiles_granted())
-        found |= AMX;
+    if (!__get_cpuid_count(7, 1, &a1, &b1, &c1, &d1) || !(a1 & 1u << 5)) return found;
+    if (dots_are_fused()) found |= AVX512BF16;
+    if ((d & amx) == amx && (states & tiles) == tiles && tiles_granted()) found |= AMX;
     return found;
 }
 #else

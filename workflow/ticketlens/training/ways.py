@@ -1,4 +1,5 @@
-"""The ways to compute bfloat16 arithmetic: AMX, AVX-512, AVX2, plain C, all with the same bits.
+"""The ways to compute bfloat16 arithmetic: AMX, AVX512-BF16, AVX-512, AVX2, plain C, all with the
+same bits.
 
 The fastest that the CPU has and the system grants is taken, or the one that `TICKETLENS_ISA` names.
 It is not part of a spec, as it cannot change a bit; only the time depends on it.
@@ -16,13 +17,14 @@ VARIABLE = "TICKETLENS_ISA"
 _AVX512 = ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma")
 FLAGS: dict[str, tuple[str, ...]] = {
     "amx": (*_AVX512, "-mavx512bf16", "-DWAY_AMX"),
+    "avx512bf16": (*_AVX512, "-mavx512bf16", "-DWAY_AVX512BF16"),
     "avx512": (*_AVX512, "-DWAY_AVX512"),
     "avx2": ("-mavx2", "-mfma", "-DWAY_AVX2"),
     "plain": ("-DWAY_PLAIN",),
 }
 """What the compiler is told for each way, the fastest first."""
 _EXACT = ("-std=gnu11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fPIC")
-_BITS = {"avx2": 1, "avx512": 2, "amx": 4}
+_BITS = {"avx2": 1, "avx512": 2, "amx": 4, "avx512bf16": 8}
 
 
 class WayError(ValueError):
