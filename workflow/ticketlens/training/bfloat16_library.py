@@ -152,7 +152,11 @@ def library(way: str) -> ctypes.CDLL:
 
     Raises CompilerError if that fails, and WayError if this machine lacks the way.
     """
-    found = compiled.library(SOURCE, ways.flags(ways.checked(way)), HEADERS)
+    return declared(compiled.library(SOURCE, ways.flags(ways.checked(way)), HEADERS))
+
+
+def declared(found: ctypes.CDLL) -> ctypes.CDLL:
+    """Declare the arguments of the functions of bfloat16.c, and return it."""
     for name, arguments in _ARGUMENTS.items():
         function = getattr(found, name)
         function.argtypes, function.restype = arguments, _RESULTS.get(name)

@@ -10,6 +10,8 @@
 
 enum { TILE = 16 * 64 };
 
+/* Tests define tiles in C, for CPUs that have none. */
+#if !defined(tile_load)
 #define tile_load(number, from, stride)                                             \
     __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #number                           \
                      :: "r"(from), "r"((int64_t)(stride)))
@@ -20,7 +22,6 @@ enum { TILE = 16 * 64 };
 /* Sums += rows x columns. */
 #define tile_product(sums, rows, columns)                                           \
     __asm__ volatile("tdpbf16ps %%tmm" #columns ", %%tmm" #rows ", %%tmm" #sums ::)
-#define barrier() __asm__ volatile("" ::: "memory")
 
 INLINE void tiles_on(void)
 {
@@ -33,6 +34,8 @@ INLINE void tiles_on(void)
     __asm__ volatile("ldtilecfg %0" ::"m"(layout) : "memory");
 }
 INLINE void tiles_off(void) { __asm__ volatile("tilerelease" ::: "memory"); }
+#endif
+#define barrier() __asm__ volatile("" ::: "memory")
 
 /* Load, or store, the sums of 32 rows and 32 columns, a row of 128 bytes. */
 INLINE void sums_zero(void)
