@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from config_tools import CONFIG
+from ticketlens.study.config import ConfigError, check_files
 from ticketlens.study.config_files import problems, results_folder
 
 
@@ -59,3 +60,21 @@ def test_numbers_that_are_as_they_look_pass(tmp_path: Path) -> None:
         "a: [0, 00, 07, -7, +3, 1_000, 0x1F, 0b11, 1.5, 01.5, -.inf, 1.0e-3, '010', 2024-01-01]"
     )
     assert problems([tmp_path / "mine.yaml"]) == []
+
+
+def test_a_key_that_stands_twice_in_one_mapping_is_refused(tmp_path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "training: {epochs: 3}\narms:\n  a: {mask: imp, mask: erk}\ntraining: {batch_size: 9}\n"
+    )
+    with pytest.raises(ConfigError, match="2 problem") as caught:
+        check_files([file])
+    assert f"{file}: arms.a.mask stands in lines 3 and 3" in str(caught.value)
+    assert f"{file}: training stands in lines 1 and 4; YAML would keep" in str(caught.value)
+    check_files([CONFIG / "quick.yaml", tmp_path / "none.yaml"])
+
+
+def test_merge_keys_and_anchors_are_no_repeated_keys(tmp_path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("a: &x {b: 1}\nc: {<<: *x, d: 2}\n")
+    check_files([file])
