@@ -139,7 +139,8 @@ LOWEST_OF_ALL = $(shell sed -n '/^dependencies/,/^]/s/^    "\([^>]*\)>=\([0-9.]*
 
 # Reading and writing of files with the lowest h5py and NumPy that pyproject.toml allows.
 LOWEST = $(filter h5py==% numpy==%,$(LOWEST_OF_ALL))
-FILE_TESTS := $(addprefix tests/,files/test_hdf5.py files/test_places.py root/test_checkpoint_damage.py tickets/test_bank.py)
+FILE_TESTS := $(addprefix tests/,files/test_hdf5.py files/test_places.py root/test_checkpoint_damage.py tickets/test_bank.py \
+  tickets/test_bank_theta_0.py tickets/test_bad_banks.py)
 test-lowest:
 	rm -rf build/test-lowest
 	$(PYTHON) -m venv build/test-lowest

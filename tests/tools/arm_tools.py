@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ticketlens.checkpoint import Checkpoint
+from ticketlens.checkpoint import Checkpoint, Layer
 from ticketlens.spec import DatasetSpec, InitSpec, NetworkSpec, Spec
 from ticketlens.tickets.construction import construct
 from ticketlens.tickets.initialization import initial_layers
@@ -75,3 +75,16 @@ def made(spec: Spec = DENSE, seed: int = 0, **options) -> Checkpoint:
 
 def counts(ticket: Checkpoint) -> list[int]:
     return [int(np.count_nonzero(layer.mask)) for layer in ticket.layers]
+
+
+def kept(layer: Layer) -> np.ndarray:
+    return layer.weight[layer.mask]
+
+
+def recipe(mask: str, weights: str) -> dict:
+    return {"mask": mask, "weights": weights} | ({"sigma_w": 2.24} if weights == "scaled" else {})
+
+
+def in_degrees(layer: Layer) -> np.ndarray:
+    degrees = np.count_nonzero(layer.mask.reshape(len(layer.mask), -1), axis=1)
+    return degrees.reshape(-1, *[1] * (layer.mask.ndim - 1))

@@ -1,7 +1,10 @@
-"""Tools of the core's tests: generated image folders, comparisons by bits, damaged copies."""
+"""Tools of the core's tests: generated images, comparisons by bits, damaged copies."""
 
 from __future__ import annotations
 
+import struct
+import zipfile
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -32,6 +35,27 @@ def write_images(
                 image = Image.fromarray(pixels.astype(np.uint8))
                 image.save(folder / part / name / f"{number}.png")
     return folder
+
+
+def zipped(path: Path, archive: Path, prefix: str = "") -> Path:
+    """Pack a folder into a zip, below a prefix; return the zip."""
+    with zipfile.ZipFile(archive, "w") as file:
+        for member in sorted(path.rglob("*")):
+            file.write(member, prefix + member.relative_to(path).as_posix())
+    return archive
+
+
+def png(width: int, height: int, depth: int = 8, rows: bytes = b"", colour: int = 0) -> bytes:
+    """Return the bytes of a PNG, grey (colour 0) or RGB (2), whose header claims any size."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
 
 
 def same_bits(one: np.ndarray, other: np.ndarray) -> bool:

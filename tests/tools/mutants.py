@@ -49,11 +49,23 @@ TARGETS = (
     ),
     Target(
         "tickets/bank.py",
-        ("tickets/test_bank.py", "tickets/test_going_on.py", "root/test_bank_facade.py"),
+        (
+            "tickets/test_bank.py",
+            "tickets/test_bank_theta_0.py",
+            "tickets/test_bad_banks.py",
+            "tickets/test_going_on.py",
+            "root/test_bank_facade.py",
+        ),
     ),
     Target(
         "tickets/bank_file.py",
-        ("tickets/test_bank.py", "tickets/test_going_on.py", "root/test_bank_facade.py"),
+        (
+            "tickets/test_bank.py",
+            "tickets/test_bank_theta_0.py",
+            "tickets/test_bad_banks.py",
+            "tickets/test_going_on.py",
+            "root/test_bank_facade.py",
+        ),
     ),
     Target("bank.py", ("root/test_bank_facade.py",)),
     Target("verdicts/inference.py", ("verdicts/test_inference.py",)),
@@ -65,6 +77,8 @@ TARGETS = (
         "ladder.py",
         (
             "measure/test_ladder.py",
+            "measure/test_ladder_redraws.py",
+            "measure/test_ladder_convolutions.py",
             "measure/test_sign_null.py",
             "measure/test_residual.py",
             "measure/test_layers.py",

@@ -3,163 +3,54 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
-import re
-from collections.abc import Iterable
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from snakemake.utils import update_config
 
-from ticketlens.pages.claims_page import page, write_claims
-from ticketlens.study.arms import arm_rounds
-from ticketlens.study.catalogue import figures
-from ticketlens.study.claim_plan import Plan
-from ticketlens.study.config import ConfigError, checked, schema
-from ticketlens.study.studies import rounds
+from claim_tables import (
+    BACKWARD,
+    BEAT,
+    BEST,
+    BIMODAL,
+    CHI,
+    EPOCH,
+    LAST,
+    LAYERS,
+    LOSE,
+    MATCH,
+    MEAN,
+    NAIVE,
+    PLAN,
+    Q_PEAK_3,
+    SEEDS,
+    SELECTION,
+    SIGNS,
+    STD,
+    SUFFICES,
+    WINS,
+    Q,
+    judged,
+    losing,
+    spread,
+    steps,
+    tables,
+)
+from ticketlens.pages.claims_page import page
 from ticketlens.verdicts import claims
 from ticketlens.verdicts import judging as claim_judges
 from ticketlens.verdicts.claims import CLAIMS, case_rows, judge_claims
 from ticketlens.verdicts.inference import t_interval
 from ticketlens.verdicts.judging import Judgement, above, below, below_in_most, few, within
-from ticketlens.verdicts.rival_claims import NULLS
 from ticketlens.verdicts.study_values import Study
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-ROUNDS, LAYERS, SEEDS = range(16), 8, 4
-PLAN = Plan(planned=("rival", "other"), bimodal_arm="rival")
-Q_PEAK_3 = [1.0, 1.1, 1.2, 1.3, 1.2, 1.1, 1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1]
-
-
-def spread(seeds: int) -> np.ndarray:
-    """What makes seeds differ: ±1, of mean zero over an even number of them."""
-    return np.where(np.arange(seeds) % 2, 1.0, -1.0)
-
-
-def steps(values: dict[int, float], before: float = 0.0) -> list[float]:
-    """A value per round, each holding until the next one."""
-    found = []
-    for number in ROUNDS:
-        before = values.get(number, before)
-        found.append(before)
-    return found
-
-
-def tables(
-    seeds: int = SEEDS,
-    last: int = 15,
-    gain: float = 0.0,
-    gain_best: float = 0.0,
-    arms: dict[tuple[str, int], float] | None = None,
-    points: float = 0.1,
-    ratio: float = 0.01,
-    share: int = 0,
-    ratio_spread: float = 0.001,
-    std: float = 0.5,
-    selection: float = 0.4,
-    std_spread: float = 0.01,
-    q: Iterable[float] = tuple(Q_PEAK_3),
-    q_spread: float = 0.0,
-    naive: Iterable[float] = tuple(steps({0: 1.0})),
-    redraw: Iterable[float] = tuple(steps({0: 1.0})),
-    late_seed: int | None = None,
-    gap: Iterable[float] = (0.1,) * LAYERS,
-    gap_spread: float = 0.01,
-    chi: tuple[float, float] = (1.01, 0.5),
-    chi_spread: float = 0.01,
-    backward: float = 1.0,
-) -> dict[str, pd.DataFrame]:
-    """The six tables of one study: what `claims` reads, with the effects that are asked for."""
-    differ, numbers = spread(seeds), range(last + 1)
-    dense_by_seed = 50 + np.random.default_rng(0).standard_normal(seeds)
-    q, naive, redraw, gap = (list(values) for values in (q, naive, redraw, gap))
-    rows: dict[str, list[dict]] = {name: [] for name in claims.TABLES}
-    for seed, number in itertools.product(range(seeds), numbers):
-        own = {"study": "s", "seed": seed, "round": number, "density": 0.8**number}
-        at = {**own, "arm": "imp", "state": "init"}
-        dense, pruned = dense_by_seed[seed], float(number > 0)
-        last_epoch = dense + pruned * (gain + points * differ[seed])
-        best = dense + pruned * (gain_best - points * differ[seed])
-        rows["accuracy"].append(accuracy_row(own, "imp", last_epoch, best))
-        for (arm, round_), loss in (arms or {}).items():
-            if round_ == number:
-                shift = loss + points * differ[seed]
-                rows["accuracy"].append(
-                    accuracy_row(own, arm, last_epoch + shift, best + loss - points * differ[seed])
-                )
-        names = {"ticket": backward, **dict.fromkeys(NULLS, 0.0)}
-        rows["gradients"] += [
-            {**at, "layer": 1, "network": name, "log_loss": value + 0.1 * differ[seed] * value}
-            | ({"log_loss": value + 0.1 * differ[seed]} if name == "ticket" else {})
-            for name, value in names.items()
-        ]
-        rows["gradients"] += [
-            {**at, "arm": arm, "layer": 1, "network": "ticket", "log_loss": float(rank)}
-            for rank, (arm, round_) in enumerate(arms or {}, start=-9)
-            if round_ == number
-        ]
-        delay = 6 if seed == late_seed else 0
-        shifted = max(0, number - delay)
-        growth = np.exp(number / 15 * (std + std_spread * differ[seed]))
-        for layer in range(1, LAYERS + 2):
-            name = "readout" if layer > LAYERS else f"hidden{layer}"
-            mean = growth * (ratio + ratio_spread * differ[seed])
-            weights = {
-                **at, "layer": layer, "name": name, "mean": (-1) ** layer * mean, "std": growth,
-                "mean_standard_error": abs(mean) / (3 if layer <= share else 1),
-                "std_scaled": growth * 1.4,
-                "selection_std_scaled": 1.4 * np.exp(number / 15 * selection),
-                "density_at_zero_over_peak": (gap[layer - 1] if layer <= LAYERS else 9.0)
-                + gap_spread * differ[seed],
-            }  # fmt: skip
-            rows["weight_statistics"] += [weights, {**weights, "state": "trained"}]
-            if layer > LAYERS:
-                continue
-            # Layers below the last half would spoil every mean that they enter.
-            deep = 1.0 if layer > LAYERS // 2 else 1000.0 * (number + 1)
-            noise = np.exp(q_spread * differ[seed] * number) * deep
-            here = {**at, "layer": layer}
-            rows["qmap"].append({**here, "q": q[shifted] * noise})
-            for rung, mode, value in (
-                ("measured", "measured", noise),
-                ("naive", "free", naive[shifted]),
-                ("sign_redraw", "free", redraw[shifted]),
-                ("naive", "layerwise", 77.0),
-            ):
-                rows["ladder"].append({**here, "rung": rung, "mode": mode, "q": value})
-            if layer > 1:
-                value = chi[0] + (chi[1] - chi[0]) * number / 15 + chi_spread * differ[seed]
-                rows["chi"].append({**here, "chi_frobenius": deep * value})
-    return {name: pd.DataFrame(found) for name, found in rows.items()}
-
-
-def accuracy_row(own: dict, arm: str, last: float, best: float) -> dict:
-    values = {"test_accuracy": last / 100, "test_accuracy_best_validation": best / 100}
-    return {**own, "arm": arm, **values}
-
-
-def judged(claim: str, plan: Plan = PLAN, **effects: object) -> dict[str, list[claims.Row]]:
-    """The rows of a claim's cases."""
-    cases = CLAIMS[claim].cases(Study("s", tables(**effects)), plan)
-    return {case.name: case_rows("s", claim, case) for case in cases}
 
 
 def verdict(claim: str, case: str, **effects: object) -> str:
     found = {row.verdict for row in judged(claim, **effects)[case]}
     assert len(found) == 1, "a case has one verdict"
     return found.pop()
-
-
-def losing(first: float, second: float) -> dict[tuple[str, int], float]:
-    """Accuracy of the arm `rival` minus imp's at rounds 7 and 10; `other` equals imp."""
-    rival = {("rival", 7): first, ("rival", 10): second, ("rival", 4): first}
-    return rival | {("other", 7): 0.0, ("other", 10): 0.0}
 
 
 def ranked(sign: int) -> dict[tuple[str, int], float]:
@@ -174,9 +65,6 @@ def branches(*losses: float) -> list[dict]:
     return [*clear, {"arms": losing(losses[-1], 0), "points": 1.0}]
 
 
-MATCH, BEAT, MEAN, STD, Q, NAIVE, BIMODAL, SELECTION, LOSE, CHI, *OTHERS = CLAIMS
-SIGNS, SUFFICES, EPOCH, BACKWARD, WINS = OTHERS
-LAST, BEST = "last epoch", "best validation"
 FLAT = steps({0: 1.0})
 # Claim, case, effects that support it, effects that contradict it, and effects that do neither.
 BRANCHES: list[tuple[str, str, dict, dict, dict]] = [
@@ -437,131 +325,3 @@ def test_the_largest_mean_by_chance_is_that_of_normal_draws() -> None:
     assert claims._largest_by_chance(errors) == pytest.approx(draws.mean(), rel=0.01)
     share = (np.abs(np.random.default_rng(1).standard_normal(200_000)) > claims.LARGE_Z).mean()
     assert pytest.approx(share, abs=0.002) == claims.BY_CHANCE
-
-
-@cache
-def two_studies() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Findings of study s, and of a study t of one seed and few rounds."""
-    first, second = tables(gain=0.1, arms=losing(0, 0)), tables(seeds=1, last=7)
-    both = {name: pd.concat([first[name], second[name].assign(study="t")]) for name in first}
-    return judge_claims(both, PLAN, ["s", "t"])
-
-
-def test_the_table_begins_with_the_agreed_columns_and_keeps_all_digits(tmp_path: Path) -> None:
-    rows, left_out = two_studies()
-    output = type("Output", (), {"table": tmp_path / "claims.csv", "page": tmp_path / "claims.md"})
-    write_claims(output, rows, page(rows, left_out, PLAN, {"s": "S", "t": "T"}))
-    found = pd.read_csv(output.table)
-    agreed = ["study", "claim", "number", "lower", "upper", "n", "verdict", "figure"]
-    assert list(found.columns)[:8] == agreed
-    np.testing.assert_array_equal(found["number"], rows["number"])
-    assert set(found["verdict"]) <= {"supported", "contradicted", "inconclusive"}
-    for claim in (MATCH, BEAT):
-        cases = found[(found["claim"] == claim) & (found["study"] == "s")]["case"]
-        assert list(cases) == [LAST, BEST]
-
-
-def test_the_page_states_rules_verdicts_intervals_and_what_is_left_out() -> None:
-    rows, left_out = two_studies()
-    text = page(rows, left_out, PLAN, {"s": "Study S", "t": "Study T"})
-    for name in CLAIMS:
-        assert f"| {name} | " in text
-    assert "| tickets match the dense network | L > −0.5 points | U < −0.5 points |" in text
-    assert "## Study S, 4 seeds" in text and "## Study T, 1 seed\n" in text
-    assert "One seed: no interval" in text.split("## Study T")[1]
-    assert "- q* rises, then falls: needs round 15; the study's last is 7" in text
-    beat = [line for line in text.splitlines() if "tickets beat" in line and "round 7" in line]
-    assert re.search(r"\| 0\.10 \| \[−0\.08, 0\.28\] \| 4 \|  \| inconclusive \|", beat[0])
-    widths = {len(re.findall(r"(?<!\\)\|", line)) for line in text.splitlines() if "| q*" in line}
-    assert widths == {4, 10}, "no cell breaks its table"
-
-
-@pytest.mark.parametrize(
-    ("title", "shown"),
-    [
-        ("a|b", r"a\|b"),
-        ("*a* `b` _c_ [d](e)", r"\*a\* \`b\` \_c\_ \[d\](e)"),
-        ("<script>x</script> & y", "&lt;script&gt;x&lt;/script&gt; &amp; y"),
-        (r"$\sigma_w|=1$, a_b", r"$\sigma_w\|=1$, a\_b"),
-        (r"# 5$ \n", r"\# 5$ \\n"),
-        ("FCNet (4 × 64, 6 epochs)", "FCNet (4 × 64, 6 epochs)"),
-    ],
-)
-def test_titles_are_text_in_markdown(title: str, shown: str) -> None:
-    rows, left_out = two_studies()
-    text = page(rows, left_out, PLAN, {"s": title, "t": "T"})
-    assert f"## {shown}, 4 seeds" in text and f"| claim | {shown} | T |" in text
-
-
-def test_the_page_says_how_many_seeds_are_missing() -> None:
-    (row,) = judged(BEAT, points=0.5)[LAST]
-    rows = pd.DataFrame([dataclasses.asdict(row)])
-    nothing = pd.DataFrame(columns=["study", "claim", "case", "reason"])
-    assert row.n_needed > SEEDS
-    text = page(rows, nothing, PLAN, {"s": "S"})
-    assert f"| {SEEDS} | {row.n_needed} | inconclusive |" in text
-
-
-def merged(*names: str, overlay: str = "{}") -> dict:
-    config = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
-    for name in names:
-        text = (REPOSITORY / "config" / name).read_text(encoding="utf-8")
-        update_config(config, yaml.safe_load(text))
-    update_config(config, yaml.safe_load(overlay))
-    return config
-
-
-def test_plan_schema_and_config_have_the_same_rounds() -> None:
-    own = {field.name for field in dataclasses.fields(Plan)} - {
-        "margin",
-        "planned",
-        "planned_round",
-    }
-    assert set(schema()["properties"]["claims"]["properties"]) == own
-    for name, value in merged()["claims"].items():
-        default = getattr(Plan, name)
-        assert (list(default) if isinstance(default, tuple) else default) == value
-
-
-@pytest.mark.parametrize(
-    ("overlay", "message"),
-    [
-        ("bimodal_arm: unifrom-bimodal", "did you mean 'uniform-bimodal'?"),
-        ("q_peak: [4, 2]", "claims.q_peak is [4, 2]; allowed: [first, last]"),
-        ("naive: [4]", "claims.naive is [4]; allowed: 2 or more entries"),
-        ("q_rise: 15", "claims.q_rise is 15; allowed: less than claims.q_fall (15)"),
-        ("match: 0", "claims.match is 0; allowed: at least 1"),
-        ("matched: 3", "unknown key claims.matched; did you mean 'match'?"),
-    ],
-)
-def test_a_bad_plan_is_named_before_anything_runs(overlay: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=re.escape(message)):
-        checked(merged(overlay=f"claims: {{{overlay}}}"))
-
-
-def test_a_config_may_leave_the_bimodal_arm_or_all_claims_out() -> None:
-    checked(merged(overlay="claims: {bimodal_arm: null}"))
-    config = merged()
-    del config["claims"]
-    checked(config)
-
-
-@pytest.mark.parametrize("name", ["config.yaml", "quick.yaml", "cpu.yaml"])
-def test_a_study_of_each_shipped_config_has_the_rounds_of_all_claims(name: str) -> None:
-    config = checked(merged(name))
-    numbers = [
-        number
-        for value in config["claims"].values()
-        for number in (value if isinstance(value, list) else [value])
-        if isinstance(number, int)
-    ]
-    assert max(numbers) <= max(rounds(config, study) for study in config["studies"])
-    for arm in config["contrasts"]["arms"]:
-        made = [arm_rounds(config, arm, study) for study in config["studies"]]
-        assert any(set(config["claims"]["suffices"]) <= set(found) for found in made), arm
-
-
-def test_every_figure_that_a_claim_names_is_in_the_catalogue() -> None:
-    rows, _ = judge_claims(tables(arms=losing(0, 0)), PLAN, ["s"])
-    named = {figures.key(name.removesuffix(".png")) for name in rows["figure"]}
-    assert named <= set(figures.FIGURES) and len(named) == 11

@@ -29,7 +29,7 @@ static int tiles_granted(void)
 
 /* Whether vdpbf16ps adds the products of the upper halves, then those of the lower ones, each
  * fused, and flushes what is tiny, as docs/precision.md has it: manuals leave room. */
-#if __GNUC__ >= 10 || __clang_major__ >= 9
+#if __has_include(<avx512bf16intrin.h>)
 #include <immintrin.h>
 #include <string.h>
 
