@@ -19,6 +19,7 @@ from ticketlens.study.plan import Plan
 from ticketlens.study.trainings import trainings
 from workflow_tools import REPOSITORY, merged
 
+KEPT = REPOSITORY / "docs/comparison-pilot.csv"
 PAGE = " ".join((REPOSITORY / "docs/comparison.md").read_text(encoding="utf-8").split())
 ARMS = {"shuffle-layer", "imp-sign-redrawn", "uniform-matched", "magnitude-at-init"}
 ISOMETRY = {
@@ -42,17 +43,41 @@ RUNS = {
 }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def script() -> Any:
+    folder = REPOSITORY / "benchmarks"
+    sys.path.insert(0, str(folder))
+    try:
+        spec = importlib.util.spec_from_file_location("comparison", folder / "comparison.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(folder))
+    return module
+
+
+def study_at(script: Any, rate: float) -> str:
+    """The study of a rate."""
+    return next(study for study, own in script.RATES.items() if own == rate)
+
+
 @pytest.mark.parametrize(("config", "seeds", "rounds"), RUNS.values(), ids=RUNS)
-def test_every_arm_is_made_at_every_rate(
-    config: dict[str, Any], seeds: set[int], rounds: list[int]
+def test_every_arm_is_made_at_every_rate_in_the_pilot_and_at_its_own_in_the_main_runs(
+    script: Any, config: dict[str, Any], seeds: set[int], rounds: list[int]
 ) -> None:
     assert set(recipes(config)) == ARMS and set(recipes(WITH_ISOMETRY)) == ARMS | ISOMETRY
+    assert config["pruning"]["rounds"] == rounds[-1]
+    assert all(set(one["seeds"]) == seeds for one in config["studies"].values())
+    choice = script.chosen(script.runs(KEPT))
+    own = {name: [study_at(script, choice[name, script.DECIDES])] for name in script.ARMS}
+    if seeds == MAIN:
+        assert set(config["studies"]) == {study for (study,) in own.values()}
     for name in ARMS:
-        assert arm_studies(config, name) == list(config["studies"])
-        for study, one in config["studies"].items():
+        studies = own[name] if seeds == MAIN else list(config["studies"])
+        assert arm_studies(config, name) == studies
+        for study in studies:
             assert arm_rounds(config, name, study) == rounds
-            assert config["pruning"]["rounds"] == rounds[-1]
-            assert set(arm_seeds(config, name, study)) == seeds == set(one["seeds"])
+            assert set(arm_seeds(config, name, study)) == seeds
 
 
 def test_isometry_is_three_seeds_and_rounds_at_one_rate() -> None:
@@ -87,14 +112,13 @@ def test_the_page_counts_the_trainings() -> None:
             if stage in ("chains", "arms")
         )
 
-    pilot, main = counted(PILOT_RUNS)["comparison"], counted(merged_main())["comparison"]
+    pilot, main = counted(PILOT_RUNS)["comparison"], counted(MAIN_RUNS)["comparison"]
     assert f"| pilot, three rates | {pilot} |" in PAGE
     assert f"| pilot, 0.1 as well | {counted(AT_0_1)['comparison'] - pilot} more |" in PAGE
-    for number, rates in enumerate(("one rate for all", "two rates", "three rates"), 1):
-        assert re.search(rf"\| main, {rates}[^|]*\| {number * main // 3} \|", PAGE)
+    assert f"| main | {main} |" in PAGE
     later, main_later = counted(LATER)["comparison"], counted(MAIN_LATER)["comparison"]
     assert f"| round 10, pilot, three rates | {later - pilot} more |" in PAGE
-    assert f"| round 10, main, a rate | {(main_later - main) // 3} more |" in PAGE
+    assert f"| round 10, main, at the same rates | {main_later - main} more |" in PAGE
     assert f"| isometry | {counted(WITH_ISOMETRY)['isometry']} |" in PAGE
 
 
@@ -103,25 +127,6 @@ def test_the_page_names_every_arm() -> None:
 
 
 # --- benchmarks/comparison.py ---------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def script() -> Any:
-    folder = REPOSITORY / "benchmarks"
-    sys.path.insert(0, str(folder))
-    try:
-        spec = importlib.util.spec_from_file_location("comparison", folder / "comparison.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(folder))
-    return module
-
-
-def merged_main() -> dict[str, Any]:
-    """The main runs at all three rates."""
-    seeds = {name: {**one, "seeds": sorted(MAIN)} for name, one in PILOT_RUNS["studies"].items()}
-    return {**PILOT_RUNS, "studies": seeds}
 
 
 def made_up(script: Any, best: float, gain: float = 0.0) -> pd.DataFrame:
@@ -245,8 +250,6 @@ def test_round_7_is_judged_before_round_10_is_made(
 
 # --- docs/comparison-pilot.csv --------------------------------------------------------------------
 
-KEPT = REPOSITORY / "docs/comparison-pilot.csv"
-
 
 def test_the_pilots_file_holds_planned_runs_once_and_no_test_accuracy() -> None:
     table = pd.read_csv(KEPT)
@@ -270,12 +273,15 @@ def test_the_page_shows_what_the_pilots_file_says(script: Any) -> None:
     for arm in script.ARMS:
         cells = [
             f"{means[arm, rate]:.2f}" if numbers.get((arm, rate)) == len(PILOT) else "–"
-            for rate in script.FIRST
+            for rate in script.RATES.values()
         ]
         assert f"| {arm} | {' | '.join(cells)} |" in PAGE
 
 
-def test_the_pilots_three_rates_ask_for_a_fourth(script: Any) -> None:
-    with pytest.raises(ValueError, match=r"0\.1 has 54 runs; expected 72"):
-        script.chosen(script.runs(KEPT))
-    assert "0.03 is best for five of the six" in PAGE
+def test_the_page_names_the_rates_that_the_pilot_chose(script: Any) -> None:
+    choice = script.chosen(script.runs(KEPT))
+    by_rate: dict[float, list[str]] = {}
+    for arm in script.ARMS:
+        by_rate.setdefault(choice[arm, script.DECIDES], []).append(arm)
+    for rate, arms in by_rate.items():
+        assert f"**{rate:g}**: {', '.join(arms)}" in PAGE
