@@ -50,7 +50,8 @@ def test_a_shipped_config_reads_every_chain_of_the_bank() -> None:
     read = set()
     overlays: list[tuple[str, ...]] = [("bank",), ("bank-variants",), ("convnet-20-epochs",)]
     overlays += [("precision-chains", "precision-chains/bank")]
-    for names in [*overlays, ("comparison", "comparison/pilot-bank")]:
+    overlays += [("comparison", "comparison/rate-0-1", "comparison/pilot-bank")]
+    for names in overlays:
         config = merged_files(*names)
         for study, entry in config["studies"].items():
             for seed in entry["seeds"]:
