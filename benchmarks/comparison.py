@@ -2,10 +2,11 @@
 
 python benchmarks/comparison.py results/comparison-pilot/tables/accuracy.csv
 python benchmarks/comparison.py results/comparison-pilot/tables/accuracy.csv \\
-    results/comparison/tables/accuracy.csv
+    results/comparison/tables/accuracy.csv contrasts.csv
 
 The pilot's validation accuracies choose each arm's rate; with the second table, that of the main
-runs, test accuracies are read at these rates, and tested. The pilot's are never printed.
+runs, test accuracies are read at these rates, and tested. The pilot's are never printed. The third
+file, if named, is written: the contrasts of both outcomes at all rounds.
 """
 
 from __future__ import annotations
@@ -113,7 +114,19 @@ def contrasts(
     return pd.DataFrame(rows)
 
 
-def main(pilot: Path, runs_of_main: Path | None = None) -> None:
+def all_contrasts(table: pd.DataFrame, choice: Choice) -> pd.DataFrame:
+    """Return the contrasts of both outcomes at every round that is there; verdicts of one only."""
+    found = []
+    for number in sorted({*rounds(table)} & {at for _, at in choice}):
+        for column in ("test_accuracy", "test_accuracy_best_validation"):
+            rows = contrasts(table, choice, number, column)
+            if (number, column) != (DECIDES, "test_accuracy"):
+                rows = rows.drop(columns=["p", "p_holm", "verdict"])
+            found.append(rows.assign(round=number, quantity=column))
+    return pd.concat(found)
+
+
+def main(pilot: Path, runs_of_main: Path | None = None, output: Path | None = None) -> None:
     """Print the pilot's choice; with the main runs the three tests, and what is described."""
     found = runs(pilot)
     choice = chosen(found)
@@ -132,6 +145,9 @@ def main(pilot: Path, runs_of_main: Path | None = None) -> None:
         print(f"described: {title}")
         print(found_here.drop(columns=["p", "p_holm", "verdict"]).round(2).to_string())
     print(by_arm(table[table["seed"].isin(MAIN)], "test_accuracy"))
+    if output:
+        written = all_contrasts(table, choice)
+        written.to_csv(output, index=False, float_format="%.6g", lineterminator="\n")
 
 
 def by_arm(table: pd.DataFrame, column: str) -> str:
@@ -141,4 +157,4 @@ def by_arm(table: pd.DataFrame, column: str) -> str:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:3]))
+    main(*map(Path, sys.argv[1:4]))

@@ -248,6 +248,22 @@ def test_round_7_is_judged_before_round_10_is_made(
     assert "described: round 10" in printed("pilot-both", "main-both")
 
 
+def test_the_file_of_contrasts_has_both_outcomes_and_verdicts_of_one(
+    script: Any, tmp_path: Path
+) -> None:
+    table = made_up(script, 0.01, 0.02)
+    for name, seeds in {"pilot": PILOT, "main": MAIN}.items():
+        table[table["seed"].isin(seeds)].to_csv(tmp_path / f"{name}.csv", index=False)
+    script.main(*(tmp_path / f"{name}.csv" for name in ("pilot", "main", "contrasts")))
+    found = pd.read_csv(tmp_path / "contrasts.csv")
+    assert len(found) == 2 * 2 * 5 and set(found["imp minus"]) == set(script.ARMS) - {"imp"}
+    judged = found[found["verdict"].notna()]
+    assert set(zip(judged["round"], judged["quantity"], strict=True)) == {(7, "test_accuracy")}
+    assert list(judged["imp minus"]) == list(script.PRIMARY)
+    assert found["mean"].between(1.8, 2.2).all()
+    assert (found["low"] < found["mean"]).all() and (found["mean"] < found["high"]).all()
+
+
 # --- docs/comparison-pilot.csv --------------------------------------------------------------------
 
 
