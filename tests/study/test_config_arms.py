@@ -112,3 +112,15 @@ def test_the_planned_comparison_has_eight_arms_at_three_rounds() -> None:
         if {3, 7, 10} <= set(arm_rounds(config, name, "fcnet-orthogonal"))
     ]
     assert len(planned) == 7
+
+
+def test_what_a_study_cannot_be_is_not_said_of_its_sparse_arms_too() -> None:
+    config = merged(
+        "{arms: {imp-matched: {sparse_below: 0.46}}, studies: {fcnet-normal: {training: "
+        "{kernel: stacked, precision: bfloat16, device: cpu}}}}"
+    )
+    found = problems(config)
+    of_study = [line for line in found if line.startswith("studies.fcnet-normal")]
+    of_arm = [line for line in found if line.startswith("arms.imp-matched")]
+    assert any("allowed: float32" in line for line in of_study)
+    assert of_arm and all("sparse_below" in line for line in of_arm)

@@ -322,7 +322,13 @@ def _study_problems(config: Config, name: str, arm: Arm, study: str) -> Iterator
         training = {**asdict(spec.training), "sparse_below": arm.sparse_below}
         if spec.training.device == "auto":
             training["device"] = "cpu"  # where the arm trains, see `tickets.recipe`
-        yield from training_problems(where, training, asdict(spec.network), off="none")
+        network = asdict(spec.network)
+        dense = {**training, "sparse_below": 0.0}
+        # What a dense arm could not be either is said of the study.
+        of_study = {*training_problems(where, dense, network, off="none")}
+        for line in training_problems(where, training, network, off="none"):
+            if line not in of_study:
+                yield line
     if arm.source_round is not None and arm.source_round > rounds(config, study):
         yield (
             f"{where}: source_round is {arm.source_round}; allowed: at most "
