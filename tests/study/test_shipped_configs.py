@@ -51,6 +51,7 @@ def test_a_shipped_config_reads_every_chain_of_the_bank() -> None:
     overlays: list[tuple[str, ...]] = [("bank",), ("bank-variants",), ("convnet-20-epochs",)]
     overlays += [("precision-chains", "precision-chains/bank")]
     overlays += [("comparison", "comparison/rate-0-1", "comparison/pilot-bank")]
+    overlays += [("comparison", "comparison/main", "comparison/main-bank")]
     for names in overlays:
         config = merged_files(*names)
         for study, entry in config["studies"].items():

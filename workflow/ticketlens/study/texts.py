@@ -22,7 +22,8 @@ REORDERING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 RESERVED = frozenset({
     "bank", "bank-so-far", "benchmarks", "check", "checkpoints", "logs", "measurements",
     "published", "tables", "tickets",
-    "bank-variants", "bfloat16", "comparison", "comparison-pilot", "comparison-pilot-bank",
+    "bank-variants", "bfloat16",
+    "comparison", "comparison-bank", "comparison-pilot", "comparison-pilot-bank",
     "convnet-20-epochs", "cpu", "gpu", "gpu-variants", "lenet", "open-isometry",
     "open-late-rewinding", "open-no-rewinding",
     "open-orthogonal-arms", "open-resnet-seeds", "open-scaled-bias",
