@@ -303,10 +303,17 @@ def test_the_page_names_the_rates_that_the_pilot_chose(script: Any) -> None:
         assert f"**{rate:g}**: {', '.join(arms)}" in PAGE
 
 
-def test_the_page_names_the_main_chains_that_are_in_the_bank() -> None:
-    held = (REPOSITORY / "resources/tickets/comparison-rate-0-03").glob("seed*.h5")
+@pytest.mark.parametrize(
+    ("study", "words"),
+    [
+        ("comparison-rate-0-03", "chains at 0.03 to round 7 of seeds"),
+        ("comparison-rate-0-01", "dense networks at 0.01 of seeds"),
+    ],
+)
+def test_the_page_names_the_main_runs_that_are_in_the_bank(study: str, words: str) -> None:
+    held = (REPOSITORY / "resources/tickets" / study).glob("seed*.h5")
     seeds = {int(path.stem.removeprefix("seed")) for path in held} - PILOT
     done = merged("comparison", "comparison/main", "comparison/main-bank")
-    assert set(done["studies"]["comparison-rate-0-03"]["seeds"]) == seeds
+    assert set(done["studies"][study]["seeds"]) == seeds
     listed = ", ".join(map(str, sorted(seeds)))
-    assert f"chains at 0.03 to round 7 of seeds {listed}." in PAGE
+    assert re.search(rf"{words} {listed}[.;]", PAGE)
