@@ -52,11 +52,7 @@ void pack(int64_t outputs, int64_t width, int64_t out_blocks, int64_t in_blocks,
                                 at[1] = block[row + 1][half * 16 + j];
                             }
 #elif defined(WAY_AVX512BF16)
-                    for (int64_t row = 0; row < BLOCK; row += 4) {
-                        const bfloat16 *four[4];
-                        for (int i = 0; i < 4; i++) four[i] = block[row + i];
-                        rows_in_pairs(four, to + row * BLOCK);
-                    }
+                    block_in_pairs(block[0], to);
 #else
                     for (int64_t row = 0; row < BLOCK; row++)
                         for (int v = 0; v < PARTS; v++)

@@ -60,6 +60,16 @@ INLINE void rows_in_pairs(const bfloat16 *const row[4], number *to)
     side_by_side(r[3], r[1], to + 2 * BLOCK, to + 3 * BLOCK);
 }
 
+/* The same for a block of 32 rows. */
+INLINE void block_in_pairs(const bfloat16 *block, number *to)
+{
+    for (int first = 0; first < BLOCK; first += 4, block += 4 * BLOCK, to += 4 * BLOCK) {
+        const bfloat16 *row[4];
+        for (int i = 0; i < 4; i++) row[i] = block + i * BLOCK;
+        rows_in_pairs(row, to);
+    }
+}
+
 /* c + (the product of the upper halves), then + (that of the lower ones), each fused. */
 INLINE vector fused_twice(vector c, int32_t a, __m512i b)
 {

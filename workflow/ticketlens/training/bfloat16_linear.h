@@ -84,14 +84,7 @@ INLINE void products_on(void)
 INLINE void products_off(void) { tiles_off(); }
 #else
 #if defined(WAY_AVX512BF16)
-INLINE void interleave(const bfloat16 *block, number *to)
-{
-    for (int first = 0; first < BLOCK; first += 4) {
-        const bfloat16 *row[4];
-        for (int i = 0; i < 4; i++) row[i] = block + (first + i) * BLOCK;
-        rows_in_pairs(row, to + first * BLOCK);
-    }
-}
+INLINE void interleave(const bfloat16 *block, number *to) { block_in_pairs(block, to); }
 INLINE void rows_of(const bfloat16 *block, number *to)
 {
     for (int row = 0; row < BLOCK; row++)

@@ -20,7 +20,7 @@ CHUNK = 8
 GROUP = 8
 """Blocks of pixels that a weight gradient lays out at a time; no bit depends on it."""
 ALIKE = 4
-"""Pixels that a weight gradient lays out alike."""
+"""Pixels that AVX512-BF16 lays out at a time: views have a multiple of them."""
 Table = npt.NDArray[np.int32]
 
 
