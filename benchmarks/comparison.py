@@ -100,8 +100,8 @@ def contrasts(
     rows = []
     for arm, gap in gaps.items():
         found = t_interval(gap)
-        row = {"imp minus": arm, "rate": choice[arm, number], "mean": found.mean,
-               "low": found.lower, "high": found.upper}  # fmt: skip
+        row = {"imp minus": arm, "rate": choice[arm, number], "imp_rate": choice["imp", number],
+               "mean": found.mean, "low": found.lower, "high": found.upper}  # fmt: skip
         if arm in PRIMARY:
             one = adjusted[arm]
             verdict = "not decided"
