@@ -223,13 +223,13 @@ def _() -> bool:
     return round(t_quantile(1, 0.975), 1) == 12.7
 
 
-@conclusion("At the last epoch every planned rival is worse.")
+@conclusion("At 0.01 every planned rival is worse at the last epoch;")
 def _() -> bool:
     rows = NORMAL.table("contrasts").query("round == 7 and quantity == @LAST")
     return set(rows["verdict"]) == {"worse"} and rows["planned"].sum() == 6
 
 
-@conclusion("Random masks with SynFlow's layer densities, found later, are not.")
+@conclusion("random masks with SynFlow's layer densities, found later, are not.")
 def _() -> bool:
     zero = NORMAL.part("zero-shot")
     pair = [zero.by_seed("accuracy", LAST, 7, arm=arm) for arm in ("synflow-shuffled", "imp")]
@@ -246,10 +246,29 @@ def _() -> bool:
     ]
 
 
-@conclusion("with its values shuffled, is better than the ticket.")
+def at_own_rates(rival: str, quantity: str) -> pd.Series:
+    where = {"imp minus": rival, "round": 7, "quantity": quantity}
+    return NORMAL.part("comparison").row("contrasts", **where)
+
+
+@conclusion(
+    "With each at its own best rate they still do, and at the last epoch beat random masks of "
+    "their layer densities and pruning by abs(theta_0), too."
+)
+def _() -> bool:
+    rows = [at_own_rates(arm, LAST) for arm in ("dense", "shuffle-layer", "magnitude-at-init")]
+    return all(row["verdict"] == "IMP wins" for row in rows)
+
+
+@conclusion(
+    "with its values shuffled they are better than the ticket at 0.01, and not told apart from it "
+    "at own rates."
+)
 def _() -> bool:
     row = NORMAL.row("contrasts", arm="shuffle-layer", round=7, quantity=BEST)
-    return bool(row["verdict"] == "better" and row["planned"])
+    own = at_own_rates("shuffle-layer", BEST)
+    at_001 = bool(row["verdict"] == "better" and row["planned"])
+    return at_001 and bool(own["low"] < 0 < own["high"])
 
 
 @pytest.mark.parametrize("sentence", CONCLUSIONS, ids=lambda sentence: sentence[:60])

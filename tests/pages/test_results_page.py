@@ -161,6 +161,7 @@ PROSE = [
     "results/details.md",
     "results/zero-shot/README.md",
     "results/isometry/README.md",
+    "results/comparison/README.md",
     "results/gpu-variants/README.md",
     "results/stability/README.md",
     "theory.md",
@@ -248,7 +249,7 @@ def test_the_front_of_the_repository_has_the_answers_of_the_page() -> None:
     section = re.search(r"## In one minute\n\n(.*?)\n\n## ", page, re.DOTALL)[1]
     front = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     assert section.count("|") > 20
-    for part in section.replace("](figures/", "](docs/results/figures/").split("\n\n"):
+    for part in section.replace("](", "](docs/results/").split("\n\n"):
         assert part in front
 
 

@@ -29,8 +29,10 @@ from ticketlens.study.trainings import trainings
 Config = Mapping[str, Any]
 
 START_UP = {"training": 0.3, "analysis": 0.06}
-"""Seconds until a job's own work starts, with PyTorch and without, where jobs start warm (see
-`jobs.warm`). Where they do not, as on a cluster, it is 2.5 and 0.45 to 0.9: a hundredth of `all`."""
+"""Seconds until a job's own work starts, with PyTorch and without, where jobs start warm.
+
+See `jobs.warm`. Where they do not, as on a cluster, it is 2.5 and 0.45 to 0.9: 1 % of `all`.
+"""
 
 
 @dataclass(frozen=True)
