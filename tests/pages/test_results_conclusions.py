@@ -252,8 +252,8 @@ def at_own_rates(rival: str, quantity: str) -> pd.Series:
 
 
 @conclusion(
-    "With each at its own best rate they still do, and at the last epoch beat random masks of "
-    "their layer densities and pruning by abs(theta_0), too."
+    "With each at its own best rate (cosine schedule) they still do, and at the last epoch they "
+    "also beat random masks with their values shuffled, and pruning by abs(theta_0)."
 )
 def _() -> bool:
     rows = [at_own_rates(arm, LAST) for arm in ("dense", "shuffle-layer", "magnitude-at-init")]
@@ -261,8 +261,8 @@ def _() -> bool:
 
 
 @conclusion(
-    "with its values shuffled they are better than the ticket at 0.01, and not told apart from it "
-    "at own rates."
+    "At the best validation epoch a random mask with its values shuffled is better than the ticket "
+    "at 0.01, and not told apart from it at own rates."
 )
 def _() -> bool:
     row = NORMAL.row("contrasts", arm="shuffle-layer", round=7, quantity=BEST)

@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ticketlens.figures import style as plotting
-from ticketlens.figures.experiments import COLOURS, MARKERS
+from ticketlens.figures.experiments import COLOURS
 from ticketlens.figures.saving import mark_cut_intervals
 from ticketlens.files.csv_tables import read_table
 
@@ -23,13 +23,15 @@ TITLES = {
     "imp": "IMP ticket",
     "dense": "dense network",
     "shuffle-layer": "random mask, values shuffled",
-    "magnitude-at-init": r"largest $\theta_0$",
+    "magnitude-at-init": r"largest $|\theta_0|$",
     "imp-sign-redrawn": "IMP mask, signs redrawn",
     "uniform-matched": "random mask, measured std",
 }
 """Arms in the order of the plan; the three after the ticket are primary."""
-ROUND, MARGIN = 7, 0.5
-"""The round that decides, and the margin of non-inferiority in points."""
+SHORT = ("dense", "values\nshuffled", "largest\n$|\\theta_0|$", "signs\nredrawn", "measured\nstd")
+MARKERS = ("o", "s", "^", "D", "v", "p")
+ROUND = 7
+"""The round that decides."""
 
 
 def own_rates(
@@ -39,8 +41,8 @@ def own_rates(
 
     `pilot` and `accuracy` have a row a training, `contrasts` one a rival and outcome (both as
     benchmarks/comparison.py reads and writes them). Left: mean over the pilot's seeds, one filled
-    marker an arm, at the rate it chose. Right: mean over the main seeds with 95 % t-interval, seeds
-    faint; a dotted line is the margin.
+    marker an arm, at the rate it chose. Right: mean over the main seeds with 95 % t-interval. Seeds
+    are faint, and arms moved apart sideways.
     """
     weights = plotting.WEIGHTS
     figure, axes = plotting.panels(
@@ -49,14 +51,18 @@ def own_rates(
     contrasts = contrasts[contrasts["round"] == ROUND]
     chosen = dict(zip(contrasts["imp minus"], contrasts["rate"], strict=True))
     chosen["imp"] = contrasts["imp_rate"].iloc[0]
-    by_rate = _by_arm(pilot).groupby(["arm", "rate"])["validation_accuracy"].mean() * 100
+    tried = _by_arm(pilot).assign(percent=lambda rows: 100 * rows["validation_accuracy"])
     for place, (arm, title) in enumerate(TITLES.items()):
-        means = by_rate[arm]
+        own, shift = tried[tried["arm"] == arm], 1.06 ** (place - 2.5)
+        means = own.groupby("rate")["percent"].mean()
         style: dict[str, Any] = {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place]}
-        axes[0][0].plot(means.index, means, **style, mfc="white", ms=4.5, lw=0.9)
-        axes[0][0].plot(chosen[arm], means[chosen[arm]], **style, ms=6, ls="", label=title)
+        axes[0][0].plot(
+            own["rate"] * shift, own["percent"], "_", color=style["color"], alpha=0.3, ms=5
+        )
+        axes[0][0].plot(means.index * shift, means, **style, mfc="white", ms=5, lw=0.9)
+        axes[0][0].plot(chosen[arm] * shift, means[chosen[arm]], **style, ms=6, ls="", label=title)
     axes[0][0].set_xscale("log")
-    ticks = sorted(by_rate.index.unique("rate"))
+    ticks = sorted(set(tried["rate"]))
     axes[0][0].set_xticks(ticks, labels=[f"{rate:g}" for rate in ticks])
     axes[0][0].minorticks_off()
     axes[0][0].set_xlabel("learning rate; filled: chosen")
@@ -76,12 +82,10 @@ def own_rates(
                 axis, [place], rows.loc[[rival]], colour, marker=MARKERS[1 + place], ms=6
             )
         axis.axhline(0, color="0.5", lw=0.8, ls="--", zorder=0)
-        axis.axhline(-MARGIN, color="0.5", lw=0.8, ls=":", zorder=0)
-        if suffix:  # no verdict is asked of the best epoch
-            axis.set_xticks([2], labels=["described"])
-        else:
-            axis.axvline(2.5, color="0.8", lw=0.8, zorder=0)
-            axis.set_xticks([1, 3.5], labels=["primary", "described"])
+        if not suffix:  # no verdict is asked of the best epoch
+            axis.axvline(2.5, color="0.6", lw=1, zorder=0)
+            axis.set_xlabel("primary: left of the grey line")
+        axis.set_xticks(range(len(rivals)), labels=SHORT, fontsize="small")
         axis.tick_params(axis="x", length=0)
         axis.grid(False, axis="x")
         axis.set_xlim(-0.6, len(rivals) - 0.4)

@@ -254,13 +254,16 @@ class Numbers:
         by_seed = rows.groupby(["round", "seed"])[column].mean()
         return cast(pd.Series, by_seed[round])
 
-    def difference(self, one: pd.Series, other: pd.Series, digits: int = 1) -> str:
+    def difference(
+        self, one: pd.Series, other: pd.Series, digits: int = 1, signed: bool = True,
+        scale: int = 100,
+    ) -> str:  # fmt: skip
         """Return the mean difference of two accuracies `by_seed`, in points: "mean [lower, upper]".
 
-        Pairs are the seeds that both have.
+        Pairs are the seeds that both have. Of what is no share, `scale` is 1.
         """
-        found = t_interval(100 * (one - other).dropna())
-        return self.interval(found.mean, found.lower, found.upper, digits, signed=True)
+        found = t_interval(scale * (one - other).dropna())
+        return self.interval(found.mean, found.lower, found.upper, digits, signed)
 
     def equivalence(self, one: pd.Series, other: pd.Series) -> Equivalence:
         """Return the test that two accuracies `by_seed` differ by less than the margin, in points.
