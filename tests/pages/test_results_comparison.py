@@ -86,6 +86,15 @@ def test_what_the_page_says_of_the_last_epoch() -> None:
         assert gap.lower < 0 < gap.upper, "not told apart"
 
 
+def test_the_lead_over_the_dense_network_comes_with_the_higher_rate() -> None:
+    at = ACCURACY[ACCURACY["arm"] == "imp"].set_index(["study", "round", "seed"])[LAST].sort_index()
+    slow, fast = ("comparison-rate-0-01", "comparison-rate-0-03")
+    lead = {study: t_interval(at[study, 7] - at[study, 0]) for study in (slow, fast)}
+    assert lead[slow].lower < 0 < lead[slow].upper and lead[fast].lower > 0
+    assert t_interval(at[fast, 7] - at[slow, 7]).lower > 0
+    assert t_interval(at[fast, 0] - at[slow, 0]).upper < 0
+
+
 def test_what_the_page_says_of_the_best_epoch() -> None:
     best = of(BEST)
     assert best["verdict"].isna().all()

@@ -307,7 +307,7 @@ def test_the_page_names_the_rates_that_the_pilot_chose(script: Any) -> None:
     ("study", "words"),
     [
         ("comparison-rate-0-03", "chains at 0.03 to round 7 of seeds"),
-        ("comparison-rate-0-01", "dense networks at 0.01 of seeds"),
+        ("comparison-rate-0-01", "chains at 0.01 to round 7 of seeds"),
     ],
 )
 def test_the_page_names_the_main_runs_that_are_in_the_bank(study: str, words: str) -> None:
