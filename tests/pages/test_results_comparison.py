@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+import benchmark_tools
 from ticketlens.figures import own_rates
 from ticketlens.files.csv_tables import read_table
 from ticketlens.pages.results_page import render
@@ -26,17 +25,7 @@ RIVALS = list(own_rates.TITLES)[1:]
 
 @pytest.fixture(scope="module")
 def script() -> Any:
-    """benchmarks/comparison.py, as a module."""
-    folder = REPOSITORY / "benchmarks"
-    sys.path.insert(0, str(folder))
-    try:
-        spec = importlib.util.spec_from_file_location("comparison", folder / "comparison.py")
-        assert spec and spec.loader
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-    finally:
-        sys.path.remove(str(folder))
+    return benchmark_tools.script("comparison")
 
 
 def of(quantity: str) -> pd.DataFrame:

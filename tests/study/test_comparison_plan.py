@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
+import benchmark_tools
 from ticketlens.study.arms import arm_rounds, arm_seeds, arm_studies, recipes
 from ticketlens.study.plan import Plan
 from ticketlens.study.trainings import trainings
@@ -45,15 +44,7 @@ RUNS = {
 
 @pytest.fixture(scope="module")
 def script() -> Any:
-    folder = REPOSITORY / "benchmarks"
-    sys.path.insert(0, str(folder))
-    try:
-        spec = importlib.util.spec_from_file_location("comparison", folder / "comparison.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(folder))
-    return module
+    return benchmark_tools.script("comparison")
 
 
 def study_at(script: Any, rate: float) -> str:
