@@ -26,10 +26,11 @@ RESERVED = frozenset({
     "comparison", "comparison-bank", "comparison-pilot", "comparison-pilot-bank",
     "convnet-20-epochs", "cpu", "gpu", "gpu-variants", "lenet", "open-isometry",
     "open-late-rewinding", "open-no-rewinding",
-    "open-orthogonal-arms", "open-resnet-seeds", "open-scaled-bias",
-    "open-small-dense", "precision-chains", "precision-chains-bank", "quick", "sparse",
+    "open-resnet-seeds", "open-scaled-bias", "open-small-dense",
+    "precision-chains", "precision-chains-bank", "quick", "sparse",
     "stability", "unstrided",
-    "all-images", "high-rate", "isometry", "low-rate", "planned-seeds", "rates", "zero-shot",
+    "all-images", "high-rate", "isometry", "low-rate", "orthogonal-arms", "planned-seeds",
+    "rates", "zero-shot",
 })  # fmt: skip
 
 
