@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
 from ticketlens.pages.results_page import Numbers, render
+from ticketlens.verdicts.inference import Interval
 from workflow_tools import REPOSITORY
 
 FOLDER = REPOSITORY / "docs" / "results" / "isometry"
 STUDY, ROUND = "fcnet-normal-rate-0-03", 7
+ROUNDS = (3, 7, 10)
 NUMBERS = Numbers(FOLDER)
 RUNS = NUMBERS.table("accuracy")
 ARMS = (
@@ -25,9 +28,12 @@ def mean(column: str, arm: str, round: int = ROUND, numbers: Numbers = NUMBERS) 
     return 100 * numbers.estimate("accuracy", column, round, study=STUDY, arm=arm).mean
 
 
-def bounds(arm: str, column: str) -> tuple[float, float]:
-    row = NUMBERS.row("contrasts", study=STUDY, arm=arm, round=ROUND, quantity=column)
-    return row["lower"], row["upper"]
+def row(arm: str, column: str, round: int = ROUND) -> pd.Series:
+    return NUMBERS.row("contrasts", study=STUDY, arm=arm, round=round, quantity=column)
+
+
+def bounds(arm: str, column: str, round: int = ROUND) -> tuple[float, float]:
+    return row(arm, column, round)["lower"], row(arm, column, round)["upper"]
 
 
 def test_the_page_is_what_its_template_and_tables_give() -> None:
@@ -36,18 +42,20 @@ def test_the_page_is_what_its_template_and_tables_give() -> None:
 
 def test_every_arm_has_three_seeds_that_trained_all_epochs() -> None:
     trained = RUNS[RUNS["arm"] != "imp"]
-    assert set(trained["arm"]) == set(ARMS) and set(trained["round"]) == {ROUND}
-    for _, runs in trained.groupby("arm"):
+    assert set(trained["arm"]) == set(ARMS) and set(trained["round"]) == set(ROUNDS)
+    for _, runs in trained.groupby(["arm", "round"]):
         assert sorted(runs["seed"]) == [0, 1, 2]
         assert set(runs["epochs"]) == {50} and not runs["diverged"].any()
 
 
+@pytest.mark.parametrize("number", ROUNDS)
 @pytest.mark.parametrize("column", COLUMNS)
 @pytest.mark.parametrize("arm", ARMS)
-def test_a_contrast_is_the_paired_difference_to_the_ticket(arm: str, column: str) -> None:
-    paired = NUMBERS.estimate("accuracy", column, ROUND, study=STUDY, arm=arm, minus="imp")
-    row = NUMBERS.row("contrasts", study=STUDY, arm=arm, round=ROUND, quantity=column)
-    assert row["mean"] == pytest.approx(100 * paired.mean, abs=1e-3)
+def test_a_contrast_is_the_paired_difference_to_the_ticket(
+    arm: str, column: str, number: int
+) -> None:
+    paired = NUMBERS.estimate("accuracy", column, number, study=STUDY, arm=arm, minus="imp")
+    assert row(arm, column, number)["mean"] == pytest.approx(100 * paired.mean, abs=1e-3)
 
 
 @pytest.mark.parametrize("column", COLUMNS)
@@ -76,12 +84,43 @@ def test_an_isometric_random_mask_beats_no_random_mask_that_is_not_isometric() -
         assert mean(column, "isometric-random") < random
 
 
-def test_the_isometric_arms_are_nearer_to_isometry_than_the_ticket() -> None:
-    found = {
-        arm: NUMBERS.estimate(
-            "jacobian", "log_sd", ROUND, study=STUDY, arm=arm, jacobian="hidden", network="ticket"
-        )
-        for arm in ("imp", *ARMS)
-    }
+def jacobian(arm: str, column: str, number: int) -> Interval:
+    where = {"study": STUDY, "arm": arm, "jacobian": "hidden", "network": "ticket"}
+    return NUMBERS.estimate("jacobian", column, number, **where)
+
+
+@pytest.mark.parametrize("number", [3, 7])
+def test_the_isometric_arms_are_nearer_to_isometry_than_the_ticket(number: int) -> None:
+    ticket = jacobian("imp", "log_sd", number)
     for arm in ARMS[:3]:
-        assert found[arm].upper < found["imp"].lower
+        assert jacobian(arm, "log_sd", number).upper < ticket.lower
+
+
+def test_at_round_10_only_the_mask_of_its_own_is_isometric_by_both_measures() -> None:
+    def is_nearer(arm: str, column: str) -> bool:
+        return jacobian(arm, column, 10).mean < jacobian("imp", column, 10).mean
+
+    assert all(is_nearer(arm, "relative_variance") for arm in ARMS[:3])
+    assert [arm for arm in ARMS[:3] if is_nearer(arm, "log_sd")] == ["isometric-orthogonal"]
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_round_10_says_what_round_7_says(column: str) -> None:
+    for arm in ARMS[:4]:
+        assert row(arm, column, 10)["verdict"] == "worse"
+        assert row(arm, column, 10)["p_difference"] < 0.05
+    lower, upper = bounds("spikes-removed", column, 10)
+    assert lower < 0 < upper
+    other = Numbers(FOLDER.parent / "high-rate")
+    assert mean(column, "isometric-random", 10) < mean(column, "uniform-matched", 10, other)
+
+
+def test_round_3_decides_nothing() -> None:
+    for column in COLUMNS:
+        assert {row(arm, column, 3)["verdict"] for arm in ARMS} == {"inconclusive"}
+    assert max(bounds(arm, "test_accuracy", 3)[1] for arm in ARMS[:3]) < 0.1
+    gains = [
+        NUMBERS.estimate("accuracy", "test_accuracy", number, study=STUDY, minus=0).mean
+        for number in (3, 7)
+    ]
+    assert 0 < 2 * gains[0] < gains[1]

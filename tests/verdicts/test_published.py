@@ -76,7 +76,7 @@ def test_a_run_equal_to_a_published_folder_is_within_all_its_intervals(folder: P
 
 
 def test_a_run_of_an_overlay_is_judged_by_the_folders_that_hold_its_studies() -> None:
-    overlay = (REPOSITORY / "config/open/isometry.yaml").read_text(encoding="utf-8")
+    overlay = (REPOSITORY / "config/isometry.yaml").read_text(encoding="utf-8")
     run = next(one for one in folders() if one.name == "docs/results/isometry")
     rows, skipped = compare(run.table, config(overlay), folders())
     assert skipped == {}

@@ -24,7 +24,7 @@ RESERVED = frozenset({
     "published", "tables", "tickets",
     "bank-variants", "bfloat16",
     "comparison", "comparison-bank", "comparison-pilot", "comparison-pilot-bank",
-    "convnet-20-epochs", "cpu", "gpu", "gpu-variants", "lenet", "open-isometry",
+    "convnet-20-epochs", "cpu", "gpu", "gpu-variants", "lenet",
     "open-late-rewinding", "open-no-rewinding",
     "open-resnet-seeds", "open-scaled-bias", "open-small-dense",
     "precision-chains", "precision-chains-bank", "quick", "sparse",
