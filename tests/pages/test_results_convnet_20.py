@@ -1,10 +1,11 @@
-"""The first round of the ConvNet of 20 epochs: the page says what tables and bank hold."""
+"""The first rounds of the ConvNet of 20 epochs: the page says what tables and bank hold."""
 
 from __future__ import annotations
 
 import re
 
 import pandas as pd
+import pytest
 
 from ticketlens import bank
 from workflow_tools import REPOSITORY
@@ -14,7 +15,7 @@ FOLDER = RESULTS / "convnet-20-epochs"
 PAGE = (FOLDER / "README.md").read_text(encoding="utf-8")
 STUDIES = {"ConvNet": (FOLDER, "convnet-20-epochs-normal"), "FCNet": (RESULTS, "fcnet-normal")}
 COLUMNS = {"q": ("qmap", "q"), "chi": ("chi", "chi_frobenius")}
-CELLS = ((0, "init"), (1, "init"), (0, "trained"))
+CELLS = ((0, "init"), (1, "init"), (2, "init"), (0, "trained"), (1, "trained"))
 
 
 def test_the_table_has_the_means_over_layers_2_to_8() -> None:
@@ -30,12 +31,20 @@ def test_the_table_has_the_means_over_layers_2_to_8() -> None:
             assert f"{means[cell]:.{digits}f}" == stated
 
 
-def test_the_accuracies_are_those_of_the_bank() -> None:
+@pytest.mark.parametrize(
+    ("row", "quantity"),
+    [
+        ("test accuracy, last epoch", "final_test_accuracy"),
+        ("test accuracy, best epoch", "final_test_accuracy_best_validation"),
+        ("training accuracy, last epoch", "final_train_accuracy"),
+    ],
+)
+def test_the_accuracies_are_those_of_the_bank(row: str, quantity: str) -> None:
     chain = bank.chain("convnet-20-epochs-normal", 0)
-    last, best = (
-        float(chain.histories[0][f"final_test_accuracy{which}"][0])
-        for which in ("", "_best_validation")
-    )
-    assert f"{100 * last:.1f} % of the test images right in the last epoch" in PAGE
-    assert f"{100 * best:.1f} % in its best one by validation" in PAGE
-    assert chain.rounds == len(chain.histories) == 1  # else the page has to say more
+    assert chain.rounds == len(chain.histories) == 2  # else the page has to say more
+    dense, ticket = (100 * float(history[quantity][0]) for history in chain.histories)
+    (line,) = re.findall(rf"^\| {row}.*$", PAGE, flags=re.MULTILINE)
+    assert line.endswith(f"| {dense:.1f} % | {ticket:.1f} % | {ticket - dense:+.1f} |")
+    if "best" in row:
+        first, second = (int(history["best_epoch"][0]) for history in chain.histories)
+        assert f"({first} and {second} of 20)" in line

@@ -130,6 +130,25 @@ def test_a_small_dense_network_is_below_the_ticket_and_the_dense_network(column:
         assert t_interval(small - other).upper < 0 and len(small) == 8
 
 
+@pytest.mark.parametrize("column", [LAST, BEST])
+@pytest.mark.parametrize("number", [4, 7, 10])
+def test_on_a_cpu_too_it_is_below_both(column: str, number: int) -> None:
+    numbers = NUMBERS.part("../small-dense")
+    small = numbers.by_seed("accuracy", column, number, arm="small-dense")
+    for other in (numbers.by_seed("accuracy", column, at) for at in (number, 0)):
+        assert t_interval(small - other).upper < 0 and len(small) == 3
+
+
+def test_the_chain_of_scaled_biases_on_a_cpu_is_below_the_normal_one_in_every_round() -> None:
+    study, numbers = "fcnet-scaled-bias", NUMBERS.part("../scaled-bias")
+    for number in range(11):
+        for column in (LAST, BEST):
+            scaled = numbers.by_seed("accuracy", column, number, study)[0]
+            assert scaled < CPU.by_seed("accuracy", column, number)[0]
+        gained = numbers.by_seed("accuracy", LAST, number, study)
+        assert number == 0 or gained[0] > numbers.by_seed("accuracy", LAST, 0, study)[0]
+
+
 def test_the_gpu_starts_from_the_weights_of_the_cpu() -> None:
     here, there = (n.by_seed("accuracy", "untrained_accuracy", 0) for n in (NUMBERS, CPU))
     np.testing.assert_allclose(here, there, atol=6e-4)  # rounding turns a few of 10,000 images

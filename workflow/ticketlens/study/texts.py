@@ -26,11 +26,11 @@ RESERVED = frozenset({
     "comparison", "comparison-bank", "comparison-pilot", "comparison-pilot-bank",
     "convnet-20-epochs", "cpu", "gpu", "gpu-variants", "lenet",
     "open-late-rewinding", "open-no-rewinding",
-    "open-resnet-seeds", "open-scaled-bias", "open-small-dense",
+    "open-resnet-seeds",
     "precision-chains", "precision-chains-bank", "quick", "sparse",
     "stability", "unstrided",
     "all-images", "high-rate", "isometry", "low-rate", "orthogonal-arms", "planned-seeds",
-    "rates", "zero-shot",
+    "rates", "scaled-bias", "small-dense", "zero-shot",
 })  # fmt: skip
 
 
