@@ -7,6 +7,7 @@ import pytest
 
 from ticketlens.pages.results_page import Numbers, render
 from ticketlens.verdicts.contrasts import contrasts
+from ticketlens.verdicts.inference import t_interval
 from workflow_tools import REPOSITORY
 
 FOLDER = REPOSITORY / "docs" / "results" / "orthogonal-arms"
@@ -78,6 +79,16 @@ def test_what_the_page_says_of_the_best_epoch() -> None:
         for arm in ("uniform-density", "imp-other-seed")
     }
     assert of_normal == {"uniform-density": "worse", "imp-other-seed": "not worse"}
+    assert set(at_ten.loc[["shuffle-layer", "imp-matched"], "verdict"]) == {"inconclusive"}
+    where = {"of": "all seeds", "quantity": BEST}
+    later = {
+        arm: other("contrasts", arm=arm, round=10, **where)["verdict"]
+        for arm in ("imp-other-seed", "imp-sign-kept")
+    }
+    assert set(later.values()) == {"worse"}
+    for number in (7, 10):
+        gain = NUMBERS.estimate("accuracy", BEST, number, study=STUDY, minus=0)
+        assert gain.lower < 0 < gain.upper
 
 
 @pytest.mark.parametrize("number", [7, 10])
@@ -90,11 +101,21 @@ def test_the_arms_that_fall_behind_are_those_of_the_dense_networks_scale(number:
     assert scale("imp", 10).mean() > scale("imp", 7).mean() > 1.6
     means = rows(BEST, number).loc[list(SMALL), "mean"]
     assert means.idxmax() == "imp-sign-kept"
+    signs = NUMBERS.by_seed("accuracy", BEST, number, STUDY, "imp-sign-kept")
+    above = {
+        arm: t_interval(signs - NUMBERS.by_seed("accuracy", BEST, number, STUDY, arm)).lower > 0
+        for arm in SMALL[:2]
+    }
+    assert above["imp-other-seed"] and above["imp-orthogonal"] == (number == 10)
 
 
-def test_the_small_ones_learn_slowly() -> None:
+def test_two_of_the_small_ones_learn_slowly() -> None:
     def mean(column: str, arm: str) -> float:
         return NUMBERS.estimate("accuracy", column, 10, study=STUDY, arm=arm).mean
 
-    assert mean("train_accuracy", "imp-other-seed") < 0.6 < mean("train_accuracy", "imp")
-    assert mean("best_epoch", "imp-other-seed") > 45
+    learnt = {arm: mean("train_accuracy", arm) for arm in (*SMALL, "imp-matched", "imp")}
+    for arm in SMALL[:2]:
+        assert learnt[arm] == pytest.approx(learnt["imp-other-seed"], abs=0.005)
+        assert learnt[arm] < 0.6 < learnt["imp-sign-kept"] < learnt["imp"]
+        assert mean("best_epoch", arm) > 45
+    assert learnt["imp-sign-kept"] == pytest.approx(learnt["imp-matched"], abs=0.005)

@@ -163,6 +163,7 @@ PROSE = [
     "results/isometry/README.md",
     "results/comparison/README.md",
     "results/gpu-variants/README.md",
+    "results/orthogonal-arms/README.md",
     "results/stability/README.md",
     "theory.md",
 ]
