@@ -90,7 +90,11 @@ def test_the_figure_draws_the_barriers_of_the_table() -> None:
 def test_what_the_bank_has_in_two_orders_has_no_barrier_on_training_images() -> None:
     table = NUMBERS.table("stability")
     assert set(table["round"]) <= {7, 10, 15}
-    assert (table.loc[table["part"] == "train", "barrier"] == 0).all()
+    trained = table[table["part"] == "train"]
+    assert (trained.loc[trained["round"] < 15, "barrier"] == 0).all()
+    for _, line in trained[trained["round"] == 15].groupby("seed"):
+        errors = line.set_index("along")["error"]
+        assert errors.max() == errors[[0, 1]].max() and errors[0.5] < errors[[0, 1]].min()
     assert table["distance_to_pruned"].isna().all()
 
 
@@ -100,7 +104,8 @@ def test_rounded_weights_of_the_bank_give_the_barriers_of_the_page() -> None:
         NUMBERS.table(name).set_index(keys).sort_index()
         for name in ("stability", "stability_float16")
     )
-    assert exact.index.equals(rounded.index)
+    assert set(rounded.index.unique("round")) == {7, 10}
+    exact = exact.loc[rounded.index]
     apart = (rounded[["error", "barrier"]] - exact[["error", "barrier"]]).abs()
     assert apart.xs("train", level="part").max().max() == 0
     assert apart["barrier"].max() <= 0.00025 and apart["error"].max() <= 0.0004
