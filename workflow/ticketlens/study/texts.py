@@ -25,10 +25,10 @@ RESERVED = frozenset({
     "bank-variants", "bfloat16",
     "comparison", "comparison-bank", "comparison-pilot", "comparison-pilot-bank",
     "convnet-20-epochs", "cpu", "gpu", "gpu-variants", "lenet",
-    "open-late-rewinding", "open-no-rewinding", "open-resnet-seeds",
+    "open-resnet-seeds",
     "precision-chains", "precision-chains-bank", "quick", "sparse", "stability", "unstrided",
     "all-images", "high-rate", "isometry", "low-rate", "orthogonal-arms", "planned-seeds",
-    "rates", "scaled-bias", "small-dense", "zero-shot",
+    "rates", "rewinding", "scaled-bias", "small-dense", "zero-shot",
 })  # fmt: skip
 
 
