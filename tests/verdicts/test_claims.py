@@ -118,6 +118,18 @@ def test_each_claim_meets_each_branch(
     assert verdict(claim, case, **neither) == "inconclusive"
 
 
+@pytest.mark.parametrize("order", [(-3, -4, -1, -2), (3, 4, 1, 2)])
+def test_a_ranking_of_arms_that_chance_gives_is_none_though_all_seeds_share_it(
+    order: tuple,
+) -> None:
+    """Of five arms abs(tau) reaches 0.6 with p = 0.23; the interval over seeds excludes 0."""
+    effects = {"arms": {(f"arm{i}", 7): float(value) for i, value in enumerate(order)}}
+    for case in (LAST, BEST):
+        (row,) = judged(WINS, **effects)[case]
+        assert row.lower > 0.5 or row.upper < -0.5
+        assert row.verdict == "inconclusive"
+
+
 @pytest.mark.parametrize(("large", "own"), [(0, True), (2, True), (5, None), (12, False)])
 def test_large_z_are_judged_by_their_count_over_seeds_and_layers(large: int, own: object) -> None:
     """Of 8 × 8 layers; a share per seed would need a thousand seeds to decide."""

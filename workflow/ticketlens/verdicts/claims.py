@@ -302,7 +302,11 @@ CLAIMS: dict[str, Claim] = {
     "tickets back-propagate better than every null": Claim(
         backward_better, "L > 0 against each of N1 to N6", "U < 0 against any of them"
     ),
-    "back-propagation makes them win": Claim(backward_wins, "L > 0", "U < 0"),
+    "back-propagation makes them win": Claim(
+        backward_wins,
+        "L at least the abs(tau) that unrelated rankings of as many arms reach with p = 0.05",
+        "U at most minus that",
+    ),
 }
 
 

@@ -104,6 +104,16 @@ def below(threshold: float) -> Judge:
     return judge
 
 
+def beyond(size: float) -> Judge:
+    """Supported where L >= size, contradicted where U <= −size, but for rounding."""
+
+    def judge(values: pd.Series) -> Judgement:
+        interval = t_interval(values)
+        return Judgement(interval.lower > size - 1e-9, interval.upper < 1e-9 - size)
+
+    return judge
+
+
 def within(first: int, last: int) -> Judge:
     """Supported where all seeds' rounds lie in first … last, contradicted where none does."""
 

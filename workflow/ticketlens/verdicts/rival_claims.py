@@ -16,7 +16,8 @@ import pandas as pd
 from ticketlens.study.claim_plan import Plan
 from ticketlens.verdicts.contrasts import SUFFICIENT, WORSE, contrasts, verdicts_of
 from ticketlens.verdicts.inference import Interval
-from ticketlens.verdicts.judging import Case, Judge, Judgement, Number, above
+from ticketlens.verdicts.judging import Case, Judge, Judgement, Number, above, beyond
+from ticketlens.verdicts.predictors import independence_band
 from ticketlens.verdicts.study_values import Study, minus
 
 WEIGHTS = {"last epoch": "test_accuracy", "best validation": "test_accuracy_best_validation"}
@@ -98,7 +99,11 @@ def backward_better(study: Study, plan: Plan) -> Iterator[Case]:
 
 
 def backward_wins(study: Study, plan: Plan) -> Iterator[Case]:
-    """The more of the gradient reaches layer 1, the better an arm trains: tau over arms."""
+    """The more of the gradient reaches layer 1, the better an arm trains: tau over arms.
+
+    Seeds share their arms, so the interval over seeds is narrow however arms rank: a verdict asks
+    for a tau that is rare among unrelated rankings of as many arms (`independence_band`).
+    """
     from scipy.stats import kendalltau  # 0.6 s to import
 
     round_, table = plan.backward, study.tables["gradients"]
@@ -119,8 +124,13 @@ def backward_wins(study: Study, plan: Plan) -> Iterator[Case]:
             for seed, group in both.groupby("seed")
             if len(group) >= MIN_ARMS
         }
-        text = f"Kendall's tau over arms, ln G_1 of the loss and accuracy, round {round_}"
-        number = Number(
-            text, pd.Series(taus, dtype=float), above(0), absent, null=0.0, planned=False
+        ranked = int(both.groupby("seed").size()[list(taus)].min()) if taus else MIN_ARMS
+        band = independence_band(ranked)
+        text = (
+            f"Kendall's tau over arms, ln G_1 of the loss and accuracy, round {round_} "
+            f"({ranked} unrelated arms: up to {band:.2f})"
         )
-        yield Case(weights, "gradients", [number])
+        number = Number(
+            text, pd.Series(taus, dtype=float), beyond(band), absent, null=0.0, planned=False
+        )
+        yield Case(weights, "predictors", [number])
