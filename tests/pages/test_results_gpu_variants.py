@@ -85,6 +85,17 @@ def test_late_rewinding_is_not_told_apart_and_equal_in_one_of_eight() -> None:
     assert len(cells) == 8 and equal == [("fcnet-rewind-1", 6, BEST)]
 
 
+def test_late_rewinding_ends_below_in_the_last_epoch_of_round_4_alone() -> None:
+    apart = {
+        (column, r, study)
+        for study in LATE
+        for column in (LAST, BEST)
+        for r in range(1, 7)
+        if not gap(column, r, study).lower < 0 < gap(column, r, study).upper
+    }
+    assert apart == {(LAST, 4, study) for study in LATE}
+
+
 def test_at_a_constant_rate_learning_rate_rewinding_is_none() -> None:
     of_study = [
         RUNS[RUNS["study"] == f"fcnet-rewind-{name}"].drop(columns="study").reset_index(drop=True)

@@ -164,6 +164,7 @@ PROSE = [
     "results/comparison/README.md",
     "results/gpu-variants/README.md",
     "results/orthogonal-arms/README.md",
+    "results/rewinding/README.md",
     "results/stability/README.md",
     "theory.md",
 ]

@@ -1,4 +1,4 @@
-"""Figures of the variants that were trained on a GPU, and of the stability to the data's order.
+"""Figures of what tickets are rewound to, on a GPU and a CPU, and of stability to the data's order.
 
     python -m ticketlens.figures.variants docs/results
 
@@ -38,12 +38,15 @@ DISTANCES = {
 def rewinding(accuracy: pd.DataFrame, titles: Mapping[str, str] = REWINDING) -> Figure:
     """Test accuracy against density by what tickets are rewound to, of the seeds that all have.
 
-    `accuracy` is accuracy.csv. A panel for the weights of the last epoch and one for those of the
-    best validation epoch; mean over seeds with 95 % t-interval.
+    A line ends where a round lacks one of them. `accuracy` is accuracy.csv. A panel for the weights
+    of the last epoch and one for those of the best validation epoch; mean over seeds with 95 %
+    t-interval.
     """
     rows, studies = plotting.selected(accuracy, titles)
     seeds = set.intersection(*(set(rows.loc[rows["study"] == s, "seed"]) for s in studies))
     rows = rows[rows["seed"].isin(seeds)]
+    of_round = rows.groupby(["study", "round"])["seed"]
+    rows = rows[of_round.transform("nunique") == len(seeds)]  # no round of fewer
     number = plotting.seed_range([len(seeds)])
     figure, axes = plotting.panels([f"{label}, {number}" for _, label, *_ in plotting.WEIGHTS])
     for axis, (suffix, *_) in zip(axes[0], plotting.WEIGHTS, strict=True):
@@ -115,14 +118,24 @@ def _draw(
     plotting.draw_intervals(axis, points["density"], points, colour, label=label, **style)
 
 
+def beside_published(published: Path, runs: Path) -> pd.DataFrame:
+    """Return accuracies of runs with those of the published chain to theta_0, up to their round."""
+    rows = read_table(runs / "tables" / "accuracy.csv")
+    chain = read_table(published / "tables" / "accuracy.csv")
+    chain = chain[(chain["study"] == "fcnet-normal") & (chain["arm"] == "imp")]
+    return pd.concat([chain[chain["round"] <= rows["round"].max()], rows])
+
+
 def main(folder: str) -> None:
-    """Draw both figures into the folders of their tables."""
+    """Draw the figures into the folders of their tables."""
     variants, orders = Path(folder, "gpu-variants"), Path(folder, "stability")
+    rewound = Path(folder, "rewinding")
     runs = {"GPU chains": "stability_gpu", "bank, CPU": "stability"}
     paths = {run: orders / "tables" / f"{name}.csv" for run, name in runs.items()}
     tables = {run: read_table(path) for run, path in paths.items() if path.exists()}
     for place, name, figure in (
         (variants, "rewinding", rewinding(read_table(variants / "tables" / "accuracy.csv"))),
+        (rewound, "rewinding", rewinding(beside_published(Path(folder), rewound))),
         (orders, "stability", stability(tables)),
     ):
         mark_cut_intervals(figure)
