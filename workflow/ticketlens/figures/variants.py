@@ -38,15 +38,12 @@ DISTANCES = {
 def rewinding(accuracy: pd.DataFrame, titles: Mapping[str, str] = REWINDING) -> Figure:
     """Test accuracy against density by what tickets are rewound to, of the seeds that all have.
 
-    A line ends where a round lacks one of them. `accuracy` is accuracy.csv. A panel for the weights
-    of the last epoch and one for those of the best validation epoch; mean over seeds with 95 %
-    t-interval.
+    `accuracy` is accuracy.csv. A panel for the weights of the last epoch and one for those of the
+    best validation epoch; mean over seeds with 95 % t-interval.
     """
     rows, studies = plotting.selected(accuracy, titles)
     seeds = set.intersection(*(set(rows.loc[rows["study"] == s, "seed"]) for s in studies))
     rows = rows[rows["seed"].isin(seeds)]
-    of_round = rows.groupby(["study", "round"])["seed"]
-    rows = rows[of_round.transform("nunique") == len(seeds)]  # no round of fewer
     number = plotting.seed_range([len(seeds)])
     figure, axes = plotting.panels([f"{label}, {number}" for _, label, *_ in plotting.WEIGHTS])
     for axis, (suffix, *_) in zip(axes[0], plotting.WEIGHTS, strict=True):
