@@ -1,9 +1,11 @@
 """A step and an evaluation of networks in bfloat16, by every way of this machine,
-against those in float32, and from these parts a whole training of the full study."""
+against those in float32, and from these parts a whole training of the full study;
+and how much sooner a step of convolutions ends by several threads."""
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -79,6 +81,22 @@ def jobs(
     return {f"{way}: step": step, f"{way}: evaluation": lambda: run.evaluate(few)}
 
 
+def speedups(network: NetworkSpec, batch: int, sizes: Sizes) -> dict[str, float]:
+    """How many times sooner a step ends by so many threads, up to the idle cores of this machine.
+
+    Wall-clock time, in turns: other work on the machine makes it less.
+    """
+    way, cores = ways.available()[0], len(os.sched_getaffinity(0))
+    counts = [1, *(count for count in (2, 4, 8) if count <= cores)]
+    steps = {}
+    for count in counts:
+        torch.set_num_threads(count)
+        steps[str(count)] = jobs(network, way, batch, sizes)[f"{way}: step"]
+    torch.set_num_threads(1)
+    times = interleaved(steps, sizes.groups, sizes.calls, time.perf_counter)
+    return {name: median_ratio(times, "1", name) for name in steps if name != "1"}
+
+
 def training_ratio(seconds: dict[str, float], way: str, batch: int, evaluated: int) -> float:
     """A training of the full study by `way` over one in float32; final images are float32 in both.
 
@@ -140,4 +158,8 @@ def measure(
                     **{key.split("_")[1]: value for key, value in found.items()},
                 }
             )
+    name, chosen = "convnet", QUICK if quick else NETWORKS
+    if not names or name in names:
+        found = speedups(chosen[name], batch, Sizes.of(chosen[name], batch, quick))
+        values["bfloat16_step_speedup_by_threads"] = {name: found}
     return values, table(rows)

@@ -16,6 +16,7 @@ from config_tools import CONFIG, merged, problems, schema
 from ticketlens import spec
 from ticketlens.study.arms import arm_studies
 from ticketlens.study.config import ConfigError, checked
+from ticketlens.study.plan import Plan
 from ticketlens.study.studies import rounds, study_spec
 
 
@@ -259,3 +260,22 @@ def test_any_value_anywhere_is_either_a_run_or_a_clear_message(place: tuple, val
     for study in valid["studies"]:
         assert study_spec(valid, study).to_json()
         assert rounds(valid, study) >= 0
+
+
+def test_threads_are_part_of_a_spec_in_float32_alone() -> None:
+    half = "precision: bfloat16, device: cpu, kernel: onednn, sparse_below: 0"
+    text = """studies:
+      convnet-normal: {training: {%s}}
+      fcnet-normal: {training: {%s}}
+      resnet-fc-normal: {training: {%s}}
+    """
+    plain = Plan(checked(merged(text % (half, half, "device: cpu"))), "results")
+    options = [f"{one}, threads: 3" for one in (half, half, "device: cpu")]
+    plan = Plan(checked(merged(text % tuple(options))), "results")
+    assert plan.threads["convnet-normal"] == 3
+    assert plan.threads["fcnet-normal"] == 1  # a fully connected step is not shared
+    assert plan.threads["resnet-fc-normal"] == 3
+    assert plan.threads["resnet-conv-normal"] == 1
+    for study in ("convnet-normal", "fcnet-normal"):
+        assert plan.specs[study].sha256 == plain.specs[study].sha256
+    assert plan.specs["resnet-fc-normal"].training.threads == 3

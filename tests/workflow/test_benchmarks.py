@@ -35,6 +35,7 @@ TYPES = {
     "bfloat16_step_over_float32": dict,
     "bfloat16_evaluation_over_float32": dict,
     "bfloat16_training_over_float32": dict,
+    "bfloat16_step_speedup_by_threads": dict,
     "cost_over_measured": dict,
     "cost_kinds": dict,
     "cost_corrections": dict,

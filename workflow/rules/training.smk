@@ -17,7 +17,7 @@ rule train:
         study=any_of(stacks.alone(PLAN)),
     conda:
         "../../envs/train.yaml"
-    threads: lambda wildcards: PLAN.specs[wildcards.study].training.threads
+    threads: lambda wildcards: PLAN.threads[wildcards.study]
     resources:
         mem_mb=lambda wildcards: memory_to_train(PLAN.specs[wildcards.study]),
         runtime=lambda wildcards, attempt: attempt * minutes_to_train(PLAN.specs[wildcards.study]),

@@ -24,7 +24,7 @@ def main(snakemake: Any) -> None:
     identity = f"{ticket.content_sha256} {data.sha256} {snakemake.params.code}"
     key = hashlib.sha256(identity.encode()).hexdigest()
     with gpu_of_its_own(ticket.spec.training.device):
-        trained, theta_k = train(ticket, data, partial, key, show_progress=sys.stderr.isatty())
+        trained, theta_k = train(ticket, data, partial, key, sys.stderr.isatty(), snakemake.threads)
     if "theta_k" in snakemake.output.keys():  # noqa: SIM118 (a namedlist, not a dict)
         write(snakemake.output.theta_k, cast(Checkpoint, theta_k))
     write(snakemake.output.trained, trained)

@@ -162,7 +162,7 @@ class TrainingSpec(_Part):
     That is `device`, `kernel`, `threads`, `sparse_below`, `sparse_kernel` and `precision`.
     `data_order` 0 is the seed's own order of the data, every other number another order. With
     precision "bfloat16", `bfloat16_kernel` is the version of its definition (docs/precision.md);
-    0 becomes the newest.
+    0 becomes the newest; `threads`, which change none of its bits, are 1 here whatever is given.
     """
 
     epochs: int = 50
@@ -187,6 +187,8 @@ class TrainingSpec(_Part):
         super().__post_init__()
         if self.precision == "bfloat16" and not self.bfloat16_kernel:
             object.__setattr__(self, "bfloat16_kernel", BFLOAT16_KERNEL)
+        if self.precision == "bfloat16":
+            object.__setattr__(self, "threads", 1)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from ticketlens.spec import Spec
 from ticketlens.study import factorial, going_on
 from ticketlens.study.arms import arm_rounds, arm_seeds, arms_of_all, recipes
 from ticketlens.study.catalogue.kinds import Measurement, Networks
-from ticketlens.study.studies import round_numbers, study_spec
+from ticketlens.study.studies import round_numbers, study_spec, threads
 from ticketlens.tickets.recipe import ASIDE, Arm
 
 Config = Mapping[str, Any]
@@ -28,6 +28,11 @@ class Selection:
     def specs(self) -> dict[str, Spec]:
         """Specs by study, data set apart: thousands of jobs ask for them."""
         return {study: study_spec(self.config, study) for study in self.config["studies"]}
+
+    @cached_property
+    def threads(self) -> dict[str, int]:
+        """How many threads a training of a study takes."""
+        return {study: threads(self.config, study) for study in self.config["studies"]}
 
     @cached_property
     def trained(self) -> list[str]:

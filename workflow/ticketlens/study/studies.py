@@ -6,6 +6,7 @@ import string
 from collections.abc import Mapping
 from typing import Any
 
+from ticketlens.architecture import is_convolutional
 from ticketlens.spec import Spec
 
 
@@ -25,6 +26,19 @@ def study_spec(config: Mapping[str, Any], study: str) -> Spec:
             "pruning": {key: value for key, value in pruning.items() if key != "rounds"},
         }
     )
+
+
+def threads(config: Mapping[str, Any], study: str) -> int:
+    """Return how many threads a training of a study takes.
+
+    In float32 they are part of the spec. In bfloat16 they change no bits, and its convolutions
+    alone share their work.
+    """
+    spec = study_spec(config, study)
+    if spec.training.precision != "bfloat16":
+        return spec.training.threads
+    given = {**config["training"], **config["studies"][study].get("training", {})}
+    return int(given.get("threads", 1)) if is_convolutional(spec) else 1
 
 
 def rounds(config: Mapping[str, Any], study: str) -> int:

@@ -80,7 +80,7 @@ APART void split(int64_t count, const float *from, bfloat16 *high, bfloat16 *low
  * inputs in the order (row, column, channel), in blocks of 32, once in bfloat16 and once what that
  * leaves: (images, blocks, 2, rows * columns, 32). `source` (padded) says which pixel of the image
  * each pixel of the padded image is, or -1 for 0; a row of it has `pitch` pixels. `room` is
- * 2 channels (area + padded) numbers and 64 more; `to` has 16 numbers to spare at its end. */
+ * 2 channels (area + padded) numbers and 64 more. */
 void unfold(int64_t images, int64_t channels, int64_t area, int64_t blocks, int64_t kernel,
             int64_t stride, int64_t rows, int64_t columns, int64_t padded, int64_t pitch,
             const int32_t *source, const float *from, bfloat16 *to, bfloat16 *room)
@@ -99,7 +99,8 @@ void unfold(int64_t images, int64_t channels, int64_t area, int64_t blocks, int6
                 const bfloat16 *corner = plane
                     + (pixel / columns * stride * pitch + pixel % columns * stride) * channels;
                 bfloat16 *base = to + part * pixels * BLOCK + pixel * BLOCK;
-                if (blocks == 1) {
+                int is_end = image + 1 == images && part == 1 && pixel + 1 == pixels;
+                if (blocks == 1 && !is_end) {
                     /* Copies may run over: what is behind is written later. */
                     for (int64_t row = 0; row < kernel; row++)
                         for (int64_t i = 0; i < run; i += 16)

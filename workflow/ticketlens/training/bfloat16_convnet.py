@@ -1,6 +1,7 @@
 """Convolutional networks in bfloat16 arithmetic: forward, gradients, loss.
 
 docs/precision.md defines every sum; bfloat16_convolution.h and bfloat16_weights.h compute them.
+Threads share the images of a batch, and the outputs of a weight's gradient: no sum is cut.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from torch import Tensor, nn
 
 from ticketlens.networks import ResidualConvolutional
 from ticketlens.training.bfloat16_library import (
+    Convolving,
     Finishing,
+    Weighting,
     at,
     chosen_way,
     cross_entropy,
@@ -24,6 +27,7 @@ from ticketlens.training.bfloat16_library import (
 )
 from ticketlens.training.bfloat16_plan import Layer, Plan, Room
 from ticketlens.training.bfloat16_tables import BLOCK
+from ticketlens.training.threads import Threads
 
 EVALUATED = 32
 """Images of one forward pass of an evaluation; no bit depends on it."""
@@ -33,12 +37,14 @@ class ConvNet:
     """A convolutional network, plain or residual, in bfloat16 arithmetic on the model's parameters.
 
     Built for images (samples, channels, height, width) of one size, found at the first call.
+    As PyTorch's operations it takes `torch.get_num_threads()`; no bit depends on how many.
     Raises ValueError for what the definition leaves out, naming what is allowed.
     """
 
     def __init__(self, model: nn.Module, way: str | None = None) -> None:
         self.way = way or chosen_way()
         self.library = library(self.way)
+        self.threads = Threads(torch.get_num_threads())
         *convolutions, readout = cast("Iterable[Any]", model.layers)
         self.layers = [Layer.of(layer, not index) for index, layer in enumerate(convolutions)]
         self.padding = convolutions[0].padding_mode
@@ -95,8 +101,11 @@ class ConvNet:
             self.plan = Plan.of(self.layers, shape, self.padding, self.is_residual)
             self.rooms = {}
             prepared, views, across, flat = self.plan.rooms(self.layers)
-            self.prepared, self.views, self.across = map(self._numbers, (prepared, views, across))
-            self.flat = torch.empty(flat, dtype=torch.int16)
+            self.prepared, self.views, self.across = (
+                [self._numbers(count) for _ in range(self.threads.count)]
+                for count in (prepared, views, across)
+            )
+            self.flat = [torch.empty(flat, dtype=torch.int16) for _ in self.prepared]
             self.products = torch.empty(max(layer.numbers for layer in self.layers))
         return self.plan
 
@@ -109,25 +118,35 @@ class ConvNet:
         return self.rooms[key]
 
     def _pack(self, weights: list[Tensor], exchanged: bool) -> None:
-        for index, (layer, packed) in enumerate(zip(self.layers, weights, strict=True)):
-            self.biases[index][: len(layer.bias)].copy_(layer.bias)
-            if exchanged and index == 0:
-                continue
-            self.library.pack(
-                len(layer.weight), layer.weight[0].numel(), layer.out_blocks, layer.in_blocks,
-                layer.taps, layer.parts, exchanged, layer.place.ctypes.data,
-                at(layer.weight), at(packed),
-            )  # fmt: skip
+        for bias, layer in zip(self.biases, self.layers, strict=True):
+            bias[: len(layer.bias)].copy_(layer.bias)
+        pairs = list(zip(self.layers, weights, strict=True))[exchanged:]
+
+        def pack(_: int, share: range) -> None:
+            for layer, packed in pairs[share.start : share.stop]:
+                self.library.pack(
+                    len(layer.weight), layer.weight[0].numel(), layer.out_blocks, layer.in_blocks,
+                    layer.taps, layer.parts, exchanged, layer.place.ctypes.data,
+                    at(layer.weight), at(packed),
+                )  # fmt: skip
+
+        self.threads.share(len(pairs), pack)
 
     def _forward(self, plan: Plan, images: Tensor, room: Room) -> tuple[Tensor, Tensor]:
         """Return the means over pixels (samples, channels) and the logits."""
         count, first, images = len(images), self.layers[0], images.contiguous()
         channels, height, width = plan.shape
-        self.library.unfold(
-            count, channels, height * width, first.in_blocks, first.kernel, first.stride,
-            *plan.first, plan.source.size, plan.source.shape[1], plan.source.ctypes.data,
-            at(images), at(room.maps[0]), at(self.flat),
-        )  # fmt: skip
+
+        def unfold(thread: int, share: range) -> None:
+            self.library.unfold(
+                len(share), channels, height * width, first.in_blocks, first.kernel, first.stride,
+                *plan.first, plan.source.size, plan.source.shape[1], plan.source.ctypes.data,
+                at(images[share.start :]),
+                _behind(room.maps[0], share.start * first.in_blocks * plan.pixels[0]),
+                at(self.flat[thread]),
+            )  # fmt: skip
+
+        self.threads.share(count, unfold)
         if room.trunk is not None:
             room.trunk.zero_()
         last = len(self.layers) - 1
@@ -140,10 +159,9 @@ class ConvNet:
                 at(room.trunk) if self._is_on_trunk(index) else None,
                 at(room.sums) if index == last else None, pixels, pixels,
             )  # fmt: skip
-            self.library.convolve(
-                convolving, finishing, count, at(room.maps[index]),
-                at(self.forward_weights[index]), at(self.prepared),
-            )  # fmt: skip
+            self._convolve(
+                convolving, finishing, count, room.maps[index], self.forward_weights[index]
+            )
         classes, channels = self.weight.shape
         mean, logits = torch.empty(count, channels), torch.empty(count, classes)
         self.library.read_out(
@@ -176,10 +194,7 @@ class ConvNet:
             outputs, width = len(layer.weight), layer.weight[0].numel()
             by_weight, by_bias = self.found[2 * index : 2 * index + 2]
             self.library.total(count, layer.out_blocks * BLOCK, outputs, at(room.sums), at(by_bias))
-            self.library.weigh(
-                plan.weighting[index], count, at(room.maps[index]), at(gradient[index]),
-                at(self.products), at(self.views), at(self.across),
-            )  # fmt: skip
+            self._weigh(plan.weighting[index], count, room.maps[index], gradient[index])
             self.library.unpack(
                 outputs, width, layer.out_blocks, layer.in_blocks, layer.taps,
                 layer.place.ctypes.data, at(self.products), at(by_weight),
@@ -192,11 +207,32 @@ class ConvNet:
                 at(room.trunk) if self._is_on_trunk(index - 1) else None, at(room.sums),
                 plan.outputs[index - 1].pixels, plan.inputs[index - 1].pixels,
             )  # fmt: skip
-            self.library.convolve(
-                plan.back[index - 1], finishing, count, at(gradient[index]),
-                at(self.backward_weights[index]), at(self.prepared),
+            self._convolve(
+                plan.back[index - 1], finishing, count, gradient[index],
+                self.backward_weights[index],
             )  # fmt: skip
             gradient = below
+
+    def _convolve(
+        self, tables: Convolving, finishing: Finishing, count: int, source: Tensor, weights: Tensor
+    ) -> None:
+        def work(thread: int, share: range) -> None:
+            self.library.convolve(
+                tables, finishing.behind(share.start * tables.out_blocks), len(share),
+                _behind(source, share.start * tables.in_blocks * tables.pixels),
+                at(weights), at(self.prepared[thread]),
+            )  # fmt: skip
+
+        self.threads.share(count, work)
+
+    def _weigh(self, tables: Weighting, count: int, source: Tensor, gradient: Tensor) -> None:
+        def work(thread: int, share: range) -> None:
+            self.library.weigh(
+                tables.of_outputs(share), count, at(source), at(gradient), at(self.products),
+                at(self.views[thread]), at(self.across[thread]),
+            )  # fmt: skip
+
+        self.threads.share(tables.out_blocks, work)
 
     def _is_on_trunk(self, index: int) -> bool:
         """Whether the layer adds to the trunk: the stem and the second layer of every block."""
@@ -204,3 +240,8 @@ class ConvNet:
 
     def _numbers(self, count: int) -> Tensor:
         return torch.zeros(count, dtype=self.number)
+
+
+def _behind(maps: Tensor, pixels: int) -> int:
+    """Return the address of maps from a pixel of 32 bfloat16 numbers on."""
+    return maps.data_ptr() + pixels * BLOCK * maps.element_size()

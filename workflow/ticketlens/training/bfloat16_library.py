@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ticketlens.networks import ACTIVATIONS
 from ticketlens.training import compiled, ways
-from ticketlens.training.bfloat16_tables import Convolution, Pass, Weighing
+from ticketlens.training.bfloat16_tables import BLOCK, Convolution, Pass, Weighing
 
 SOURCE = Path(__file__).with_name("bfloat16.c")
 HEADERS = tuple(
@@ -77,14 +77,28 @@ class Finishing(ctypes.Structure):
         ("pixels", _COUNT), ("aside_pixels", _COUNT),
     )  # fmt: skip
 
+    def behind(self, blocks: int) -> Finishing:
+        """Return the same for maps that begin so many blocks later."""
+        numbers = blocks * BLOCK
+
+        def later(name: str, size: int) -> int | None:
+            address = getattr(self, name)
+            return None if address is None else address + size * numbers
+
+        return Finishing(
+            self.is_forward, self.activation, self.bias,
+            later("to", 2 * self.pixels), later("derivative", 2 * self.aside_pixels),
+            later("trunk", 4 * self.pixels), later("sums", 4), self.pixels, self.aside_pixels,
+        )  # fmt: skip
+
 
 class Weighting(ctypes.Structure):
     """`weighing` of bfloat16_weights.h. Its tables must outlive it."""
 
     _fields_ = (
         *((name, _COUNT) for name in
-          ("in_blocks", "out_blocks", "taps", "parts", "in_pixels", "out_pixels", "blocks",
-           "images", "group", "view_pixels")),
+          ("in_blocks", "out_blocks", "first_out", "outs", "taps", "parts", "in_pixels",
+           "out_pixels", "blocks", "images", "group", "view_pixels")),
         *((name, _AT) for name in ("view", "spread", "offset", "block", "order")),
     )  # fmt: skip
 
@@ -92,10 +106,16 @@ class Weighting(ctypes.Structure):
     def of(cls, tables: Weighing, blocks: tuple[int, int], pixels: tuple[int, int]) -> Weighting:
         """Fill it from tables; `blocks` and `pixels` are those of the input and of the output."""
         return cls(
-            *blocks, *tables.offset.shape, *pixels, tables.blocks, tables.images, tables.group,
-            tables.view.shape[1], _table(tables.view), _table(tables.spread),
+            *blocks, 0, blocks[1], *tables.offset.shape, *pixels, tables.blocks, tables.images,
+            tables.group, tables.view.shape[1], _table(tables.view), _table(tables.spread),
             _table(tables.offset), _table(tables.block), _table(tables.order),
         )  # fmt: skip
+
+    def of_outputs(self, share: range) -> Weighting:
+        """Return the same for the sums of some blocks of outputs alone."""
+        part = Weighting.from_buffer_copy(self)
+        part.first_out, part.outs = share.start, len(share)
+        return part
 
 
 class Linear(ctypes.Structure):

@@ -14,7 +14,9 @@
 /* What a group of blocks is: part of an image, or several images that have few blocks. A group's
  * inputs and gradients are laid out together and stay in the nearer caches. */
 typedef struct {
-    int64_t in_blocks, out_blocks, taps;
+    int64_t in_blocks, out_blocks;
+    int64_t first_out, outs;     /* blocks of outputs whose sums are computed */
+    int64_t taps;
     int64_t parts;               /* products of a tap with a block: 2 for high and low inputs */
     int64_t in_pixels, out_pixels; /* of a block of channels of x, of g */
     int64_t blocks;              /* of 32 pixels of an image */
@@ -69,7 +71,7 @@ APART void lay_inputs(const weighing *w, const bfloat16 *x, int64_t group, laid 
 APART void lay_gradients(const weighing *w, const bfloat16 *g, int64_t first, int64_t count,
                          laid *room)
 {
-    for (int64_t block = 0; block < w->out_blocks; block++, g += w->out_pixels * BLOCK) {
+    for (int64_t block = 0; block < w->outs; block++, g += w->out_pixels * BLOCK) {
         laid *to = room + block * laid_blocks(w) * BLOCK * BLOCK;
         for (int64_t number = first; number < first + count; number++, to += BLOCK * BLOCK) {
             const int32_t *pixel = w->spread + number * BLOCK;
@@ -100,13 +102,13 @@ APART void group_products(const weighing *w, const laid *x, const laid *g, int64
     float *at = sums + w->order[0] * BLOCK * BLOCK;
     sums_load(at);
     for (int64_t in = 0; in < w->in_blocks; in++)
-        for (int64_t out = 0; out < w->out_blocks; out++) {
+        for (int64_t out = 0; out < w->outs; out++) {
             const laid *rows = g + out * laid_blocks(w) * BLOCK * BLOCK;
             const laid *columns = x + in * 2 * half;
             for (int64_t turn = 0; turn < w->taps; turn++) {
                 int64_t tap = w->order[turn], next_in = in, next_out = out, next_turn = turn + 1;
                 if (next_turn == w->taps) next_turn = 0, next_out++;
-                if (next_out == w->out_blocks) next_out = 0, next_in++;
+                if (next_out == w->outs) next_out = 0, next_in++;
                 if (next_in == w->in_blocks) next_in = 0;
                 float *next = sums + (next_out * w->in_blocks + next_in) * all_taps
                               + w->order[next_turn] * BLOCK * BLOCK;
@@ -186,7 +188,7 @@ APART void lay_inputs(const weighing *w, const bfloat16 *x, int64_t group, laid 
 APART void lay_gradients(const weighing *w, const bfloat16 *g, int64_t first, int64_t count,
                          laid *room)
 {
-    for (int64_t block = 0; block < w->out_blocks; block++)
+    for (int64_t block = 0; block < w->outs; block++)
         lay(g + block * w->out_pixels * BLOCK, w->spread + first * BLOCK, count * BLOCK,
             room + block * laid_blocks(w) * BLOCK * BLOCK);
 }
@@ -198,7 +200,7 @@ APART void group_products(const weighing *w, const laid *x, const laid *g, int64
     laid room[BLOCK * BLOCK] __attribute__((aligned(64)));
     uint32_t mode = flushing();
     for (int64_t in = 0; in < w->in_blocks; in++)
-        for (int64_t out = 0; out < w->out_blocks; out++) {
+        for (int64_t out = 0; out < w->outs; out++) {
             const laid *rows = g + out * laid_blocks(w) * BLOCK * BLOCK;
             float *at = sums + (out * w->in_blocks + in) * w->taps * BLOCK * BLOCK;
             for (int64_t tap = 0; tap < w->taps; tap++, at += BLOCK * BLOCK)
@@ -217,14 +219,17 @@ APART void group_products(const weighing *w, const laid *x, const laid *g, int64
 }
 #endif
 
-/* Sums (out_blocks, in_blocks, taps, 32, 32) of g x over `images` maps; columns stand in the order
- * of channel_of. `room_x` and `room_g` hold one group laid out. */
+/* Sums (out_blocks, in_blocks, taps, 32, 32) of g x over `images` maps, of the `outs` blocks of
+ * outputs from `first_out` on; columns stand in the order of channel_of. `room_x` and `room_g` hold
+ * one group laid out. */
 void weigh(const weighing *w, int64_t images, const bfloat16 *x, const bfloat16 *g, float *sums,
            laid *room_x, laid *room_g)
 {
-    int64_t pairs = w->in_blocks * w->out_blocks * w->taps;
+    int64_t pairs = w->in_blocks * w->outs * w->taps, lines_g = w->outs * w->out_pixels;
     int64_t image_x = w->in_blocks * w->in_pixels, image_g = w->out_blocks * w->out_pixels;
     int64_t products = pairs * w->parts * w->blocks;
+    g += w->first_out * w->out_pixels * BLOCK;
+    sums += w->first_out * w->in_blocks * w->taps * BLOCK * BLOCK;
     memset(sums, 0, sizeof(float) * (size_t)(pairs * BLOCK * BLOCK));
 #if defined(WAY_AMX)
     tiles_on();
@@ -233,7 +238,7 @@ void weigh(const weighing *w, int64_t images, const bfloat16 *x, const bfloat16 
         int64_t together = images - image < w->images ? images - image : w->images;
         const bfloat16 *from_x = x + image * image_x * BLOCK, *from_g = g + image * image_g * BLOCK;
         coming soon_x = coming_from(from_x + together * image_x * BLOCK, image_x, products);
-        coming soon_g = coming_from(from_g + together * image_g * BLOCK, image_g, products);
+        coming soon_g = coming_from(from_g + together * image_g * BLOCK, lines_g, products);
         for (int64_t first = 0; first < w->blocks; first += w->group) {
             int64_t count = w->blocks - first < w->group ? w->blocks - first : w->group;
             for (int64_t i = 0; i < together; i++) {

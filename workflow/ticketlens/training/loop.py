@@ -48,12 +48,14 @@ def train(
     partial: Path | None = None,
     key: str = "",
     show_progress: bool = False,
+    threads: int | None = None,
 ) -> tuple[Checkpoint, Checkpoint | None]:
     """Train `ticket` by its own spec; return (trained network, theta_k).
 
     theta_k, the network after `pruning.rewind_epoch` epochs, is None for rewind_epoch 0. With
     `partial`, the state is saved there as training goes on, and a state found there is resumed if
-    it carries the same `key` (see `resume`).
+    it carries the same `key` (see `resume`). `threads` share the work of a network in bfloat16,
+    whose bits do not depend on them; a float32 one takes as many as its spec says.
     The history holds, per epoch, the running train loss and accuracy (over the epoch's batches) and
     the validation loss and accuracy; per run, the untrained network's validation loss and accuracy,
     and the final losses and accuracies on all parts for the last epoch's weights and for those of
@@ -74,7 +76,7 @@ def train(
             f"pruning.rewind_epoch is {ticket.spec.pruning.rewind_epoch}; allowed: at most "
             f"training.epochs ({spec.epochs})"
         )
-    device = prepare_device(spec)
+    device = prepare_device(spec, threads)
     if device.type == "cpu":
         keep_freed_memory()
     model = sparse.compressed(
@@ -92,7 +94,8 @@ def train(
     log.info(
         "%s: %d parameters, density %.4f, device %s, %s, %d thread(s), %d steps an epoch", run.name,
         sum(p.numel() for p in run.parameters), ticket.density, device,
-        f"{spec.precision} by {run.way}" if run.way else spec.precision, spec.threads, steps,
+        f"{spec.precision} by {run.way}" if run.way else spec.precision,
+        torch.get_num_threads(), steps,
     )  # fmt: skip
     # bfloat16 has the same bits on every CPU: what remains is NumPy, which draws the data's order.
     here = cpu.machine()
