@@ -59,7 +59,7 @@ class Sizes:
 
 
 def jobs(
-    network: NetworkSpec, way: str, batch: int, sizes: Sizes
+    network: NetworkSpec, way: str, batch: int, sizes: Sizes, threads: int = 1
 ) -> dict[str, Callable[[], object]]:
     """A step and an evaluation by `way` ("float32": in float32), on random images."""
     precision = "float32" if way == "float32" else "bfloat16"
@@ -72,6 +72,8 @@ def jobs(
     os.environ[ways.VARIABLE] = "" if way == "float32" else way
     run = _Run(ticket, spec.training, model, torch.device("cpu"))
     del os.environ[ways.VARIABLE]
+    if run.descent.network:
+        run.descent.network.share_among(threads)
     few = Batches(images[: sizes.evaluated], labels[: sizes.evaluated])
 
     def step() -> None:
@@ -88,11 +90,9 @@ def speedups(network: NetworkSpec, batch: int, sizes: Sizes) -> dict[str, float]
     """
     way, cores = ways.available()[0], len(os.sched_getaffinity(0))
     counts = [1, *(count for count in (2, 4, 8) if count <= cores)]
-    steps = {}
-    for count in counts:
-        torch.set_num_threads(count)
-        steps[str(count)] = jobs(network, way, batch, sizes)[f"{way}: step"]
-    torch.set_num_threads(1)
+    steps = {
+        str(count): jobs(network, way, batch, sizes, count)[f"{way}: step"] for count in counts
+    }
     times = interleaved(steps, sizes.groups, sizes.calls, time.perf_counter)
     return {name: median_ratio(times, "1", name) for name in steps if name != "1"}
 

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
-static uint8_t tiles[8][16][64];
+static _Thread_local uint8_t tiles[8][16][64];
 
 static void load_tile(int number, const void *from, int64_t stride)
 {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 import torch
@@ -20,17 +21,10 @@ from ticketlens.training.loop import train
 from ticketlens.training.threads import Threads
 
 
-@pytest.fixture(autouse=True)
-def one_thread_afterwards():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
 def computed(model, images, labels, threads, way=None):
     """Return loss, logits, gradients, and the logits of an evaluation, by so many threads."""
-    torch.set_num_threads(threads)
     made = bfloat16.network(model, way)
+    made.share_among(threads)
     loss, logits, found = made.gradients(images, labels)
     return [loss, logits, *(one.clone() for one in found), made.logits(images)]
 
@@ -65,6 +59,7 @@ def test_a_training_has_the_same_bytes_and_says_its_threads(make_ticket, prepare
         with caplog.at_level("INFO"):
             results.append(train(ticket, prepared, threads=threads)[0])
         assert f", {threads} thread(s), " in caplog.text
+        assert torch.get_num_threads() == 1  # final evaluations are float32
     assert all(map(same_bits, *map(arrays_of, results)))
 
 
@@ -101,6 +96,22 @@ def test_an_error_in_a_thread_is_raised(count):
 
     with pytest.raises(ZeroDivisionError):
         Threads(count).share(5, work)
+
+
+def test_an_error_waits_for_the_others():
+    has_failed, done = threading.Event(), []
+
+    def work(thread, share):
+        if thread == 0:
+            has_failed.set()
+            raise ZeroDivisionError
+        has_failed.wait(60)
+        time.sleep(0.05)
+        done.append(thread)
+
+    with pytest.raises(ZeroDivisionError):
+        Threads(2).share(2, work)
+    assert done == [1]
 
 
 @pytest.mark.parametrize("way", WAYS)

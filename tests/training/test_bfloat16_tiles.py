@@ -43,14 +43,15 @@ def tiles() -> ctypes.CDLL:
     header = REPOSITORY / "tests/tools/tiles_in_c.h"
     found = compiled.library(
         bfloat16_library.SOURCE, (*ways.flags("amx"), "-include", str(header)),
-        bfloat16_library.HEADERS,
+        (*bfloat16_library.HEADERS, header),
     )  # fmt: skip
     return bfloat16_library.declared(found)
 
 
+@pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_layouts_for_tiles_have_the_bits_of_the_other_ways(
-    name: str, tiles: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch
+    name: str, threads: int, tiles: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network, shape, count = NETWORKS[name]
     spec = Spec(dataset=DatasetSpec("synthetic", shape=shape), network=network)
@@ -60,12 +61,13 @@ def test_layouts_for_tiles_have_the_bits_of_the_other_ways(
     images = torch.randn(count, shape[2], *shape[:2], generator=generator)
     labels = torch.randint(0, 10, (count,), generator=generator)
 
-    def computed() -> list[torch.Tensor]:
+    def computed(threads: int) -> list[torch.Tensor]:
         own = bfloat16.network(model, "avx512bf16")
+        own.share_among(threads)
         loss, logits, gradients = own.gradients(images, labels)
         return [loss, logits, own.logits(images), *(one.clone() for one in gradients)]
 
-    expected = computed()
+    expected = computed(1)
     for module in (bfloat16_convnet, bfloat16_fcnet):
         monkeypatch.setattr(module, "library", lambda way: tiles)
-    assert all(map(torch.equal, computed(), expected))
+    assert all(map(torch.equal, computed(threads), expected))

@@ -1,4 +1,4 @@
-"""Figures of what tickets are rewound to, on a GPU and a CPU, and of stability to the data's order.
+"""Figures of rewinding, on a GPU and a CPU, of stability to the data's order, of two networks.
 
     python -m ticketlens.figures.variants docs/results
 
@@ -27,6 +27,10 @@ REWINDING = {
     "fcnet-rewind-1": "rewound to epoch 1",
     "fcnet-rewind-2": "rewound to epoch 2",
     "fcnet-rewind-none": "not rewound",
+}
+NETWORKS = {
+    "convnet-20-epochs-normal": "ConvNet, 20 epochs",
+    "fcnet-normal": "FCNet, 50 epochs",
 }
 DISTANCES = {
     "distance": "between the two orders",
@@ -104,6 +108,45 @@ def stability(tables: Mapping[str, pd.DataFrame]) -> Figure:
     return figure
 
 
+def networks(
+    accuracy: pd.DataFrame, signal: pd.DataFrame, titles: Mapping[str, str] = NETWORKS
+) -> Figure:
+    """What tickets of two networks gain over the dense one, and q and chi before training.
+
+    `accuracy` is accuracy.csv, `signal` qmap.csv with the column chi_frobenius of chi.csv, of both.
+    Panels against density: gain in test accuracy of the last and of the best validation epoch, and
+    q and chi, means over the layers from 2 on. Mean over seeds with 95 % t-interval.
+    """
+    rows, studies = plotting.selected(accuracy, titles)
+    deep, _ = plotting.selected(signal[signal["layer"] > 1], titles, "init")
+    figure, axes = plotting.panels(
+        ["gain over the dense network", "$q$, untrained", "$\\chi$, untrained"]
+    )
+    gain, *others = axes[0]
+    for place, study in enumerate(studies):
+        own, colour, shift = rows[rows["study"] == study], COLOURS[place], 0.985 + 0.03 * place
+        style: dict[str, Any] = {"marker": MARKERS[place], "ms": 4}
+        for suffix, label, *_ in plotting.WEIGHTS:
+            column = f"test_accuracy{suffix}"
+            dense = own[own["round"] == 0].set_index("seed")[column]
+            points = plotting.seed_intervals(
+                own.assign(gain=100 * (own[column] - own["seed"].map(dense))), "round", "gain"
+            )
+            plotting.draw_intervals(
+                gain, points["density"], points, colour, shift, ls=":" if suffix else "-",
+                label=f"{titles[study]}, {label}", **style,
+            )  # fmt: skip
+        for axis, column in zip(others, ("q", "chi_frobenius"), strict=True):
+            points = plotting.seed_intervals(deep[deep["study"] == study], "round", column)
+            plotting.draw_intervals(axis, points["density"], points, colour, shift, **style)
+    for axis in axes[0]:
+        density_axis(axis, deep["density"])
+    gain.axhline(0, color="0.5", lw=0.8, ls="--", zorder=0)
+    gain.set_ylabel("test accuracy, difference (points)")
+    plotting.legend(figure, *plotting.entries(axes[0]))
+    return figure
+
+
 def _draw(
     axis: Axes, rows: pd.DataFrame, column: str, place: int, label: str,
     style: Mapping[str, Any],
@@ -123,10 +166,26 @@ def beside_published(published: Path, runs: Path) -> pd.DataFrame:
     return pd.concat([chain[chain["round"] <= rows["round"].max()], rows])
 
 
+def beside_fcnet(published: Path, chain: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return accuracies, and q with chi, of a chain and of FCNet's, up to the chain's rounds."""
+    both = []
+    for names in (("accuracy",), ("qmap", "chi")):
+        own, fcnet = (
+            [read_table(folder / "tables" / f"{name}.csv") for name in names]
+            for folder in (chain, published)
+        )
+        fcnet = [table[table["study"] == "fcnet-normal"] for table in fcnet]
+        rows = [pd.concat(pair) for pair in zip(own, fcnet, strict=True)]
+        keys = ["study", "seed", "round", "arm", "state", "layer", "density"]
+        joined = rows[0] if len(rows) == 1 else rows[0].merge(rows[1], on=keys)
+        both.append(joined[joined["round"] <= own[0]["round"].max()])
+    return both[0], both[1]
+
+
 def main(folder: str) -> None:
     """Draw the figures into the folders of their tables."""
     variants, orders = Path(folder, "gpu-variants"), Path(folder, "stability")
-    rewound = Path(folder, "rewinding")
+    rewound, convnet = Path(folder, "rewinding"), Path(folder, "convnet-20-epochs")
     runs = {"GPU chains": "stability_gpu", "bank, CPU": "stability"}
     paths = {run: orders / "tables" / f"{name}.csv" for run, name in runs.items()}
     tables = {run: read_table(path) for run, path in paths.items() if path.exists()}
@@ -134,6 +193,7 @@ def main(folder: str) -> None:
         (variants, "rewinding", rewinding(read_table(variants / "tables" / "accuracy.csv"))),
         (rewound, "rewinding", rewinding(beside_published(Path(folder), rewound))),
         (orders, "stability", stability(tables)),
+        (convnet, "networks", networks(*beside_fcnet(Path(folder), convnet))),
     ):
         mark_cut_intervals(figure)
         (place / "figures").mkdir(exist_ok=True)

@@ -22,7 +22,7 @@ def study_spec(config: Mapping[str, Any], study: str) -> Spec:
         {
             "network": config["networks"][entry["network"]],
             "init": config["inits"][entry["init"]],
-            "training": {**config["training"], **entry.get("training", {})},
+            "training": _training(config, study),
             "pruning": {key: value for key, value in pruning.items() if key != "rounds"},
         }
     )
@@ -37,8 +37,11 @@ def threads(config: Mapping[str, Any], study: str) -> int:
     spec = study_spec(config, study)
     if spec.training.precision != "bfloat16":
         return spec.training.threads
-    given = {**config["training"], **config["studies"][study].get("training", {})}
-    return int(given.get("threads", 1)) if is_convolutional(spec) else 1
+    return int(_training(config, study).get("threads", 1)) if is_convolutional(spec) else 1
+
+
+def _training(config: Mapping[str, Any], study: str) -> dict[str, Any]:
+    return {**config["training"], **config["studies"][study].get("training", {})}
 
 
 def rounds(config: Mapping[str, Any], study: str) -> int:

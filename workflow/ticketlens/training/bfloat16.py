@@ -26,6 +26,10 @@ class Network(Protocol):
 
     way: str
 
+    def share_among(self, threads: int) -> None:
+        """Share what follows among so many threads, where that pays; no bit depends on it."""
+        ...
+
     def gather(self, images: Tensor, chosen: Tensor) -> Tensor:
         """Return the images `chosen` (samples,) int64 as `gradients` reads them."""
         ...

@@ -37,14 +37,13 @@ class ConvNet:
     """A convolutional network, plain or residual, in bfloat16 arithmetic on the model's parameters.
 
     Built for images (samples, channels, height, width) of one size, found at the first call.
-    As PyTorch's operations it takes `torch.get_num_threads()`; no bit depends on how many.
     Raises ValueError for what the definition leaves out, naming what is allowed.
     """
 
     def __init__(self, model: nn.Module, way: str | None = None) -> None:
         self.way = way or chosen_way()
         self.library = library(self.way)
-        self.threads = Threads(torch.get_num_threads())
+        self.threads = Threads(1)
         *convolutions, readout = cast("Iterable[Any]", model.layers)
         self.layers = [Layer.of(layer, not index) for index, layer in enumerate(convolutions)]
         self.padding = convolutions[0].padding_mode
@@ -58,6 +57,10 @@ class ConvNet:
         self.biases = [torch.zeros(layer.out_blocks * BLOCK) for layer in self.layers]
         self.plan: Plan | None = None
         self.rooms: dict[tuple[int, bool], Room] = {}
+
+    def share_among(self, threads: int) -> None:
+        """Share what follows among so many threads; no bit depends on how many."""
+        self.threads, self.plan = Threads(threads), None
 
     def gather(self, images: Tensor, chosen: Tensor) -> Tensor:
         """Return the chosen images."""

@@ -55,6 +55,9 @@ class FCNet:
         self.number = number
         self.rooms: dict[bool, _Room] = {}
 
+    def share_among(self, threads: int) -> None:
+        """Do nothing: a step is too short to be shared."""
+
     def gather(self, images: Tensor, chosen: Tensor) -> Tensor:
         """Return the chosen images, rounded and laid out for `gradients`.
 

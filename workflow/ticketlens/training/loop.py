@@ -48,14 +48,14 @@ def train(
     partial: Path | None = None,
     key: str = "",
     show_progress: bool = False,
-    threads: int | None = None,
+    threads: int = 1,
 ) -> tuple[Checkpoint, Checkpoint | None]:
     """Train `ticket` by its own spec; return (trained network, theta_k).
 
     theta_k, the network after `pruning.rewind_epoch` epochs, is None for rewind_epoch 0. With
     `partial`, the state is saved there as training goes on, and a state found there is resumed if
-    it carries the same `key` (see `resume`). `threads` share the work of a network in bfloat16,
-    whose bits do not depend on them; a float32 one takes as many as its spec says.
+    it carries the same `key` (see `resume`). `threads` share steps and evaluations in bfloat16,
+    whose bits do not depend on them; what is float32 takes as many as the spec says.
     The history holds, per epoch, the running train loss and accuracy (over the epoch's batches) and
     the validation loss and accuracy; per run, the untrained network's validation loss and accuracy,
     and the final losses and accuracies on all parts for the last epoch's weights and for those of
@@ -76,7 +76,7 @@ def train(
             f"pruning.rewind_epoch is {ticket.spec.pruning.rewind_epoch}; allowed: at most "
             f"training.epochs ({spec.epochs})"
         )
-    device = prepare_device(spec, threads)
+    device = prepare_device(spec)
     if device.type == "cpu":
         keep_freed_memory()
     model = sparse.compressed(
@@ -84,6 +84,8 @@ def train(
         [layer.mask for layer in ticket.layers], ticket.spec.network, spec,
     )  # fmt: skip
     run = _Run(ticket, spec, model, device)
+    if run.descent.network:
+        run.descent.network.share_among(threads)
     train_data, validation = (load(data, part, device) for part in ("train", "validation"))
     steps = len(train_data.labels) // spec.batch_size
     if steps == 0:
@@ -95,7 +97,7 @@ def train(
         "%s: %d parameters, density %.4f, device %s, %s, %d thread(s), %d steps an epoch", run.name,
         sum(p.numel() for p in run.parameters), ticket.density, device,
         f"{spec.precision} by {run.way}" if run.way else spec.precision,
-        torch.get_num_threads(), steps,
+        threads if run.way else spec.threads, steps,
     )  # fmt: skip
     # bfloat16 has the same bits on every CPU: what remains is NumPy, which draws the data's order.
     here = cpu.machine()

@@ -87,14 +87,12 @@ OPTIMIZERS: dict[str, Callable[[TrainingSpec, list[Tensor]], Optimizer]] = {
 }
 
 
-def prepare_device(spec: TrainingSpec, threads: int | None = None) -> torch.device:
+def prepare_device(spec: TrainingSpec) -> torch.device:
     """Choose the device and set what can change bits: threads, TF32, on a GPU its algorithms.
 
-    `threads` are for bfloat16, whose bits do not depend on them; None: as many as the spec says.
     Raises ValueError if a GPU is asked for and there is none.
     """
-    is_free = threads is not None and spec.precision == "bfloat16"
-    torch.set_num_threads(cast(int, threads) if is_free else spec.threads)
+    torch.set_num_threads(spec.threads)
     has_gpu = torch.cuda.is_available()
     if spec.device == "cuda" and not has_gpu:
         raise ValueError("training.device is 'cuda', but torch sees no GPU; allowed: auto, cpu")

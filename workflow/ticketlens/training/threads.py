@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 
 class Threads:
@@ -27,5 +27,7 @@ class Threads:
             for number, share in enumerate(shares):
                 work(number, share)
             return
-        for _ in self._pool.map(work, range(count), shares):
-            pass
+        calls = [self._pool.submit(work, number, share) for number, share in enumerate(shares)]
+        wait(calls)
+        for call in calls:
+            call.result()
