@@ -21,6 +21,7 @@ from ticketlens.figures.density import density_axis
 from ticketlens.figures.experiments import COLOURS, MARKERS
 from ticketlens.figures.saving import mark_cut_intervals
 from ticketlens.files.csv_tables import read_table
+from ticketlens.verdicts.selection import deep
 
 REWINDING = {
     "fcnet-normal": "rewound to $\\theta_0$",
@@ -115,10 +116,10 @@ def networks(
 
     `accuracy` is accuracy.csv, `signal` qmap.csv with the column chi_frobenius of chi.csv, of both.
     Panels against density: gain in test accuracy of the last and of the best validation epoch, and
-    q and chi, means over the layers from 2 on. Mean over seeds with 95 % t-interval.
+    q and chi, means over the deep layers. Mean over seeds with 95 % t-interval.
     """
     rows, studies = plotting.selected(accuracy, titles)
-    deep, _ = plotting.selected(signal[signal["layer"] > 1], titles, "init")
+    measured, _ = plotting.selected(deep(signal), titles, "init")
     figure, axes = plotting.panels(
         ["gain over the dense network", "$q$, untrained", "$\\chi$, untrained"]
     )
@@ -137,10 +138,10 @@ def networks(
                 label=f"{titles[study]}, {label}", **style,
             )  # fmt: skip
         for axis, column in zip(others, ("q", "chi_frobenius"), strict=True):
-            points = plotting.seed_intervals(deep[deep["study"] == study], "round", column)
+            points = plotting.seed_intervals(measured[measured["study"] == study], "round", column)
             plotting.draw_intervals(axis, points["density"], points, colour, shift, **style)
     for axis in axes[0]:
-        density_axis(axis, deep["density"])
+        density_axis(axis, measured["density"])
     gain.axhline(0, color="0.5", lw=0.8, ls="--", zorder=0)
     gain.set_ylabel("test accuracy, difference (points)")
     plotting.legend(figure, *plotting.entries(axes[0]))
