@@ -123,7 +123,9 @@ class ConvNet:
     def _pack(self, weights: list[Tensor], exchanged: bool) -> None:
         for bias, layer in zip(self.biases, self.layers, strict=True):
             bias[: len(layer.bias)].copy_(layer.bias)
-        pairs = list(zip(self.layers, weights, strict=True))[exchanged:]
+        pairs = list(zip(self.layers, weights, strict=True))
+        if exchanged:
+            del pairs[0]  # nobody asks for the gradient by the images
 
         def pack(_: int, share: range) -> None:
             for layer, packed in pairs[share.start : share.stop]:
