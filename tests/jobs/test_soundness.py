@@ -114,7 +114,7 @@ def ran(
         wildcards, given, made, params = jobs[script]
         job = Named(
             wildcards=Named(**place | wildcards), input=Named(**given), output=Named(**made),
-            params=Named(**params),
+            params=Named(**params), threads=1,
         )  # fmt: skip
         path = SCRIPTS / f"{script}.py"
         loaded = importlib.util.spec_from_file_location(script, path)
