@@ -31,6 +31,7 @@ PILOT_RUNS = merged("comparison")
 MAIN_RUNS = merged("comparison", "comparison/main")
 AT_0_1 = merged("comparison", "comparison/rate-0-1")
 LATER = merged("comparison", "comparison/round-10")
+LATER_AT_0_1 = merged("comparison", "comparison/rate-0-1", "comparison/round-10")
 MAIN_LATER = merged("comparison", "comparison/main", "comparison/round-10")
 WITH_ISOMETRY = merged(
     "comparison", "comparison/main", "comparison/round-10", "comparison/isometry"
@@ -109,6 +110,9 @@ def test_the_page_counts_the_trainings() -> None:
     assert f"| main | {main} |" in PAGE
     later, main_later = counted(LATER)["comparison"], counted(MAIN_LATER)["comparison"]
     assert f"| round 10, pilot, three rates | {later - pilot} more |" in PAGE
+    both = counted(LATER_AT_0_1)["comparison"] - counted(AT_0_1)["comparison"]
+    more = f"0.1 as well, since it was run for round 7 | {both - (later - pilot)} more |"
+    assert f"| round 10, pilot, {more}" in PAGE
     assert f"| round 10, main, at the same rates | {main_later - main} more |" in PAGE
     assert f"| isometry | {counted(WITH_ISOMETRY)['isometry']} |" in PAGE
 
