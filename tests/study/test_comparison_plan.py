@@ -19,6 +19,7 @@ from ticketlens.study.trainings import trainings
 from workflow_tools import REPOSITORY, merged
 
 KEPT = REPOSITORY / "docs/comparison-pilot.csv"
+LATER_KEPT = REPOSITORY / "docs/comparison-pilot-round-10.csv"
 PAGE = " ".join((REPOSITORY / "docs/comparison.md").read_text(encoding="utf-8").split())
 ARMS = {"shuffle-layer", "imp-sign-redrawn", "uniform-matched", "magnitude-at-init"}
 ISOMETRY = {
@@ -262,8 +263,9 @@ def test_the_file_of_contrasts_has_both_outcomes_and_verdicts_of_one(
 # --- docs/comparison-pilot.csv --------------------------------------------------------------------
 
 
-def test_the_pilots_file_holds_planned_runs_once_and_no_test_accuracy() -> None:
-    table = pd.read_csv(KEPT)
+@pytest.mark.parametrize("path", [KEPT, LATER_KEPT], ids=["round 7", "round 10"])
+def test_the_pilots_files_hold_planned_runs_once_and_no_test_accuracy(path: Path) -> None:
+    table = pd.read_csv(path)
     keys = ["study", "seed", "round", "arm"]
     assert list(table.columns) == [*keys, "validation_accuracy"]
     assert not table.duplicated(keys).any() and table["validation_accuracy"].between(0.1, 1).all()
@@ -287,6 +289,18 @@ def test_the_page_shows_what_the_pilots_file_says(script: Any) -> None:
             for rate in script.RATES.values()
         ]
         assert f"| {arm} | {' | '.join(cells)} |" in PAGE
+
+
+def test_the_page_shows_round_10_of_the_pilot_as_far_as_it_is(script: Any) -> None:
+    found = script.runs(LATER_KEPT)
+    groups = found.groupby(["arm", "rate"])["validation_accuracy"]
+    assert set(found["round"]) == {script.DESCRIBED} and set(groups.size()) == {len(PILOT)}
+    means = 100 * groups.mean().unstack()
+    assert list(means.columns) == list(script.FIRST)
+    for arm in ARMS | {"imp"}:
+        assert f"| {arm} | {' | '.join(f'{mean:.2f}' for mean in means.loc[arm])} |" in PAGE
+    assert set(means.loc[sorted(ARMS)].idxmax(axis=1)) == {min(script.FIRST)}
+    assert means.loc[sorted(ARMS), min(script.FIRST)].min() > means.loc["imp"].max()
 
 
 def test_the_page_names_the_rates_that_the_pilot_chose(script: Any) -> None:
