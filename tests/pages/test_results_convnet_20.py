@@ -24,14 +24,6 @@ QUANTITIES = {
 CHAIN = bank.chain(STUDY, 0)
 
 
-def by_round(table: str, column: str, **where: object) -> dict[int, float]:
-    """Return a column of layer 1 of a table by round."""
-    rows = OWN.table(table)
-    for name, value in where.items():
-        rows = rows[rows[name] == value]
-    return dict(zip(rows["round"], rows[column], strict=True))
-
-
 def test_the_page_is_rendered_from_its_tables() -> None:
     assert (FOLDER / "README.md").read_text(encoding="utf-8") == render(FOLDER)
 
@@ -79,12 +71,12 @@ def test_what_the_page_says_of_them() -> None:
 
 
 def test_the_figure_joins_both_networks_up_to_the_rounds_of_the_chain() -> None:
-    accuracy, signal = variants.beside_fcnet(RESULTS, FOLDER)
-    assert set(accuracy["study"]) == set(signal["study"]) == set(variants.NETWORKS)
-    assert accuracy["round"].max() == len(CHAIN.histories) - 1
-    assert signal["round"].max() == len(CHAIN.histories)
-    gain, q, _ = variants.networks(accuracy, signal).axes
-    assert len(gain.containers) == 4 and len(q.containers) == 2
+    tables = [variants.beside_published(RESULTS, FOLDER, n) for n in ("accuracy", "qmap", "chi")]
+    assert all(set(table["study"]) == set(variants.NETWORKS) for table in tables)
+    end = len(CHAIN.histories) - 1
+    assert [table["round"].max() for table in tables] == [end, end + 1, end + 1]
+    gain, q, chi = variants.networks(*tables).axes
+    assert len(gain.containers) == 4 and len(q.containers) == len(chi.containers) == 2
     rows = FCNET.by_seed("accuracy", "test_accuracy", 2)
     found = t_interval(100 * (rows - FCNET.by_seed("accuracy", "test_accuracy", 0)))
     drawn = {one.get_label(): one.lines[0].get_ydata() for one in gain.containers}

@@ -185,9 +185,8 @@ class TrainingSpec(_Part):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.precision == "bfloat16" and not self.bfloat16_kernel:
-            object.__setattr__(self, "bfloat16_kernel", BFLOAT16_KERNEL)
         if self.precision == "bfloat16":
+            object.__setattr__(self, "bfloat16_kernel", self.bfloat16_kernel or BFLOAT16_KERNEL)
             object.__setattr__(self, "threads", 1)
 
 

@@ -110,16 +110,20 @@ def stability(tables: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 def networks(
-    accuracy: pd.DataFrame, signal: pd.DataFrame, titles: Mapping[str, str] = NETWORKS
+    accuracy: pd.DataFrame,
+    qmap: pd.DataFrame,
+    chi: pd.DataFrame,
+    titles: Mapping[str, str] = NETWORKS,
 ) -> Figure:
     """What tickets of two networks gain over the dense one, and q and chi before training.
 
-    `accuracy` is accuracy.csv, `signal` qmap.csv with the column chi_frobenius of chi.csv, of both.
+    The tables are accuracy.csv, qmap.csv and chi.csv of both.
     Panels against density: gain in test accuracy of the last and of the best validation epoch, and
     q and chi, means over the deep layers. Mean over seeds with 95 % t-interval.
     """
     rows, studies = plotting.selected(accuracy, titles)
-    measured, _ = plotting.selected(deep(signal), titles, "init")
+    signals = {"q": qmap, "chi_frobenius": chi}
+    signals = {c: plotting.selected(deep(t), titles, "init")[0] for c, t in signals.items()}
     figure, axes = plotting.panels(
         ["gain over the dense network", "$q$, untrained", "$\\chi$, untrained"]
     )
@@ -137,11 +141,11 @@ def networks(
                 gain, points["density"], points, colour, shift, ls=":" if suffix else "-",
                 label=f"{titles[study]}, {label}", **style,
             )  # fmt: skip
-        for axis, column in zip(others, ("q", "chi_frobenius"), strict=True):
-            points = plotting.seed_intervals(measured[measured["study"] == study], "round", column)
+        for axis, (column, table) in zip(others, signals.items(), strict=True):
+            points = plotting.seed_intervals(table[table["study"] == study], "round", column)
             plotting.draw_intervals(axis, points["density"], points, colour, shift, **style)
     for axis in axes[0]:
-        density_axis(axis, measured["density"])
+        density_axis(axis, signals["q"]["density"])
     gain.axhline(0, color="0.5", lw=0.8, ls="--", zorder=0)
     gain.set_ylabel("test accuracy, difference (points)")
     plotting.legend(figure, *plotting.entries(axes[0]))
@@ -159,34 +163,19 @@ def _draw(
     plotting.draw_intervals(axis, points["density"], points, colour, label=label, **style)
 
 
-def beside_published(published: Path, runs: Path) -> pd.DataFrame:
-    """Return accuracies of runs with those of the published chain to theta_0, up to their round."""
-    rows = read_table(runs / "tables" / "accuracy.csv")
-    chain = read_table(published / "tables" / "accuracy.csv")
+def beside_published(published: Path, runs: Path, name: str = "accuracy") -> pd.DataFrame:
+    """Return a table of runs with the rows of the published chain to theta_0, up to their round."""
+    rows = read_table(runs / "tables" / f"{name}.csv")
+    chain = read_table(published / "tables" / f"{name}.csv")
     chain = chain[(chain["study"] == "fcnet-normal") & (chain["arm"] == "imp")]
     return pd.concat([chain[chain["round"] <= rows["round"].max()], rows])
-
-
-def beside_fcnet(published: Path, chain: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return accuracies, and q with chi, of a chain and of FCNet's, up to the chain's rounds."""
-    both = []
-    for names in (("accuracy",), ("qmap", "chi")):
-        own, fcnet = (
-            [read_table(folder / "tables" / f"{name}.csv") for name in names]
-            for folder in (chain, published)
-        )
-        fcnet = [table[table["study"] == "fcnet-normal"] for table in fcnet]
-        rows = [pd.concat(pair) for pair in zip(own, fcnet, strict=True)]
-        keys = ["study", "seed", "round", "arm", "state", "layer", "density"]
-        joined = rows[0] if len(rows) == 1 else rows[0].merge(rows[1], on=keys)
-        both.append(joined[joined["round"] <= own[0]["round"].max()])
-    return both[0], both[1]
 
 
 def main(folder: str) -> None:
     """Draw the figures into the folders of their tables."""
     variants, orders = Path(folder, "gpu-variants"), Path(folder, "stability")
     rewound, convnet = Path(folder, "rewinding"), Path(folder, "convnet-20-epochs")
+    beside = (beside_published(Path(folder), convnet, name) for name in ("accuracy", "qmap", "chi"))
     runs = {"GPU chains": "stability_gpu", "bank, CPU": "stability"}
     paths = {run: orders / "tables" / f"{name}.csv" for run, name in runs.items()}
     tables = {run: read_table(path) for run, path in paths.items() if path.exists()}
@@ -194,7 +183,7 @@ def main(folder: str) -> None:
         (variants, "rewinding", rewinding(read_table(variants / "tables" / "accuracy.csv"))),
         (rewound, "rewinding", rewinding(beside_published(Path(folder), rewound))),
         (orders, "stability", stability(tables)),
-        (convnet, "networks", networks(*beside_fcnet(Path(folder), convnet))),
+        (convnet, "networks", networks(*beside)),
     ):
         mark_cut_intervals(figure)
         (place / "figures").mkdir(exist_ok=True)
